@@ -1,0 +1,93 @@
+// The internet checksum (RFC 1071) and its incremental form (RFC 1624).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/net/headers.hpp"
+
+namespace vxplane::net {
+
+/// A one's complement sum that has not been folded yet. Sums of wire-order words: the result, too,
+/// is in wire order (RFC 1071 section 2, byte order independence).
+using Sum = std::uint64_t;
+
+/// Adds `size` bytes. An odd last byte counts as if a zero followed; only the last piece of a
+/// message may therefore have an odd size.
+inline Sum add_bytes(Sum sum, const void* data, std::size_t size) noexcept {
+    const auto* p = static_cast<const unsigned char*>(data);
+    // Four-byte words into 64 bits: no carry can be lost below 2^32 words.
+    while (size >= 16) {
+        std::uint32_t w[4];
+        std::memcpy(w, p, sizeof w);
+        sum += Sum{w[0]} + w[1] + w[2] + w[3];
+        p += 16;
+        size -= 16;
+    }
+    while (size >= 4) {
+        std::uint32_t w = 0;
+        std::memcpy(&w, p, sizeof w);
+        sum += w;
+        p += 4;
+        size -= 4;
+    }
+    if (size >= 2) {
+        std::uint16_t w = 0;
+        std::memcpy(&w, p, sizeof w);
+        sum += w;
+        p += 2;
+        size -= 2;
+    }
+    if (size == 1) {
+        sum += Be16::of(static_cast<std::uint16_t>(*p << 8)).wire();
+    }
+    return sum;
+}
+
+/// Folds to 16 bits, wire order, not complemented.
+constexpr std::uint16_t fold(Sum sum) noexcept {
+    sum = (sum >> 32) + (sum & 0xFFFFFFFFU);
+    sum = (sum >> 16) + (sum & 0xFFFFU);
+    sum = (sum >> 16) + (sum & 0xFFFFU);
+    sum = (sum >> 16) + (sum & 0xFFFFU);
+    return static_cast<std::uint16_t>(sum);
+}
+
+/// The checksum field that belongs to a sum.
+constexpr Be16 finish(Sum sum) noexcept {
+    return Be16::from_wire(static_cast<std::uint16_t>(~fold(sum)));
+}
+
+/// True when a header with its checksum in place sums to all ones.
+inline bool ipv4_checksum_is_right(const Ipv4Header& header) noexcept {
+    return fold(add_bytes(0, &header, header.header_length())) == 0xFFFF;
+}
+
+inline Be16 ipv4_checksum(const Ipv4Header& header) noexcept {
+    const Sum sum = add_bytes(0, &header, header.header_length());
+    return finish(sum + static_cast<std::uint16_t>(~header.checksum.wire()));
+}
+
+/// RFC 768 pseudo header: addresses, protocol and length of the UDP or TCP message.
+inline Sum pseudo_header(Ipv4Address source, Ipv4Address destination, std::uint8_t protocol,
+                         std::uint16_t length) noexcept {
+    return Sum{source.be.wire()} + destination.be.wire() + Be16::of(protocol).wire() +
+           Be16::of(length).wire();
+}
+
+/// RFC 768: a checksum that computes to zero is sent as all ones, for zero means "none".
+constexpr Be16 udp_finish(Sum sum) noexcept {
+    const Be16 checksum = finish(sum);
+    return checksum.wire() == 0 ? Be16::from_wire(0xFFFF) : checksum;
+}
+
+/// RFC 1624 equation 3: the checksum after one 16-bit word of what it covers went from `before`
+/// to `after`.
+constexpr Be16 update_checksum(Be16 checksum, Be16 before, Be16 after) noexcept {
+    const Sum sum = Sum{static_cast<std::uint16_t>(~checksum.wire())} +
+                    static_cast<std::uint16_t>(~before.wire()) + after.wire();
+    return finish(sum);
+}
+
+}  // namespace vxplane::net

@@ -1,0 +1,171 @@
+// The headers that vxplane reads and writes, laid out as they stand on the wire. Every field is a
+// byte, an array of bytes or big-endian, so each struct has alignment 1 and may be laid over a
+// frame at any offset.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/net/big_endian.hpp"
+#include "dataplane/net/ipv4_address.hpp"
+#include "dataplane/net/mac_address.hpp"
+
+namespace vxplane::net {
+
+/// EtherTypes (IANA "IEEE 802 Numbers").
+namespace ether_type {
+constexpr Be16 kIpv4 = Be16::of(0x0800);
+constexpr Be16 kArp = Be16::of(0x0806);
+constexpr Be16 kVlan = Be16::of(0x8100);         ///< IEEE 802.1Q
+constexpr Be16 kServiceVlan = Be16::of(0x88A8);  ///< IEEE 802.1ad
+constexpr Be16 kIpv6 = Be16::of(0x86DD);
+}  // namespace ether_type
+
+struct EthernetHeader {
+    MacAddress destination;
+    MacAddress source;
+    Be16 type;
+
+    [[nodiscard]] bool is_vlan() const noexcept {
+        return type == ether_type::kVlan || type == ether_type::kServiceVlan;
+    }
+};
+static_assert(sizeof(EthernetHeader) == 14);
+
+struct VlanHeader {
+    Be16 tag;  ///< PCP, DEI, VID
+    Be16 type;
+};
+static_assert(sizeof(VlanHeader) == 4);
+
+/// RFC 826, for Ethernet and IPv4.
+struct ArpHeader {
+    Be16 hardware;                 ///< 1
+    Be16 protocol;                 ///< 0x0800
+    std::uint8_t hardware_length;  ///< 6
+    std::uint8_t protocol_length;  ///< 4
+    Be16 operation;
+    MacAddress sender_mac;
+    Ipv4Address sender;
+    MacAddress target_mac;
+    Ipv4Address target;
+
+    static constexpr Be16 kRequest = Be16::of(1);
+    static constexpr Be16 kReply = Be16::of(2);
+    [[nodiscard]] bool is_ethernet_ipv4() const noexcept {
+        return hardware == Be16::of(1) && protocol == ether_type::kIpv4 && hardware_length == 6 &&
+               protocol_length == 4;
+    }
+};
+static_assert(sizeof(ArpHeader) == 28);
+
+/// IP protocol numbers (IANA).
+namespace ip_protocol {
+constexpr std::uint8_t kIcmp = 1;
+constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kUdp = 17;
+constexpr std::uint8_t kIcmpv6 = 58;
+constexpr std::uint8_t kSctp = 132;
+}  // namespace ip_protocol
+
+/// RFC 791.
+struct Ipv4Header {
+    std::uint8_t version_ihl;
+    std::uint8_t tos;
+    Be16 total_length;
+    Be16 id;
+    Be16 fragment;  ///< flags and offset
+    std::uint8_t ttl;
+    std::uint8_t protocol;
+    Be16 checksum;
+    Ipv4Address source;
+    Ipv4Address destination;
+
+    static constexpr std::uint16_t kDontFragment = 0x4000;
+    static constexpr std::uint16_t kMoreFragments = 0x2000;
+    static constexpr std::uint16_t kOffsetMask = 0x1FFF;
+    [[nodiscard]] std::uint32_t version() const noexcept { return version_ihl >> 4U; }
+    /// Bytes of this header, options included; below 20 when the field is malformed.
+    [[nodiscard]] std::uint32_t header_length() const noexcept { return (version_ihl & 0xFU) * 4U; }
+    [[nodiscard]] bool is_fragment() const noexcept {
+        return (fragment.value() & (kMoreFragments | kOffsetMask)) != 0;
+    }
+};
+static_assert(sizeof(Ipv4Header) == 20);
+
+/// RFC 8200.
+struct Ipv6Header {
+    Be32 version_class_label;
+    Be16 payload_length;
+    std::uint8_t next_header;
+    std::uint8_t hop_limit;
+    std::array<std::uint8_t, 16> source;
+    std::array<std::uint8_t, 16> destination;
+
+    [[nodiscard]] std::uint32_t version() const noexcept {
+        return version_class_label.value() >> 28;
+    }
+    [[nodiscard]] std::uint8_t traffic_class() const noexcept {
+        return static_cast<std::uint8_t>(version_class_label.value() >> 20);
+    }
+    [[nodiscard]] std::uint32_t flow_label() const noexcept {
+        return version_class_label.value() & 0xFFFFFU;
+    }
+};
+static_assert(sizeof(Ipv6Header) == 40);
+
+/// RFC 768.
+struct UdpHeader {
+    Be16 source;
+    Be16 destination;
+    Be16 length;
+    Be16 checksum;
+};
+static_assert(sizeof(UdpHeader) == 8);
+
+/// RFC 792.
+struct IcmpHeader {
+    std::uint8_t type;
+    std::uint8_t code;
+    Be16 checksum;
+    Be32 rest;
+
+    static constexpr std::uint8_t kEchoReply = 0;
+    static constexpr std::uint8_t kUnreachable = 3;
+    static constexpr std::uint8_t kEchoRequest = 8;
+    static constexpr std::uint8_t kNetUnreachable = 0;
+    static constexpr std::uint8_t kHostUnreachable = 1;
+    static constexpr std::uint8_t kAdminProhibited = 13;  ///< RFC 1812 section 5.2.7.1
+};
+static_assert(sizeof(IcmpHeader) == 8);
+
+/// VNI: 24 bits, host order (RFC 7348 section 5).
+struct Vni {
+    std::uint32_t number = 0;
+    static constexpr std::uint32_t kMax = 0xFFFFFF;
+    constexpr bool operator==(const Vni&) const noexcept = default;
+};
+
+/// RFC 7348 section 5.
+struct VxlanHeader {
+    Be32 flags;  ///< flag byte, then 24 reserved bits
+    Be32 vni_reserved;
+
+    static constexpr Be32 kVniFlag = Be32::of(0x08000000);  ///< the I flag
+    [[nodiscard]] Vni vni() const noexcept { return {vni_reserved.value() >> 8}; }
+    static constexpr VxlanHeader of(Vni vni) noexcept {
+        return {kVniFlag, Be32::of(vni.number << 8)};
+    }
+};
+static_assert(sizeof(VxlanHeader) == 8);
+
+/// Outer headers of VXLAN over IPv4, Ethernet included.
+constexpr std::uint32_t kVxlanIpv4Overhead =
+    sizeof(EthernetHeader) + sizeof(Ipv4Header) + sizeof(UdpHeader) + sizeof(VxlanHeader);
+static_assert(kVxlanIpv4Overhead == 50);
+
+/// The shortest Ethernet frame without its FCS (IEEE 802.3) and the smallest IPv4 MTU (RFC 791).
+constexpr std::uint32_t kMinEthernetFrame = 60;
+constexpr std::uint32_t kMinIpv4Mtu = 68;
+
+}  // namespace vxplane::net
