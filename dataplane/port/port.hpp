@@ -1,0 +1,153 @@
+// One network port: opened from a PCI address or a vdev string, configured as far as its driver
+// allows, closed by its destructor. Control opens and closes ports; workers only use the id and the
+// queue counts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/port/device_lock.hpp"
+#include "dataplane/port/expected.hpp"
+#include "dataplane/port/pool.hpp"
+
+namespace vxplane::port {
+
+/// A MAC address in wire order.
+using MacBytes = std::array<std::uint8_t, 6>;
+
+/// Which headers a NIC may hash to choose a receive queue.
+struct RssTypes {
+    bool ipv4 = false;
+    bool ipv6 = false;
+    bool tcp = false;
+    bool udp = false;
+    [[nodiscard]] static RssTypes all() noexcept { return {true, true, true, true}; }
+};
+
+struct PortOptions {
+    std::string name{};
+    /// PCI address (`0000:3b:00.0`, devargs may follow after a comma) or vdev string
+    /// (`net_tap0,iface=vm1`).
+    std::string device{};
+    std::uint16_t mtu = 1500;            ///< bytes after the Ethernet header
+    std::optional<MacBytes> mac{};       ///< none = the device's own
+    std::uint16_t rx_queues_wanted = 0;  ///< 0 = one per worker
+    std::uint16_t workers = 1;
+    std::uint16_t rx_descriptors = 1024;
+    std::uint16_t tx_descriptors = 1024;
+    RssTypes rss = RssTypes::all();
+    bool promiscuous = true;
+    /// NUMA node of the worker that polls receive queue i, whose pool feeds the queue; queues
+    /// beyond the list take the port's own node.
+    std::vector<int> queue_nodes{};
+    std::string lock_directory = "/run/vxplane/lock";
+};
+
+/// What the device itself lost or refused, apart from all drops of ours. Since open or reset.
+struct DeviceCounters {
+    std::uint64_t imissed = 0;    ///< no free receive descriptor
+    std::uint64_t ierrors = 0;    ///< bad frames
+    std::uint64_t rx_nombuf = 0;  ///< no free packet buffer
+    std::uint64_t oerrors = 0;    ///< frames that could not be sent
+};
+
+struct LinkStatus {
+    bool up = false;
+    std::uint32_t mbps = 0;  ///< 0 = unknown
+    bool full_duplex = true;
+};
+
+/// An open port. All functions are control's, except the plain reads of id and queue counts.
+class Port {
+  public:
+    /// Stops and closes the device, which hands all its buffers back; a net_tap interface vanishes.
+    /// No worker may use the port any more.
+    ~Port();
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+
+    [[nodiscard]] std::uint16_t id() const noexcept { return id_; }
+    [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
+    [[nodiscard]] const std::string& device() const noexcept { return options_.device; }
+    /// As DPDK calls it, such as `net_tap` or `net_ixgbe`.
+    [[nodiscard]] const std::string& driver() const noexcept { return driver_; }
+    [[nodiscard]] const MacBytes& mac() const noexcept { return mac_; }
+    [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
+    /// NUMA node of the device, -1 when it stands on none.
+    [[nodiscard]] int socket() const noexcept { return socket_; }
+    [[nodiscard]] std::uint16_t rx_queues() const noexcept { return rx_queues_; }
+    /// May be fewer than the workers: then workers must share a queue under a lock.
+    [[nodiscard]] std::uint16_t tx_queues() const noexcept { return tx_queues_; }
+    /// Whether chained mbufs leave as one whole frame. False = linearize before sending.
+    [[nodiscard]] bool multi_segment_tx() const noexcept { return multi_segment_tx_; }
+    /// Whether received mbufs carry the NIC's verdict on IPv4, TCP and UDP checksums.
+    [[nodiscard]] bool rx_checksum() const noexcept { return rx_checksum_; }
+    /// Whether the NIC spreads flows over the receive queues.
+    [[nodiscard]] bool rss() const noexcept { return rss_; }
+    /// What was asked for and could not be had, one sentence each.
+    [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+
+    [[nodiscard]] LinkStatus link() const noexcept;
+    [[nodiscard]] DeviceCounters counters() const noexcept;
+    void reset_counters() noexcept;
+
+    [[nodiscard]] Outcome start() noexcept;
+    void stop() noexcept;
+
+  private:
+    friend class PortOpener;
+    Port() = default;
+    [[nodiscard]] DeviceCounters read_device() const noexcept;
+
+    PortOptions options_{};
+    DeviceLock lock_{};
+    std::uint16_t id_ = 0xFFFF;
+    std::string driver_{};
+    MacBytes mac_{};
+    std::uint16_t mtu_ = 0;
+    int socket_ = -1;
+    std::uint16_t rx_queues_ = 0;
+    std::uint16_t tx_queues_ = 0;
+    bool multi_segment_tx_ = false;
+    bool rx_checksum_ = false;
+    bool rss_ = false;
+    bool started_ = false;
+    bool hotplugged_ = false;  ///< made by us, so taken off the bus by us
+    std::vector<std::string> notes_{};
+    DeviceCounters zero_{};
+};
+
+/// Takes the device's lock, makes it known to DPDK, configures it and sets up its queues. The port
+/// is stopped afterwards. Fails with a text that says what stands in the way: unknown driver, no
+/// such device, device busy, held by another daemon (with its pid), bound to a kernel driver.
+[[nodiscard]] Expected<std::unique_ptr<Port>> open_port(const PortOptions& options,
+                                                        const PoolSet& pools) noexcept;
+
+/// Configures a device that DPDK knows already (made by `rte_eth_from_rings`, say). No lock is
+/// taken.
+[[nodiscard]] Expected<std::unique_ptr<Port>> adopt_port(std::uint16_t id,
+                                                         const PortOptions& options,
+                                                         const PoolSet& pools) noexcept;
+
+/// The kernel's side of an underlay port: a net_tap interface with the port's own MAC address, over
+/// which the host's own traffic goes.
+struct TwinOptions {
+    std::string name{};    ///< port name, unique
+    std::string ifname{};  ///< name of the interface in the kernel
+    MacBytes mac{};
+    std::uint16_t mtu = 1500;
+    std::uint16_t descriptors = 512;
+    std::string lock_directory = "/run/vxplane/lock";
+};
+
+/// Opens a net_tap whose kernel interface is called `ifname`, carries `mac` and `mtu` and is up
+/// once the port is started. The MAC address is the interface's, as the host is the one who owns
+/// it.
+[[nodiscard]] Expected<std::unique_ptr<Port>> make_twin(const TwinOptions& options,
+                                                        const PoolSet& pools) noexcept;
+
+}  // namespace vxplane::port
