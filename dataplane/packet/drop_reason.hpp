@@ -1,0 +1,113 @@
+// Every reason for which vxplane gives a packet up: one table, from which the enum, the names, the
+// help of the metrics and the list in the documentation are made. A packet that is not forwarded
+// has exactly one of these.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace vxplane::packet {
+
+/// How much a count of this reason should worry an operator.
+enum class Severity : std::uint8_t {
+    normal,       ///< happens in a healthy network
+    malformed,    ///< somebody sends frames that are not what they claim
+    refused,      ///< a rule of the topology or of the protocol forbids it
+    unreachable,  ///< the way out is missing
+    overload      ///< a queue or a pool was too small
+};
+
+// X(name, severity, "sentence")
+#define VXPLANE_DROP_REASONS(X)                                                                    \
+    X(eth_runt, malformed, "shorter than an Ethernet header")                                      \
+    X(eth_too_long, malformed, "longer than the MTU of the port where it arrived")                 \
+    X(eth_not_for_us, normal, "destination MAC address is not that of the underlay port")          \
+    X(eth_bad_source, malformed, "source MAC address is zero or a group address")                  \
+    X(eth_link_local, normal, "destination 01:80:c2:00:00:0x is for the neighbour only")           \
+    X(access_no_segment, refused, "access port is a member of no segment")                         \
+    X(access_vlan, refused, "VLAN tag on an access port whose segment does not allow tags")        \
+    X(ip4_truncated, malformed, "IPv4 packet shorter than its header")                             \
+    X(ip4_bad_version, malformed, "EtherType says IPv4, the version field does not")               \
+    X(ip4_bad_header_length, malformed, "IPv4 header length below 20 or beyond the packet")        \
+    X(ip4_bad_total_length, malformed, "IPv4 total length below the header or beyond the frame")   \
+    X(ip4_bad_checksum, malformed, "IPv4 header checksum is wrong")                                \
+    X(ip4_bad_source, malformed, "IPv4 source is zero, loopback, multicast or broadcast")          \
+    X(outer_own_vtep, malformed, "outer source address is one of our own")                         \
+    X(outer_fragment, refused, "outer packet is a fragment")                                       \
+    X(udp_bad_length, malformed, "UDP length below 8 or beyond the IP payload")                    \
+    X(udp_bad_checksum, malformed, "UDP checksum is present and wrong")                            \
+    X(vxlan_too_short, malformed, "no room for a VXLAN header and an inner Ethernet header")       \
+    X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
+    X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \
+    X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
+    X(vxlan_own_mac, malformed, "inner source MAC address is that of the VTEP itself")             \
+    X(vxlan_bad_source_mac, malformed, "inner source MAC address is zero or a group address")      \
+    X(vxlan_inner_vlan, refused, "VLAN tag inside, and the segment does not allow tags")           \
+    X(vxlan_inner_truncated, malformed, "inner IP packet shorter than its fixed header")           \
+    X(vxlan_ecn_lost, normal, "outer CE, inner sender does not speak ECN: RFC 6040 says drop")     \
+    X(fdb_conflict, refused, "source MAC address is fixed at another place")                       \
+    X(fdb_miss, normal, "unknown destination and nowhere to flood it to")                          \
+    X(fdb_same_port, normal, "destination is on the port where the frame came from")               \
+    X(fdb_split_horizon, normal, "came from a remote VTEP, destination is behind a remote VTEP")   \
+    X(flood_empty, normal, "broadcast or multicast, and no other member of the segment")           \
+    X(flood_no_buffer, overload, "no buffer for a copy of a flooded frame")                        \
+    X(tunnel_oversize, refused, "does not fit the MTU of the underlay port with its outer header") \
+    X(tunnel_no_headroom, overload, "no buffer for the outer header")                              \
+    X(tunnel_no_route, unreachable, "no route to the remote VTEP")                                 \
+    X(tunnel_blackhole, refused, "route to the remote VTEP is of type blackhole")                  \
+    X(tunnel_unreachable, unreachable, "route to the remote VTEP is of type unreachable")          \
+    X(tunnel_prohibited, refused, "route to the remote VTEP is of type prohibit")                  \
+    X(neigh_failed, unreachable, "next hop to the remote VTEP does not answer ARP")                \
+    X(neigh_queue_full, overload, "queue of the unresolved next hop is full, oldest goes first")   \
+    X(port_oversize, refused, "longer than the MTU of the port where it would leave")              \
+    X(port_gone, normal, "port or segment was taken out of the topology meanwhile")                \
+    X(host_unclaimed, normal, "for the host, and the port has no kernel twin")                     \
+    X(arp_malformed, malformed, "ARP packet that is not Ethernet and IPv4, or has a bad sender")   \
+    X(icmp_malformed, malformed, "ICMP message truncated or with a wrong checksum")                \
+    X(control_rate, overload, "more packets for control than its rate limit allows")               \
+    X(control_ring_full, overload, "ring to the control thread is full")                           \
+    X(inject_ring_full, overload, "ring from the control thread to the worker is full")            \
+    X(handoff_full, overload, "ring to the worker that owns the transmit queue is full")           \
+    X(tx_full, overload, "transmit queue of the port stayed full")                                 \
+    X(tx_no_buffer, overload, "port takes no chained buffers, and none was free for a copy")
+
+enum class DropReason : std::uint8_t {
+    none = 0,  ///< not dropped
+#define VXPLANE_X(name, severity, text) name,
+    VXPLANE_DROP_REASONS(VXPLANE_X)
+#undef VXPLANE_X
+        count
+};
+
+constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count);
+
+struct DropReasonInfo {
+    std::string_view name;
+    Severity severity;
+    std::string_view text;
+};
+
+/// Indexed by DropReason.
+constexpr std::array<DropReasonInfo, kDropReasons> kDropReasonInfo{
+    {{"none", Severity::normal, "not dropped"},
+#define VXPLANE_X(name, severity, text) {#name, Severity::severity, text},
+     VXPLANE_DROP_REASONS(VXPLANE_X)
+#undef VXPLANE_X
+    }};
+
+constexpr const DropReasonInfo& info(DropReason reason) noexcept {
+    return kDropReasonInfo[static_cast<std::size_t>(reason)];
+}
+
+constexpr std::string_view name(Severity severity) noexcept {
+    constexpr std::array<std::string_view, 5> kNames{"normal", "malformed", "refused",
+                                                     "unreachable", "overload"};
+    return kNames[static_cast<std::size_t>(severity)];
+}
+
+/// Packets by reason. One writer.
+using DropCounts = std::array<std::uint64_t, kDropReasons>;
+
+}  // namespace vxplane::packet
