@@ -1,1 +1,168 @@
-// placeholder
+// The writer's side of the forwarding database, and the memory it lies in. Run by control.
+#include "dataplane/table/fdb.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <random>
+
+namespace vxplane::table {
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+template <class T>
+void publish(T& place, T value) noexcept {
+    std::atomic_ref<T>{place}.store(value, std::memory_order_release);
+}
+
+std::uint32_t buckets_for(std::uint32_t capacity) {
+    // 2.5 entries in 5 lanes at most: one entry in 25 then lies beyond its home bucket.
+    const std::uint64_t wanted = (std::uint64_t{capacity} * 2 + 4) / 5;
+    const std::uint64_t buckets = std::bit_ceil(std::max<std::uint64_t>(wanted, 4));
+    if (buckets > (std::uint64_t{1} << 29)) {  // slot numbers have 32 bits
+        throw std::bad_alloc{};
+    }
+    return static_cast<std::uint32_t>(buckets);
+}
+
+void* map(std::size_t bytes, int flags) noexcept {
+    void* at =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return at == MAP_FAILED ? nullptr : at;
+}
+
+// Zeroed and touched memory, on huge pages where there are any: at a million entries every lookup
+// would else miss the TLB as well as the cache. `bytes` is rounded up to what was mapped.
+void* take_memory(std::size_t& bytes) {
+    if (bytes < huge_page) {
+        bytes = std::max<std::size_t>(bytes, 4096);
+        void* small = map(bytes, MAP_POPULATE);
+        if (small == nullptr) {
+            throw std::bad_alloc{};
+        }
+        return small;
+    }
+    bytes = (bytes + huge_page - 1) & ~(huge_page - 1);
+    if (void* reserved = map(bytes, MAP_HUGETLB); reserved != nullptr) {
+        // Populating by madvise reports what a first write would answer with SIGBUS.
+        if (madvise(reserved, bytes, MADV_POPULATE_WRITE) == 0) {
+            return reserved;
+        }
+        munmap(reserved, bytes);
+    }
+    auto* wide = static_cast<std::byte*>(map(bytes + huge_page, MAP_NORESERVE));
+    if (wide == nullptr) {
+        throw std::bad_alloc{};
+    }
+    const std::size_t before =
+        (huge_page - reinterpret_cast<std::uintptr_t>(wide) % huge_page) % huge_page;
+    if (before != 0) {
+        munmap(wide, before);
+    }
+    std::byte* aligned = wide + before;
+    if (huge_page - before != 0) {
+        munmap(aligned + bytes, huge_page - before);
+    }
+    madvise(aligned, bytes, MADV_HUGEPAGE);
+    std::memset(aligned, 0, bytes);
+    return aligned;
+}
+
+}  // namespace
+
+Fdb::Fdb(std::uint32_t capacity) : capacity_{capacity} {
+    std::random_device random;
+    const auto random64 = [&random] { return (std::uint64_t{random()} << 32) | random(); };
+    seed_ = random64();
+    multiplier_ = random64() | 1;
+
+    const std::uint32_t buckets = buckets_for(capacity);
+    mask_ = buckets - 1;
+    probe_limit_ = std::min(max_probe, buckets);
+    // Untouched until used, so its size is address space rather than memory.
+    waiting_ =
+        std::make_unique_for_overwrite<std::uint32_t[]>(std::size_t{buckets} * FdbBucket::lanes);
+    mapped_bytes_ = std::size_t{buckets} * sizeof(FdbBucket);
+    buckets_ = static_cast<FdbBucket*>(take_memory(mapped_bytes_));
+}
+
+Fdb::~Fdb() {
+    munmap(buckets_, mapped_bytes_);
+}
+
+Fdb::Put Fdb::put(FdbKey key, FdbValue value) noexcept {
+    if (!key.is_storable() || value.kind() == FdbKind::none) {
+        ++refused_;
+        return Put::full;
+    }
+    const std::uint32_t home = bucket_of(key);
+    if (const Hit old = find(key, home)) {
+        publish(value_at(old.slot), value.raw());
+        return Put::replaced;
+    }
+    std::uint32_t distance = 0;
+    unsigned free_lanes = 0;
+    if (used_ < capacity_) {
+        for (; distance < probe_limit_; ++distance) {
+            free_lanes = match<IsaOfBuild>(buckets_[(home + distance) & mask_], empty);
+            if (free_lanes != 0) {
+                break;
+            }
+        }
+    }
+    if (free_lanes == 0) {
+        ++refused_;
+        return Put::full;
+    }
+    // A reader that sees the key must also see the value and every sign on the way to it.
+    for (std::uint32_t step = 0; step < distance; ++step) {
+        std::uint32_t& passed_by = buckets_[(home + step) & mask_].passed_by;
+        publish(passed_by, passed_by + 1);
+    }
+    FdbBucket& bucket = buckets_[(home + distance) & mask_];
+    const auto lane = static_cast<unsigned>(std::countr_zero(free_lanes));
+    publish(bucket.values[lane], value.raw());
+    publish(bucket.keys[lane], key.raw);
+    high_water_ = std::max(high_water_, ++used_);
+    return Put::inserted;
+}
+
+bool Fdb::erase(FdbKey key) noexcept {
+    const std::uint32_t home = bucket_of(key);
+    const Hit old = find(key, home);
+    if (!old) {
+        return false;
+    }
+    const std::uint32_t at = old.slot / 8;
+    publish(buckets_[at].keys[old.slot % 8], tombstone);
+    // A reader that matched the old key before may read this value after: it is a miss then.
+    publish(value_at(old.slot), std::uint32_t{0});
+    for (std::uint32_t bucket = home; bucket != at; bucket = (bucket + 1) & mask_) {
+        publish(buckets_[bucket].passed_by, buckets_[bucket].passed_by - 1);
+    }
+    waiting_[given_up_++] = old.slot;
+    --used_;
+    return true;
+}
+
+void Fdb::begin_grace() noexcept {
+    if (in_grace_ == 0) {
+        in_grace_ = given_up_;
+    }
+}
+
+void Fdb::end_grace() noexcept {
+    for (std::uint32_t i = 0; i < in_grace_; ++i) {
+        const std::uint32_t slot = waiting_[i];
+        publish(value_at(slot), std::uint32_t{0});  // a late refresh may have left an epoch here
+        publish(buckets_[slot / 8].keys[slot % 8], empty);
+    }
+    std::copy(&waiting_[in_grace_], &waiting_[given_up_], &waiting_[0]);
+    given_up_ -= in_grace_;
+    in_grace_ = 0;
+}
+
+}  // namespace vxplane::table

@@ -1,0 +1,178 @@
+// The forwarding database: one table for all segments, looked up for nearly every frame by the
+// workers and written by control alone. A bucket is one cache line; a hit usually costs that line.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "dataplane/table/fdb_bucket.hpp"
+#include "dataplane/table/fdb_entry.hpp"
+
+namespace vxplane::table {
+
+/// Open addressing over cache-line buckets. Any number of readers, one writer.
+///
+/// What a reader is promised, with neither lock nor retry: a value it gets was put for the key it
+/// asked for, and was current at some moment during the lookup. For this a slot that was erased is
+/// given up, not free: it matches nothing and is reused only after end_grace(), when no reader can
+/// still be looking at its old key. Entries never move.
+class Fdb {
+  public:
+    /// Buckets an entry may be away from its home; an insert that would need more is refused.
+    static constexpr std::uint32_t max_probe = 16;
+
+    /// `capacity`: entries held at most (a hard limit); the memory for all is taken and touched
+    /// here. Throws std::bad_alloc.
+    explicit Fdb(std::uint32_t capacity);
+    Fdb(const Fdb&) = delete;
+    Fdb& operator=(const Fdb&) = delete;
+    ~Fdb();
+
+    // --- readers: any worker -------------------------------------------------------------------
+
+    /// Where the search for `key` starts. A burst computes and prefetches all, then finds all.
+    std::uint32_t bucket_of(FdbKey key) const noexcept {
+        // 64 x 64 -> 128 bits, folded: high half from the high key bits, low half from the low.
+        __extension__ using Wide = unsigned __int128;
+        const Wide product = static_cast<Wide>(key.raw ^ seed_) * multiplier_;
+        const auto folded =
+            static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
+        return static_cast<std::uint32_t>(folded) & mask_;
+    }
+    void prefetch(std::uint32_t bucket) const noexcept { __builtin_prefetch(&buckets_[bucket]); }
+
+    struct Hit {
+        std::uint32_t slot = 0;  ///< for refresh(); valid until the reader's next quiescent point
+        FdbValue value;          ///< kind none on a miss
+        explicit operator bool() const noexcept { return value.kind() != FdbKind::none; }
+    };
+    /// `bucket` must be bucket_of(key).
+    Hit find(FdbKey key, std::uint32_t bucket) const noexcept {
+        return find_by<IsaOfBuild>(key, bucket);
+    }
+    /// The same by a named instruction set, for tests and benches.
+    template <class Isa>
+    Hit find_by(FdbKey key, std::uint32_t bucket) const noexcept {
+        FdbBucket& home = buckets_[bucket];
+        if (const unsigned found = match<Isa>(home, key.raw); found != 0) [[likely]] {
+            return hit(bucket, found);
+        }
+        if (load(home.passed_by) == 0) [[likely]] {
+            return {};
+        }
+        return find_beyond<Isa>(key, bucket);
+    }
+    /// Notes that the entry was seen in `epoch`. Writes only the epoch byte and only when it
+    /// differs, so it loses no replacement that the writer makes at the same time.
+    void refresh(std::uint32_t slot, std::uint8_t epoch) noexcept {
+        auto* bytes = reinterpret_cast<std::uint8_t*>(&value_at(slot));
+        const std::atomic_ref<std::uint8_t> last_seen{bytes[3]};
+        if (last_seen.load(std::memory_order_relaxed) != epoch) {
+            last_seen.store(epoch, std::memory_order_relaxed);
+        }
+    }
+
+    // --- the one writer ------------------------------------------------------------------------
+
+    enum class Put : std::uint8_t {
+        inserted,
+        replaced,
+        full,  ///< refused and counted: capacity, probe length, or a key or value that is none
+    };
+    Put put(FdbKey key, FdbValue value) noexcept;
+    /// False when there was no such entry.
+    bool erase(FdbKey key) noexcept;
+    Hit find(FdbKey key) const noexcept { return find(key, bucket_of(key)); }
+
+    /// Calls `f(FdbKey, FdbValue, slot)` for each entry. `f` may erase the entry it is shown and
+    /// replace any; what it inserts may or may not be shown.
+    template <class F>
+    void for_each(F&& f) const {
+        for_each_in(0, bucket_count(), f);
+    }
+    /// The same for the buckets [first, last), for work that is spread over time.
+    template <class F>
+    void for_each_in(std::uint32_t first, std::uint32_t last, F&& f) const {
+        for (std::uint32_t bucket = first; bucket < last; ++bucket) {
+            for (unsigned lane = 0; lane < FdbBucket::lanes; ++lane) {
+                const FdbKey key{buckets_[bucket].keys[lane]};
+                if (key.is_storable()) {
+                    f(key, FdbValue::from_raw(load(buckets_[bucket].values[lane])),
+                      slot_of(bucket, lane));
+                }
+            }
+        }
+    }
+
+    /// True when slots wait for a grace period and none is running. The writer then calls
+    /// begin_grace(), lets every reader pass a quiescent point, and calls end_grace().
+    bool needs_grace() const noexcept { return given_up_ != 0 && in_grace_ == 0; }
+    void begin_grace() noexcept;
+    void end_grace() noexcept;
+
+    std::uint32_t used() const noexcept { return used_; }
+    std::uint32_t high_water() const noexcept { return high_water_; }
+    std::uint64_t refused() const noexcept { return refused_; }
+    std::uint32_t capacity() const noexcept { return capacity_; }
+    std::uint32_t bucket_count() const noexcept { return mask_ + 1; }
+    /// Slots that wait for a grace period to begin or to end.
+    std::uint32_t given_up() const noexcept { return given_up_; }
+    /// Bytes of the buckets. A list of given-up slots costs up to 20 bytes a bucket more, of which
+    /// only what was needed at once is ever touched.
+    std::size_t memory_bytes() const noexcept { return std::size_t{bucket_count()} * 64; }
+
+  private:
+    static constexpr std::uint64_t empty = 0;
+    static constexpr std::uint64_t tombstone = ~std::uint64_t{0};
+
+    /// A slot is numbered 8 * bucket + lane, which makes its address a matter of shifts.
+    static constexpr std::uint32_t slot_of(std::uint32_t bucket, unsigned lane) noexcept {
+        return bucket * 8 + lane;
+    }
+    std::uint32_t& value_at(std::uint32_t slot) const noexcept {
+        return buckets_[slot / 8].values[slot % 8];
+    }
+    static std::uint32_t load(std::uint32_t& place) noexcept {
+        return std::atomic_ref<std::uint32_t>{place}.load(std::memory_order_relaxed);
+    }
+    // The address of the value comes from the lane, so it is read after the key that gave the lane.
+    Hit hit(std::uint32_t bucket, unsigned found) const noexcept {
+        const auto lane = static_cast<unsigned>(std::countr_zero(found));
+        return {slot_of(bucket, lane), FdbValue::from_raw(load(buckets_[bucket].values[lane]))};
+    }
+    template <class Isa>
+    [[gnu::noinline]] Hit find_beyond(FdbKey key, std::uint32_t bucket) const noexcept {
+        for (std::uint32_t step = 1; step < probe_limit_; ++step) {
+            const std::uint32_t next = (bucket + step) & mask_;
+            if (const unsigned found = match<Isa>(buckets_[next], key.raw); found != 0) {
+                return hit(next, found);
+            }
+            if (load(buckets_[next].passed_by) == 0) {
+                break;
+            }
+        }
+        return {};
+    }
+
+    // Read by workers, written only at construction.
+    FdbBucket* buckets_ = nullptr;
+    std::uint64_t seed_;
+    std::uint64_t multiplier_;
+    std::uint32_t mask_;
+    std::uint32_t probe_limit_;
+    std::size_t mapped_bytes_ = 0;
+
+    // The writer's own.
+    alignas(64) std::uint32_t capacity_;
+    std::uint32_t used_ = 0;
+    std::uint32_t high_water_ = 0;
+    std::uint32_t given_up_ = 0;  // slots in waiting_; the first in_grace_ of them are in a grace
+    std::uint32_t in_grace_ = 0;
+    std::uint64_t refused_ = 0;
+    std::unique_ptr<std::uint32_t[]> waiting_;
+};
+
+}  // namespace vxplane::table
