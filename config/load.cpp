@@ -1,1 +1,116 @@
-// placeholder
+// Reads the bytes and hands the tree to the tables; sorts what was found wrong.
+#include "config/load.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <tuple>
+
+#include "config/reader.hpp"
+#include "config/validate.hpp"
+#include "config/yaml_tree.hpp"
+
+namespace vxplane::config {
+namespace {
+
+/// A million FDB entries are some 70 MB of text. A device file would never end.
+constexpr std::size_t largest_file = std::size_t{256} << 20;
+
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+/// The content, or what went wrong.
+struct Content {
+    std::string text;
+    std::optional<std::string> error;
+};
+
+Content read_all(const std::string& path) {
+    Content content;
+    const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
+    if (!file) {
+        content.error = std::string("cannot be opened: ") + std::strerror(errno);
+        return content;
+    }
+    std::string chunk(std::size_t{1} << 16, '\0');
+    while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), file.get())) {
+        content.text.append(chunk, 0, got);
+        if (content.text.size() > largest_file) {
+            content.error = "is too large (at most 256 MiB)";
+            return content;
+        }
+    }
+    if (std::ferror(file.get()) != 0) {
+        content.error = std::string("cannot be read: ") + std::strerror(errno);
+    }
+    return content;
+}
+
+void sort_by_position(Problems& problems) {
+    std::ranges::stable_sort(problems, {}, [](const Problem& problem) {
+        return std::tuple(problem.where.line, problem.where.column);
+    });
+}
+
+LoadResult failed(const std::string& name, Position where, std::string message) {
+    LoadResult result;
+    result.topology.file = name;
+    result.problems.push_back({name, where, {}, std::move(message)});
+    return result;
+}
+
+LoadResult checked(LoadResult result) {
+    if (result.problems.empty()) {
+        result.problems = validate(result.topology);
+        sort_by_position(result.problems);
+    }
+    return result;
+}
+
+}  // namespace
+
+LoadResult load_file(const std::string& path) {
+    try {
+        const Content content = read_all(path);
+        if (content.error) return failed(path, {}, *content.error);
+        return load_text(content.text, path);
+    } catch (const std::exception& error) {
+        return failed(path, {}, std::string("cannot be read: ") + error.what());
+    }
+}
+
+LoadResult load_text(std::string_view text, const std::string& name) {
+    try {
+        const YamlTree tree = parse_yaml(text, name);
+        if (tree.problem) return failed(name, tree.problem->where, tree.problem->message);
+        if (tree.root.kind == YamlNode::Kind::null) {
+            return failed(name, {1, 1}, "the file is empty (at least `version: 1`)");
+        }
+        LoadResult result;
+        result.topology.file = name;
+        Reader reader(name);
+        reader.object(tree.root, result.topology);
+        for (Port& port : result.topology.ports) {
+            if (!port.keys.has("promiscuous")) port.promiscuous = port.role == PortRole::access;
+        }
+        result.problems = reader.take();
+        sort_by_position(result.problems);
+        return result;
+    } catch (const std::exception& error) {
+        return failed(name, {}, std::string("cannot be read: ") + error.what());
+    }
+}
+
+LoadResult check_file(const std::string& path) {
+    return checked(load_file(path));
+}
+
+LoadResult check_text(std::string_view text, const std::string& name) {
+    return checked(load_text(text, name));
+}
+
+}  // namespace vxplane::config

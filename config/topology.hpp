@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/problem.hpp"
@@ -49,25 +50,44 @@ struct IpPrefix {
     auto operator<=>(const IpPrefix&) const = default;
 };
 
+/// Where the values of one object stand in the file: of the keys that were given, no others.
+class KeyPositions {
+  public:
+    /// `key` must live as long as the program: the loader's tables do.
+    void add(std::string_view key, Position where);
+    [[nodiscard]] bool has(std::string_view key) const;
+    /// Position of the value of `key`, or `otherwise` when the file does not give it.
+    [[nodiscard]] Position of(std::string_view key, Position otherwise) const;
+
+  private:
+    struct Entry {
+        std::string_view key;
+        Position where;
+    };
+    std::vector<Entry> entries_;
+};
+
 enum class Hugepages : std::uint8_t { automatic, require, off };
 enum class IdlePolicy : std::uint8_t { busy, adaptive };
 enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
 /// `system:` of the file.
 struct System {
-    std::vector<unsigned> workers{};        ///< CPU numbers, one worker each; empty = one, chosen
-    std::optional<unsigned> control;        ///< CPU of the control thread; none = chosen
-    std::uint64_t memory = 512ULL << 20;    ///< bytes given to DPDK
+    std::vector<unsigned> workers{};      ///< CPU numbers, one worker each; empty = one, chosen
+    std::optional<unsigned> control;      ///< CPU of the control thread; none = chosen
+    std::uint64_t memory = 512ULL << 20;  ///< bytes given to DPDK
     Hugepages hugepages = Hugepages::automatic;
     IdlePolicy idle = IdlePolicy::adaptive;
     std::string socket = "/run/vxplane/vxplane.sock";
-    std::string socket_group{};             ///< empty = group of the process
+    std::string socket_group{};  ///< empty = group of the process
     LogLevel log_level = LogLevel::info;
-    std::uint32_t mbufs = 0;                ///< packet buffers per NUMA node; 0 = computed
-    std::uint32_t fdb_capacity = 1U << 20;  ///< entries over all segments
+    std::uint32_t mbufs = 0;                   ///< packet buffers per NUMA node; 0 = computed
+    std::uint32_t fdb_capacity = 1U << 20;     ///< entries over all segments
     std::uint32_t tunnel_capacity = 1U << 14;  ///< remotes over all segments, learned ones included
-    std::vector<std::string> eal{};         ///< raw EAL arguments, appended last
+    std::vector<std::string> eal{};            ///< raw EAL arguments, appended last
     Position where;
+    KeyPositions keys{};
+    std::vector<Position> worker_where{};
 };
 
 enum class PortRole : std::uint8_t { underlay, access };
@@ -83,11 +103,12 @@ struct Port {
     std::uint16_t rx_queues = 0;        ///< 0 = auto: one per worker as far as the device allows
     std::uint16_t rx_descriptors = 1024;
     std::uint16_t tx_descriptors = 1024;
-    std::vector<std::string> rss{};     ///< hash types: ipv4 ipv6 tcp udp; empty = what the port has
-    std::string host{};                 ///< name of the kernel twin; empty = none. Underlay only
-    bool promiscuous = true;            ///< access: always; underlay: false unless said
+    std::vector<std::string> rss{};  ///< hash types: ipv4 ipv6 tcp udp; empty = what the port has
+    std::string host{};              ///< name of the kernel twin; empty = none. Underlay only
+    bool promiscuous = true;         ///< access: always; underlay: false unless said
     Position where;
     std::vector<Position> address_where{};
+    KeyPositions keys{};
 };
 
 enum class RouteType : std::uint8_t { unicast, local, blackhole, unreachable, prohibit, throw_ };
@@ -99,6 +120,7 @@ struct Route {
     std::optional<IpAddress> via;
     std::string dev{};  ///< empty = the underlay port whose subnet holds `via`
     Position where;
+    KeyPositions keys{};
 };
 
 /// One entry of `neighbours:`: `ip neigh add ADDRESS lladdr MAC dev PORT nud permanent`.
@@ -107,6 +129,7 @@ struct Neighbour {
     MacAddress lladdr;
     std::string dev;
     Position where;
+    KeyPositions keys{};
 };
 
 /// One entry of `nexthops:`: an FDB next-hop group, as `ip nexthop add id N group ... fdb`.
@@ -114,18 +137,21 @@ struct NexthopGroup {
     std::uint32_t id = 0;
     std::vector<IpAddress> remotes;
     Position where;
+    std::vector<Position> remote_where{};
 };
 
 enum class FdbState : std::uint8_t { permanent, static_ };
 
 /// One entry of `fdb:` in a segment. Exactly one of `dst` (remotes), `nhid`, `port` is given.
 struct FdbEntry {
-    MacAddress mac;                   ///< all zero = flood list
-    std::vector<IpAddress> dst{};     ///< more than one only for the all-zero address
+    MacAddress mac;                ///< all zero = flood list
+    std::vector<IpAddress> dst{};  ///< more than one only for the all-zero address
     std::optional<std::uint32_t> nhid;
-    std::string port{};               ///< a local access port of the segment
+    std::string port{};  ///< a local access port of the segment
     FdbState state = FdbState::permanent;
     Position where;
+    std::vector<Position> dst_where{};
+    KeyPositions keys{};
 };
 
 /// Source ports of the outer UDP header: [lo, hi).
@@ -141,29 +167,32 @@ enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
 /// One entry of `vxlans:`; the words are those of `ip link add type vxlan`.
 struct Vxlan {
     std::string name;
-    std::uint32_t id = 0;                ///< VNI, 1 to 16777215
-    std::optional<IpAddress> local;      ///< none = the address of the underlay port that the route chooses
-    std::optional<IpAddress> remote;     ///< shorthand for one entry of the flood list
-    std::uint16_t dstport = 4789;        ///< RFC 7348 section 5
+    std::uint32_t id = 0;  ///< VNI, 1 to 16777215
+    std::optional<IpAddress>
+        local;  ///< none = the address of the underlay port that the route chooses
+    std::optional<IpAddress> remote;  ///< shorthand for one entry of the flood list
+    std::uint16_t dstport = 4789;     ///< RFC 7348 section 5
     PortRange srcport;
-    std::uint8_t ttl = 0;                ///< 0 = auto: 64 to a unicast remote
+    std::uint8_t ttl = 0;  ///< 0 = auto: 64 to a unicast remote
     std::uint8_t tos = 0;
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
-    bool udpcsum = false;                ///< RFC 7348 section 5: SHOULD be zero
+    bool udpcsum = false;  ///< RFC 7348 section 5: SHOULD be zero
     bool learning = true;
-    std::uint32_t ageing = 300;          ///< seconds; 0 = never
-    std::uint32_t maxaddr = 0;           ///< learned and configured addresses; 0 = no limit
-    bool inner_vlan = false;             ///< VLAN-tagged inner frames allowed
-    std::uint16_t mtu = 0;               ///< of inner frames after the Ethernet header; 0 = underlay - 50
-    std::optional<MacAddress> mac;       ///< own MAC of the VTEP device (inner source check); none = made from the id
-    std::vector<std::string> ports{};    ///< access ports that are members
+    std::uint32_t ageing = 300;  ///< seconds; 0 = never
+    std::uint32_t maxaddr = 0;   ///< learned and configured addresses; 0 = no limit
+    bool inner_vlan = false;     ///< VLAN-tagged inner frames allowed
+    std::uint16_t mtu = 0;       ///< of inner frames after the Ethernet header; 0 = underlay - 50
+    std::optional<MacAddress>
+        mac;  ///< own MAC of the VTEP device (inner source check); none = made from the id
+    std::vector<std::string> ports{};  ///< access ports that are members
     std::vector<FdbEntry> fdb{};
     Position where;
     Position id_where;
     Position local_where;
     Position mtu_where;
     std::vector<Position> port_where{};
+    KeyPositions keys{};
 };
 
 struct Topology {

@@ -1,1 +1,7 @@
-// placeholder
+#include "config/validate.hpp"
+
+namespace vxplane::config {
+Problems validate(const Topology& /*topology*/) {
+    return {};
+}
+}  // namespace vxplane::config

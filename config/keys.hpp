@@ -1,0 +1,56 @@
+// What a key of the file may hold, said once: the reader checks values by it, messages quote it and
+// the schema for editors is written from it, so the three cannot drift apart.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vxplane::config {
+
+struct KeyDescription;
+
+/// Kind and limits of a value.
+struct ValueType {
+    enum class Kind : std::uint8_t {
+        boolean,
+        integer,  ///< `min` to `max`; `words[0]`, where there is one, stands for 0
+        word,     ///< one of `words`, in the order of the C++ enumeration
+        text,     ///< any text that is not empty
+        mac,
+        ip,
+        prefix,
+        size,         ///< bytes, `512M`
+        cpus,         ///< list of CPU numbers, or text such as `1-3,6`
+        port_range,   ///< `[lo, hi]`, `lo hi` or `dynamic`
+        list,         ///< of `item`
+        one_or_list,  ///< `item` alone, or a list of them
+        map,          ///< name -> `item`
+        object        ///< the keys of `object`
+    };
+    Kind kind;
+    std::uint64_t min = 0;
+    std::uint64_t max = 0;
+    std::span<const std::string_view> words{};
+    const ValueType* item = nullptr;
+    std::vector<KeyDescription> (*object)() = nullptr;
+    std::string_view name_is{};  ///< of a map: what its names are, e.g. "port name"
+
+    /// What is allowed, for the end of a message: `auto, or a number from 1 to 64`.
+    [[nodiscard]] std::string allowed() const;
+};
+
+/// One key of an object.
+struct KeyDescription {
+    std::string_view name;
+    bool required;
+    const ValueType* type;
+    std::string_view help;
+};
+
+/// Keys of the whole file, outermost object first.
+[[nodiscard]] std::vector<KeyDescription> describe_topology();
+
+}  // namespace vxplane::config

@@ -1,0 +1,30 @@
+// Smallest and largest values, used by the tables (files) and by validate (topologies made by
+// hand).
+#pragma once
+
+#include <cstdint>
+
+namespace vxplane::config::limits {
+
+inline constexpr std::uint64_t cpu_max = 1023;  ///< CPU_SETSIZE - 1
+inline constexpr std::uint64_t workers_max = 64;
+inline constexpr std::uint64_t memory_min = 64ULL << 20;  ///< bytes
+inline constexpr std::uint64_t memory_max = 1ULL << 42;   ///< bytes
+inline constexpr std::uint64_t mbufs_min = 1024;
+inline constexpr std::uint64_t mbufs_max = 1ULL << 26;
+inline constexpr std::uint64_t fdb_capacity_max = 1ULL << 26;
+inline constexpr std::uint64_t tunnel_capacity_max = 1ULL << 22;
+inline constexpr std::uint64_t mtu_min = 68;  ///< RFC 791
+inline constexpr std::uint64_t mtu_max = 9216;
+inline constexpr std::uint64_t queues_max = 64;
+inline constexpr std::uint64_t descriptors_min = 32;
+inline constexpr std::uint64_t descriptors_max = 32768;
+inline constexpr std::uint64_t vni_min = 1;
+inline constexpr std::uint64_t vni_max = (1ULL << 24) - 1;  ///< 24 bits, RFC 7348 section 5
+inline constexpr std::uint64_t ageing_max = 4294967;        ///< seconds; 2^32 ms
+inline constexpr std::uint64_t socket_path_max = 107;       ///< bytes; sun_path less its NUL
+
+/// Outer IPv4 (20), UDP (8), VXLAN (8) and inner Ethernet (14) headers.
+inline constexpr std::uint64_t vxlan_overhead = 50;
+
+}  // namespace vxplane::config::limits

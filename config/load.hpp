@@ -1,0 +1,30 @@
+// From a topology file to values. Met by the daemon at start and reload, by `vxplane --check` and
+// by the fuzzer.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/problem.hpp"
+#include "config/topology.hpp"
+
+namespace vxplane::config {
+
+/// The topology is complete only when there are no problems. Problems stand in the order of the
+/// file.
+struct LoadResult {
+    Topology topology;
+    Problems problems;
+};
+
+/// Reads a file of at most 256 MiB. Never throws: a file that is missing is a problem too.
+[[nodiscard]] LoadResult load_file(const std::string& path);
+
+/// Reads `text`, which may hold any bytes; `name` is the file that problems name. Never throws.
+[[nodiscard]] LoadResult load_text(std::string_view text, const std::string& name);
+
+/// `load_file`, and `validate` when it found nothing: what every user of a file wants.
+[[nodiscard]] LoadResult check_file(const std::string& path);
+[[nodiscard]] LoadResult check_text(std::string_view text, const std::string& name);
+
+}  // namespace vxplane::config

@@ -1,0 +1,331 @@
+// Every key of the file: one table per object, in the order in which people meet the keys. To add
+// a key, add a member to the value in topology.hpp and a row here.
+#include <array>
+#include <limits>
+
+#include "config/limits.hpp"
+#include "config/reader.hpp"
+
+namespace vxplane::config {
+namespace {
+
+using Kind = ValueType::Kind;
+using Words = std::string_view;
+
+/// The ordinary way from a value to a member: by the member's type.
+template <auto Member, class T>
+void scalar(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
+    reader.value(node, type, out.*Member);
+}
+
+template <auto Member, class T>
+void list(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
+    reader.list(node, type, out.*Member);
+}
+
+/// A list whose items' positions are kept in a second member.
+template <auto Member, auto Where, class T>
+void placed(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
+    reader.list(node, type, out.*Member, &(out.*Where));
+}
+
+template <auto Member, class T>
+void objects(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
+    reader.objects(node, type, out.*Member);
+}
+
+template <auto Member, class T>
+void named(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
+    reader.named(node, type, out.*Member, [](auto& made, std::string_view name) {
+        made.name = name;
+        return is_object_name(name);
+    });
+}
+
+// The words stand in the order of the enumerations in topology.hpp.
+constexpr std::array hugepages_words{Words("auto"), Words("require"), Words("off")};
+constexpr std::array idle_words{Words("busy"), Words("adaptive")};
+constexpr std::array log_words{Words("trace"), Words("debug"), Words("info"), Words("warning"),
+                               Words("error")};
+constexpr std::array role_words{Words("underlay"), Words("access")};
+constexpr std::array route_words{Words("unicast"),     Words("local"),    Words("blackhole"),
+                                 Words("unreachable"), Words("prohibit"), Words("throw")};
+constexpr std::array rss_words{Words("ipv4"), Words("ipv6"), Words("tcp"), Words("udp")};
+constexpr std::array fdb_words{Words("permanent"), Words("static")};
+constexpr std::array df_words{Words("unset"), Words("set")};
+constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
+constexpr std::array auto_word{Words("auto")};
+constexpr std::array default_word{Words("default")};
+
+constexpr ValueType integer(std::uint64_t min, std::uint64_t max) {
+    return {.kind = Kind::integer, .min = min, .max = max};
+}
+constexpr ValueType auto_or(std::uint64_t min, std::uint64_t max) {
+    return {.kind = Kind::integer, .min = min, .max = max, .words = auto_word};
+}
+constexpr ValueType one_of(std::span<const Words> words) {
+    return {.kind = Kind::word, .words = words};
+}
+constexpr ValueType list_of(const ValueType& item) {
+    return {.kind = Kind::list, .item = &item};
+}
+
+constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
+
+constexpr ValueType boolean{.kind = Kind::boolean};
+constexpr ValueType text{.kind = Kind::text};
+constexpr ValueType texts = list_of(text);
+constexpr ValueType mac{.kind = Kind::mac};
+constexpr ValueType ip{.kind = Kind::ip};
+constexpr ValueType ips = list_of(ip);
+constexpr ValueType ip_or_ips{.kind = Kind::one_or_list, .item = &ip};
+constexpr ValueType prefix{.kind = Kind::prefix};
+constexpr ValueType prefixes = list_of(prefix);
+constexpr ValueType destination{.kind = Kind::prefix, .words = default_word};
+constexpr ValueType port_range{.kind = Kind::port_range};
+constexpr ValueType cpus{.kind = Kind::cpus};
+constexpr ValueType cpu = integer(0, limits::cpu_max);
+constexpr ValueType memory{
+    .kind = Kind::size, .min = limits::memory_min, .max = limits::memory_max};
+constexpr ValueType hugepages = one_of(hugepages_words);
+constexpr ValueType idle = one_of(idle_words);
+constexpr ValueType log_level = one_of(log_words);
+constexpr ValueType mbufs = auto_or(limits::mbufs_min, limits::mbufs_max);
+constexpr ValueType fdb_capacity = integer(1, limits::fdb_capacity_max);
+constexpr ValueType tunnel_capacity = integer(1, limits::tunnel_capacity_max);
+constexpr ValueType role = one_of(role_words);
+constexpr ValueType mtu = integer(limits::mtu_min, limits::mtu_max);
+constexpr ValueType queues = auto_or(1, limits::queues_max);
+constexpr ValueType descriptors = integer(limits::descriptors_min, limits::descriptors_max);
+constexpr ValueType rss_word = one_of(rss_words);
+constexpr ValueType rss = list_of(rss_word);
+constexpr ValueType route_type = one_of(route_words);
+constexpr ValueType vni = integer(limits::vni_min, limits::vni_max);
+constexpr ValueType udp_port = integer(1, 65535);
+constexpr ValueType ttl = auto_or(0, 255);
+constexpr ValueType tos = integer(0, 255);
+constexpr ValueType df = one_of(df_words);
+constexpr ValueType ecn = one_of(ecn_words);
+constexpr ValueType ageing = integer(0, limits::ageing_max);
+constexpr ValueType u32 = integer(0, any_u32);
+constexpr ValueType nexthop_id = integer(1, any_u32);
+constexpr ValueType fdb_state = one_of(fdb_words);
+constexpr ValueType version = integer(1, 1);
+
+void read_cpus(Reader& reader, const YamlNode& node, const ValueType& type, System& out) {
+    if (node.kind != YamlNode::Kind::scalar) {
+        const ValueType numbers = list_of(cpu);
+        if (node.kind == YamlNode::Kind::list) {
+            reader.list(node, numbers, out.workers, &out.worker_where);
+        } else {
+            reader.refuse_value(node, type);
+        }
+        return;
+    }
+    const auto numbers = parse_cpu_list(node.text);
+    if (!numbers) {
+        reader.refuse_value(node, type);
+        return;
+    }
+    out.workers = *numbers;
+    out.worker_where.assign(numbers->size(), node.where);
+}
+
+void read_version(Reader& reader, const YamlNode& node, const ValueType& type, Topology& /*out*/) {
+    unsigned number = 0;
+    reader.value(node, type, number);
+}
+
+constexpr std::array system_keys{
+    Key<System>{{"workers", false, &cpus, "CPU numbers, one worker each; none: one, chosen"},
+                read_cpus},
+    Key<System>{{"control", false, &cpu, "CPU of the control thread; none: chosen"},
+                scalar<&System::control>},
+    Key<System>{{"memory", false, &memory, "given to DPDK; 512M unless said"},
+                scalar<&System::memory>},
+    Key<System>{{"hugepages", false, &hugepages, "auto uses them when there are enough"},
+                scalar<&System::hugepages>},
+    Key<System>{{"idle", false, &idle, "busy polls always; adaptive rests when there is no work"},
+                scalar<&System::idle>},
+    Key<System>{{"socket", false, &text, "unix socket that vxctl talks to"},
+                scalar<&System::socket>},
+    Key<System>{{"socket-group", false, &text, "group that may use the socket"},
+                scalar<&System::socket_group>},
+    Key<System>{{"log", false, &log_level, "least severe lines that are written"},
+                scalar<&System::log_level>},
+    Key<System>{{"mbufs", false, &mbufs, "packet buffers per NUMA node"}, scalar<&System::mbufs>},
+    Key<System>{{"fdb-capacity", false, &fdb_capacity, "FDB entries over all segments"},
+                scalar<&System::fdb_capacity>},
+    Key<System>{{"tunnel-capacity", false, &tunnel_capacity, "remotes over all segments"},
+                scalar<&System::tunnel_capacity>},
+    Key<System>{{"eal", false, &texts, "further EAL arguments"}, list<&System::eal>},
+};
+
+constexpr std::array port_keys{
+    Key<Port>{{"device", true, &text, "PCI address or vdev, e.g. \"net_tap0,iface=vm1\""},
+              scalar<&Port::device>},
+    Key<Port>{{"role", true, &role, "underlay carries the tunnels, access the inner frames"},
+              scalar<&Port::role>},
+    Key<Port>{{"addresses", false, &prefixes, "of an underlay port, with prefix length"},
+              placed<&Port::addresses, &Port::address_where>},
+    Key<Port>{{"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said"},
+              scalar<&Port::mtu>},
+    Key<Port>{{"mac", false, &mac, "none: the device's own"}, scalar<&Port::mac>},
+    Key<Port>{{"rx-queues", false, &queues, "auto: one per worker as far as the device allows"},
+              scalar<&Port::rx_queues>},
+    Key<Port>{{"rx-descriptors", false, &descriptors, "per receive queue"},
+              scalar<&Port::rx_descriptors>},
+    Key<Port>{{"tx-descriptors", false, &descriptors, "per transmit queue"},
+              scalar<&Port::tx_descriptors>},
+    Key<Port>{{"rss", false, &rss, "what is hashed to choose a queue; none: what the device has"},
+              list<&Port::rss>},
+    Key<Port>{{"host", false, &text, "kernel interface for everything that is not ours"},
+              scalar<&Port::host>},
+    Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
+              scalar<&Port::promiscuous>},
+};
+
+constexpr std::array route_keys{
+    Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>},
+    Key<Route>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
+               scalar<&Route::type>},
+    Key<Route>{{"via", false, &ip, "next hop, on a subnet of an underlay port"},
+               scalar<&Route::via>},
+    Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
+               scalar<&Route::dev>},
+};
+
+constexpr std::array neighbour_keys{
+    Key<Neighbour>{{"address", true, &ip, "IP address"}, scalar<&Neighbour::address>},
+    Key<Neighbour>{{"lladdr", true, &mac, "its MAC address"}, scalar<&Neighbour::lladdr>},
+    Key<Neighbour>{{"dev", true, &text, "underlay port it is reached by"}, scalar<&Neighbour::dev>},
+};
+
+constexpr std::array nexthop_keys{
+    Key<NexthopGroup>{{"group", true, &ips, "remote VTEPs"},
+                      placed<&NexthopGroup::remotes, &NexthopGroup::remote_where>},
+};
+
+constexpr std::array fdb_keys{
+    Key<FdbEntry>{{"mac", true, &mac, "all zero: the flood list"}, scalar<&FdbEntry::mac>},
+    Key<FdbEntry>{{"dst", false, &ip_or_ips, "remote VTEP; several only in a flood list"},
+                  placed<&FdbEntry::dst, &FdbEntry::dst_where>},
+    Key<FdbEntry>{{"nhid", false, &nexthop_id, "one of nexthops"}, scalar<&FdbEntry::nhid>},
+    Key<FdbEntry>{{"port", false, &text, "access port of this segment"}, scalar<&FdbEntry::port>},
+    Key<FdbEntry>{{"state", false, &fdb_state, "neither ages; permanent unless said"},
+                  scalar<&FdbEntry::state>},
+};
+
+constexpr ValueType fdb{.kind = Kind::object, .object = describe<FdbEntry>};
+constexpr ValueType fdb_list = list_of(fdb);
+
+constexpr std::array vxlan_keys{
+    Key<Vxlan>{{"id", true, &vni, "VNI"}, scalar<&Vxlan::id>},
+    Key<Vxlan>{{"local", false, &ip, "our address; none: of the port the route chooses"},
+               scalar<&Vxlan::local>},
+    Key<Vxlan>{{"remote", false, &ip, "short for one remote in the flood list"},
+               scalar<&Vxlan::remote>},
+    Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472"},
+               scalar<&Vxlan::dstport>},
+    Key<Vxlan>{
+        {"srcport", false, &port_range, "outer UDP source ports; [32768, 60999] unless said"},
+        scalar<&Vxlan::srcport>},
+    Key<Vxlan>{{"ttl", false, &ttl, "of the outer header; auto is 64"}, scalar<&Vxlan::ttl>},
+    Key<Vxlan>{{"tos", false, &tos, "of the outer header"}, scalar<&Vxlan::tos>},
+    Key<Vxlan>{{"df", false, &df, "don't-fragment bit of the outer header"}, scalar<&Vxlan::df>},
+    Key<Vxlan>{{"ecn", false, &ecn, "how congestion marks are carried over"}, scalar<&Vxlan::ecn>},
+    Key<Vxlan>{{"udpcsum", false, &boolean, "outer UDP checksum; false unless said"},
+               scalar<&Vxlan::udpcsum>},
+    Key<Vxlan>{{"learning", false, &boolean, "learn from received frames; true unless said"},
+               scalar<&Vxlan::learning>},
+    Key<Vxlan>{{"ageing", false, &ageing, "seconds; 0: never; 300 unless said"},
+               scalar<&Vxlan::ageing>},
+    Key<Vxlan>{{"maxaddr", false, &u32, "most FDB entries; 0: no limit"}, scalar<&Vxlan::maxaddr>},
+    Key<Vxlan>{{"inner-vlan", false, &boolean, "let VLAN-tagged inner frames pass"},
+               scalar<&Vxlan::inner_vlan>},
+    Key<Vxlan>{{"mtu", false, &mtu, "of inner frames; underlay's less 50 unless said"},
+               scalar<&Vxlan::mtu>},
+    Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
+               scalar<&Vxlan::mac>},
+    Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment"},
+               placed<&Vxlan::ports, &Vxlan::port_where>},
+    Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>},
+};
+
+void read_system(Reader& reader, const YamlNode& node, const ValueType& /*type*/, Topology& out) {
+    if (node.kind != YamlNode::Kind::null) reader.object(node, out.system);
+}
+
+void read_nexthops(Reader& reader, const YamlNode& node, const ValueType& type, Topology& out) {
+    reader.named(node, type, out.nexthops, [](NexthopGroup& made, std::string_view name) {
+        const auto id = parse_number(name);
+        if (!id || *id < nexthop_id.min || *id > nexthop_id.max) return false;
+        made.id = static_cast<std::uint32_t>(*id);
+        return true;
+    });
+}
+
+constexpr ValueType system_type{.kind = Kind::object, .object = describe<System>};
+constexpr ValueType port{.kind = Kind::object, .object = describe<Port>};
+constexpr ValueType port_map{.kind = Kind::map, .item = &port, .name_is = "port name"};
+constexpr ValueType route{.kind = Kind::object, .object = describe<Route>};
+constexpr ValueType route_list = list_of(route);
+constexpr ValueType neighbour{.kind = Kind::object, .object = describe<Neighbour>};
+constexpr ValueType neighbour_list = list_of(neighbour);
+constexpr ValueType nexthop{.kind = Kind::object, .object = describe<NexthopGroup>};
+constexpr ValueType nexthop_map{
+    .kind = Kind::map, .min = 1, .max = any_u32, .item = &nexthop, .name_is = "next-hop id"};
+constexpr ValueType vxlan{.kind = Kind::object, .object = describe<Vxlan>};
+constexpr ValueType vxlan_map{.kind = Kind::map, .item = &vxlan, .name_is = "segment name"};
+
+constexpr std::array topology_keys{
+    Key<Topology>{{"version", true, &version, "of this format"}, read_version},
+    Key<Topology>{{"system", false, &system_type, "the process itself"}, read_system},
+    Key<Topology>{{"ports", false, &port_map, "network ports taken over"}, named<&Topology::ports>},
+    Key<Topology>{{"routes", false, &route_list, "of the underlay"}, objects<&Topology::routes>},
+    Key<Topology>{{"neighbours", false, &neighbour_list, "permanent entries of the underlay"},
+                  objects<&Topology::neighbours>},
+    Key<Topology>{{"nexthops", false, &nexthop_map, "FDB next-hop groups"}, read_nexthops},
+    Key<Topology>{{"vxlans", false, &vxlan_map, "segments"}, named<&Topology::vxlans>},
+};
+
+}  // namespace
+
+template <>
+std::span<const Key<System>> keys_of<System>() {
+    return system_keys;
+}
+template <>
+std::span<const Key<Port>> keys_of<Port>() {
+    return port_keys;
+}
+template <>
+std::span<const Key<Route>> keys_of<Route>() {
+    return route_keys;
+}
+template <>
+std::span<const Key<Neighbour>> keys_of<Neighbour>() {
+    return neighbour_keys;
+}
+template <>
+std::span<const Key<NexthopGroup>> keys_of<NexthopGroup>() {
+    return nexthop_keys;
+}
+template <>
+std::span<const Key<FdbEntry>> keys_of<FdbEntry>() {
+    return fdb_keys;
+}
+template <>
+std::span<const Key<Vxlan>> keys_of<Vxlan>() {
+    return vxlan_keys;
+}
+template <>
+std::span<const Key<Topology>> keys_of<Topology>() {
+    return topology_keys;
+}
+
+std::vector<KeyDescription> describe_topology() {
+    return describe<Topology>();
+}
+
+}  // namespace vxplane::config
