@@ -1,3 +1,5 @@
+// Turns, descriptors, timers and signals of the loop. Descriptors carry a generation, so that an
+// event collected for one that is gone never reaches its successor with the same number.
 #include "control/loop/event_loop.hpp"
 
 #include <pthread.h>
@@ -210,17 +212,12 @@ void EventLoop::run_posted() {
 void EventLoop::fire_timers() {
     const auto now = Clock::now();
     const TimerId newest = next_timer_;  // a timer armed by a callback waits for the next turn
-    std::vector<Due> later;
-    while (!heap_.empty() && heap_.front().deadline <= now) {
+    while (!heap_.empty() && heap_.front().deadline <= now && heap_.front().id < newest) {
         std::pop_heap(heap_.begin(), heap_.end(), std::greater<>{});
         const Due due = heap_.back();
         heap_.pop_back();
         const auto found = timers_.find(due.id);
         if (found == timers_.end()) continue;
-        if (due.id >= newest) {
-            later.push_back(due);
-            continue;
-        }
         const std::shared_ptr<Callback> fn = found->second.fn;
         if (const auto period = found->second.period; period.count() == 0) {
             timers_.erase(found);
@@ -231,7 +228,6 @@ void EventLoop::fire_timers() {
         }
         (*fn)();
     }
-    for (const Due& due : later) push_due(due);
 }
 
 }  // namespace vxplane::control

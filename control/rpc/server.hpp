@@ -51,7 +51,7 @@ struct ServerStats {
 [[nodiscard]] Json to_json(const ServerStats& stats);
 
 /// Lives on the loop's thread; every member is called there. Must end before the loop does. Brings
-/// the methods `rpc.methods`, `rpc.stats`, `subscribe` and `unsubscribe` of its own.
+/// the methods `rpc.methods`, `rpc.stats`, `rpc.topics`, `subscribe` and `unsubscribe` of its own.
 class Server {
   public:
     explicit Server(EventLoop& loop, ServerOptions options = {});
@@ -86,6 +86,7 @@ class Server {
     class Turn;
 
     void add_own_methods();
+    [[nodiscard]] std::uint64_t topic_bit(std::string_view topic) const noexcept;
     [[nodiscard]] Reply subscribe(const Json& params, bool on);
     void accept_clients();
     void turn_away(int fd, std::string_view why);
@@ -98,7 +99,7 @@ class Server {
     void append(Client& client, std::string_view text);
     void flush(Client& client);
     void update(Client& client);
-    void doom(Client& client) noexcept;
+    void doom(Client& client);
     void bury();
     void account(Client& client);
     void evict_largest();
