@@ -94,8 +94,8 @@ inline std::uint32_t mac_pair_hash(const EthernetHeader& ethernet) noexcept {
 }
 
 /// Reads a frame of `size` contiguous bytes; at least an Ethernet header must be there. Never reads
-/// beyond `size`.
-inline FrameFacts facts_of(const std::byte* frame, std::size_t size) noexcept {
+/// beyond `size`. Everything but the hash.
+inline FrameFacts shape_of(const std::byte* frame, std::size_t size) noexcept {
     FrameFacts facts;
     const auto ethernet = load<EthernetHeader>(frame);
     facts.type = ethernet.type;
@@ -117,15 +117,29 @@ inline FrameFacts facts_of(const std::byte* frame, std::size_t size) noexcept {
         static_cast<std::uint8_t>(l3[0]) >> 4 == 4) [[likely]] {
         facts.is_ip = true;
         facts.tos = static_cast<std::uint8_t>(l3[1]);
-        facts.hash = ipv4_flow_hash(l3, l3_size);
     } else if (facts.type == ether_type::kIpv6 && l3_size >= sizeof(Ipv6Header) &&
                static_cast<std::uint8_t>(l3[0]) >> 4 == 6) {
         facts.is_ip = true;
         facts.tos = load<Ipv6Header>(l3).traffic_class();
-        facts.hash = ipv6_flow_hash(l3, l3_size);
-    } else {
-        facts.hash = mac_pair_hash(ethernet);
     }
+    return facts;
+}
+
+/// The hash that belongs to a frame and its shape.
+inline std::uint32_t flow_hash(const std::byte* frame, std::size_t size,
+                               const FrameFacts& shape) noexcept {
+    if (!shape.is_ip) {
+        return mac_pair_hash(load<EthernetHeader>(frame));
+    }
+    const std::byte* l3 = frame + shape.l3_offset;
+    return shape.type == ether_type::kIpv4 ? ipv4_flow_hash(l3, size - shape.l3_offset)
+                                           : ipv6_flow_hash(l3, size - shape.l3_offset);
+}
+
+/// Shape and hash together.
+inline FrameFacts facts_of(const std::byte* frame, std::size_t size) noexcept {
+    FrameFacts facts = shape_of(frame, size);
+    facts.hash = flow_hash(frame, size, facts);
     return facts;
 }
 

@@ -1,0 +1,36 @@
+// The outer UDP checksum. Senders of VXLAN over IPv4 leave it out (RFC 7348 section 5); where one
+// is there it must be right.
+#pragma once
+
+#include <rte_ip.h>
+
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/context.hpp"
+
+namespace vxplane::step {
+
+struct CheckUdp {
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& ctx) const noexcept {
+        const auto* udp = p.at<net::UdpHeader>(meta.outer_size);
+        if (udp->checksum.wire() == 0) [[likely]] {
+            return packet::Verdict::go_on();
+        }
+        if (ctx.tables->ports[meta.in_port].trusts_rx_checksum &&
+            (p.mbuf()->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+            return packet::Verdict::go_on();
+        }
+        const auto* ip = p.at<net::Ipv4Header>(sizeof(net::EthernetHeader));
+        const std::uint16_t length = udp->length.value();
+        std::uint16_t sum = 0;
+        rte_raw_cksum_mbuf(p.mbuf(), meta.outer_size, length, &sum);
+        const net::Sum whole =
+            net::pseudo_header(ip->source, ip->destination, ip->protocol, length) + sum;
+        return net::fold(whole) == 0xFFFF
+                   ? packet::Verdict::go_on()
+                   : packet::Verdict::drop(packet::DropReason::udp_bad_checksum);
+    }
+};
+
+}  // namespace vxplane::step

@@ -1,0 +1,140 @@
+// First look at a frame from the underlay: a tunnel packet for us goes on, ARP and ICMP for us go
+// to control, everything else belongs to the host.
+#pragma once
+
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/net/headers.hpp"
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/context.hpp"
+
+namespace vxplane::step {
+
+/// Goes on with `outer_size` = offset of the UDP header, for an unfragmented UDP packet to one of
+/// our addresses and one of our VXLAN ports.
+struct ClassifyUnderlay {
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Lane;
+        using packet::Verdict;
+        const table::PortEntry& port = ctx.tables->ports[meta.in_port];
+        meta.if_refused = DropReason::none;
+        if (p.contiguous() < sizeof(net::EthernetHeader)) {
+            return Verdict::drop(DropReason::eth_runt);
+        }
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        if (p.length() > port.max_frame + (ethernet->is_vlan() ? sizeof(net::VlanHeader) : 0U)) {
+            return Verdict::drop(DropReason::eth_too_long);
+        }
+        if (ethernet->destination.number() != port.mac) [[unlikely]] {
+            return foreign_destination(*ethernet, port, meta);
+        }
+        if (ethernet->type == net::ether_type::kIpv4) [[likely]] {
+            return ipv4(p, port, meta, ctx);
+        }
+        return ethernet->type == net::ether_type::kArp ? to_control(meta, packet::Punt::arp)
+                                                       : Verdict::divert(Lane::host);
+    }
+
+  private:
+    static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
+        meta.punt = why;
+        return packet::Verdict::divert(packet::Lane::control);
+    }
+
+    static packet::Verdict foreign_destination(const net::EthernetHeader& ethernet,
+                                               const table::PortEntry& port,
+                                               packet::PacketMeta& meta) noexcept {
+        if (!ethernet.destination.is_group()) {
+            return port.promiscuous ? packet::Verdict::divert(packet::Lane::host)
+                                    : packet::Verdict::drop(packet::DropReason::eth_not_for_us);
+        }
+        return ethernet.type == net::ether_type::kArp ? to_control(meta, packet::Punt::arp)
+                                                      : packet::Verdict::divert(packet::Lane::host);
+    }
+
+    static packet::Verdict ipv4(packet::Packet& p, const table::PortEntry& port,
+                                packet::PacketMeta& meta, Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Lane;
+        using packet::Verdict;
+        constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+        if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+            return Verdict::drop(DropReason::ip4_truncated);
+        }
+        const auto* ip = p.at<net::Ipv4Header>(kIp);
+        if (ip->version() != 4) {
+            return Verdict::drop(DropReason::ip4_bad_version);
+        }
+        const std::uint32_t header = ip->header_length();
+        if (header < sizeof(net::Ipv4Header) || p.contiguous() < kIp + header) {
+            return Verdict::drop(DropReason::ip4_bad_header_length);
+        }
+        const std::uint32_t total = ip->total_length.value();
+        if (total < header || p.length() < kIp + total) {
+            return Verdict::drop(DropReason::ip4_bad_total_length);
+        }
+        const bool verified =
+            port.trusts_rx_checksum &&
+            (p.mbuf()->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+        if (!verified && !net::ipv4_checksum_is_right(*ip)) {
+            return Verdict::drop(DropReason::ip4_bad_checksum);
+        }
+        if (!ctx.tables->addresses->contains(ip->destination.be.wire())) {
+            return Verdict::divert(Lane::host);
+        }
+        if (!ip->source.is_unicast() || ip->source.is_loopback()) {
+            return Verdict::drop(DropReason::ip4_bad_source);
+        }
+        if (ip->protocol == net::ip_protocol::kUdp) [[likely]] {
+            return udp(p, *ip, port, meta, ctx);
+        }
+        return is_echo_request(p, *ip) ? to_control(meta, packet::Punt::icmp)
+                                       : Verdict::divert(Lane::host);
+    }
+
+    static packet::Verdict udp(packet::Packet& p, const net::Ipv4Header& ip,
+                               const table::PortEntry& port, packet::PacketMeta& meta,
+                               Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const std::uint32_t at = sizeof(net::EthernetHeader) + ip.header_length();
+        const std::uint32_t payload = ip.total_length.value() - ip.header_length();
+        const bool is_fragment = ip.is_fragment();
+        if ((ip.fragment.value() & net::Ipv4Header::kOffsetMask) != 0) [[unlikely]] {
+            // Without ports nobody knows whose it is: the twin, if there is one, reassembles.
+            return port.partner == table::kNoPort ? Verdict::drop(DropReason::outer_fragment)
+                                                  : Verdict::divert(packet::Lane::host);
+        }
+        if (payload < sizeof(net::UdpHeader) || p.contiguous() < at + sizeof(net::UdpHeader)) {
+            return Verdict::drop(DropReason::udp_bad_length);
+        }
+        const auto* header = p.at<net::UdpHeader>(at);
+        if (!ctx.tables->dstports->contains(header->destination.value())) {
+            return Verdict::divert(packet::Lane::host);
+        }
+        if (is_fragment) {
+            return Verdict::drop(DropReason::outer_fragment);
+        }
+        const std::uint32_t length = header->length.value();
+        if (length < sizeof(net::UdpHeader) || length > payload) {
+            return Verdict::drop(DropReason::udp_bad_length);
+        }
+        if (ctx.tables->addresses->contains(ip.source.be.wire())) {
+            return Verdict::drop(DropReason::outer_own_vtep);
+        }
+        meta.outer_source = ip.source;
+        meta.outer_tos = ip.tos;
+        meta.outer_size = static_cast<std::uint16_t>(at);
+        return Verdict::go_on();
+    }
+
+    static bool is_echo_request(packet::Packet& p, const net::Ipv4Header& ip) noexcept {
+        const std::uint32_t at = sizeof(net::EthernetHeader) + ip.header_length();
+        return ip.protocol == net::ip_protocol::kIcmp && !ip.is_fragment() &&
+               p.contiguous() >= at + sizeof(net::IcmpHeader) &&
+               p.at<net::IcmpHeader>(at)->type == net::IcmpHeader::kEchoRequest;
+    }
+};
+
+}  // namespace vxplane::step

@@ -1,0 +1,99 @@
+// What a step may look at and use besides its packet: the published tables as one poll sees them,
+// and the small things that belong to the worker alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/packet/packet.hpp"
+#include "dataplane/port/pool.hpp"
+#include "dataplane/table/tables.hpp"
+
+namespace vxplane::step {
+
+/// A source address seen at a new place. Sixteen bytes, passed to control by value.
+struct LearnEvent {
+    std::uint64_t key = 0;    ///< FdbKey::raw
+    net::Ipv4Address remote;  ///< the VTEP behind which it was seen; zero = local
+    std::uint16_t port = 0;   ///< DPDK port id, when local
+    std::uint16_t reserved = 0;
+};
+static_assert(sizeof(LearnEvent) == 16);
+
+/// Learn events of one poll, and a memory of what was told lately so that a burst of frames from
+/// one new address makes one event. Owned by one worker.
+class LearnBuffer {
+  public:
+    static constexpr std::uint32_t kRoom = 2 * packet::kBurstSize;
+
+    /// True when the event is new and was noted.
+    bool note(const LearnEvent& event) noexcept {
+        Told& told = told_[event.key * 0x9E3779B97F4A7C15ULL >> (64 - kToldBits)];
+        if (told.key == event.key && told.remote == event.remote && told.port == event.port &&
+            now_ - told.when < kRepeatAfter) {
+            return false;
+        }
+        if (count_ == kRoom) {
+            ++lost_;
+            return false;
+        }
+        told = {event.key, event.remote, event.port, now_};
+        events_[count_++] = event;
+        return true;
+    }
+    /// Counts polls with traffic; control answers an event long before this has passed.
+    void set_now(std::uint32_t milliseconds) noexcept { now_ = milliseconds; }
+
+    [[nodiscard]] const LearnEvent* begin() const noexcept { return events_.data(); }
+    [[nodiscard]] std::uint32_t size() const noexcept { return count_; }
+    void clear() noexcept { count_ = 0; }
+    /// An event that found no room is told again by the next frame from the address.
+    void forget(const LearnEvent& event) noexcept {
+        told_[event.key * 0x9E3779B97F4A7C15ULL >> (64 - kToldBits)] = {};
+    }
+    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
+
+  private:
+    static constexpr unsigned kToldBits = 10;
+    static constexpr std::uint32_t kRepeatAfter = 100;  // milliseconds
+    struct Told {
+        std::uint64_t key = 0;
+        net::Ipv4Address remote;
+        std::uint16_t port = 0;
+        std::uint32_t when = 0;
+    };
+    std::uint32_t now_ = kRepeatAfter;
+    std::uint32_t count_ = 0;
+    std::uint64_t lost_ = 0;
+    std::array<LearnEvent, kRoom> events_{};
+    std::array<Told, 1U << kToldBits> told_{};
+};
+
+/// The tunnel of the peer that was asked for last: most bursts come from few peers.
+struct PeerMemo {
+    std::uint64_t key = ~0ULL;
+    std::uint32_t tunnel = table::FlatMap::kNone;
+};
+
+/// One per worker; `tables` and `epoch` are set anew by every poll.
+struct Context {
+    const table::Tables* tables = nullptr;
+    std::uint8_t epoch = 0;        ///< of Fdb::refresh
+    std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
+    port::WorkerPools* pools = nullptr;
+    PeerMemo peer;
+    LearnBuffer learn;
+
+    /// At the start of every poll.
+    void begin(const table::Tables* published, std::uint8_t now_epoch,
+               std::uint32_t now_milliseconds) noexcept {
+        if (published != tables) {
+            tables = published;
+            peer = {};
+        }
+        epoch = now_epoch;
+        learn.set_now(now_milliseconds);
+    }
+};
+
+}  // namespace vxplane::step

@@ -1,0 +1,110 @@
+// Everything that configuration shapes, as workers see it: one immutable value behind one pointer,
+// replaced as a whole. What churns (the FDB) is reached through it and outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "dataplane/net/headers.hpp"
+#include "dataplane/table/fdb.hpp"
+#include "dataplane/table/flat_map.hpp"
+#include "dataplane/table/tunnel.hpp"
+
+namespace vxplane::table {
+
+enum class PortRole : std::uint8_t {
+    none,      ///< not in the topology: what arrives is dropped
+    access,    ///< tenants' frames
+    underlay,  ///< tunnels, and everything else for the host
+    twin       ///< the kernel's side of an underlay port
+};
+
+constexpr std::uint16_t kNoSegment = 0xFFFF;
+constexpr std::uint16_t kNoPort = 0xFFFF;
+
+/// One per DPDK port id.
+struct alignas(64) PortEntry {
+    PortRole role = PortRole::none;
+    bool learning = true;             ///< access: learn source addresses here
+    bool multi_segment_tx = false;    ///< driver sends chained mbufs
+    bool promiscuous = false;         ///< underlay: foreign unicast goes to the host, not dropped
+    bool trusts_rx_checksum = false;  ///< NIC verifies IPv4 and UDP checksums
+    std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
+    std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port
+    std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS
+    std::uint64_t mac = 0;               ///< MacAddress::number()
+};
+static_assert(sizeof(PortEntry) == 64);
+
+/// One VXLAN segment. Its index is half of the FDB key and never changes while it exists.
+struct alignas(64) Segment {
+    net::Vni vni;
+    std::uint32_t vni_word = 0;       ///< second word of the VXLAN header as it stands on the wire
+    std::uint64_t own_mac = 0;        ///< of the VTEP device: no tenant may send with it
+    std::uint32_t profile = 0;        ///< half of the key of Tables::peers
+    std::uint32_t flood_remotes = 0;  ///< id in Tables::flood_lists of the all-zero entry's remotes
+    std::uint32_t local_begin = 0;    ///< access ports of the segment, in Tables::members
+    std::uint16_t local_count = 0;
+    std::uint16_t max_frame = 1514;  ///< longest inner frame, tag not counted
+    bool learning = true;            ///< learn from tunnels
+    bool inner_vlan = false;         ///< tagged inner frames allowed
+    bool in_use = false;             ///< false: the index is free
+};
+static_assert(sizeof(Segment) == 64);
+
+/// A slice of Tables::remotes: tunnel ids that each get a copy, or among which a flow chooses.
+struct RemoteList {
+    std::uint32_t begin = 0;
+    std::uint32_t count = 0;
+};
+
+/// Key of Tables::vnis.
+constexpr std::uint64_t vni_key(std::uint16_t dstport, net::Vni vni) noexcept {
+    return std::uint64_t{dstport} << 24 | vni.number;
+}
+/// Key of Tables::peers.
+constexpr std::uint64_t peer_key(std::uint32_t profile, net::Ipv4Address remote) noexcept {
+    return std::uint64_t{profile} << 32 | remote.be.wire();
+}
+
+/// An immutable array that several generations can share. Reading costs one load of the base.
+template <class T>
+class Shared {
+  public:
+    Shared() = default;
+    explicit Shared(std::vector<T> values)
+        : owner_(std::make_shared<const std::vector<T>>(std::move(values))),
+          data_(owner_->data()) {}
+    const T& operator[](std::size_t index) const noexcept { return data_[index]; }
+    [[nodiscard]] std::size_t size() const noexcept { return owner_ ? owner_->size() : 0; }
+    [[nodiscard]] const T* data() const noexcept { return data_; }
+    [[nodiscard]] const T* begin() const noexcept { return data_; }
+    [[nodiscard]] const T* end() const noexcept { return data_ + size(); }
+
+  private:
+    std::shared_ptr<const std::vector<T>> owner_;
+    const T* data_ = nullptr;
+};
+
+/// Made by control, published by one pointer, freed after a grace period. Workers load the pointer
+/// once per poll and see nothing of a change half done. The shared arrays are those that did not
+/// change since the generation before.
+struct Tables {
+    std::uint64_t generation = 0;
+    Fdb* fdb = nullptr;                        ///< outlives every generation
+    Shared<PortEntry> ports;                   ///< by DPDK port id
+    Shared<Segment> segments;                  ///< by segment index
+    Shared<Tunnel> tunnels;                    ///< by tunnel id
+    Shared<RemoteList> flood_lists;            ///< by flood list id; 0 is empty
+    Shared<RemoteList> groups;                 ///< by next-hop group id; 0 is empty
+    Shared<std::uint32_t> remotes;             ///< tunnel ids of flood lists and groups
+    Shared<std::uint16_t> members;             ///< DPDK port ids of segments
+    std::shared_ptr<const FlatMap> vnis;       ///< vni_key -> segment index
+    std::shared_ptr<const FlatMap> peers;      ///< peer_key -> tunnel id
+    std::shared_ptr<const FlatMap> addresses;  ///< own IPv4 address, wire order -> DPDK port id
+    std::shared_ptr<const FlatMap> dstports;   ///< UDP ports of VXLAN, host order -> 0
+};
+
+}  // namespace vxplane::table
