@@ -1,7 +1,149 @@
+// Calls the judges, and holds what they share: wording, look-ups with a suggestion, and what makes
+// an address unfit.
 #include "config/validate.hpp"
 
+#include <algorithm>
+
+#include "config/judge.hpp"
+#include "config/limits.hpp"
+#include "config/nearest.hpp"
+#include "config/resolve.hpp"
+
 namespace vxplane::config {
-Problems validate(const Topology& /*topology*/) {
-    return {};
+
+void Judge::refuse(Position where, std::string path, std::string message) {
+    problems_.push_back({topology_.file, where, std::move(path), std::move(message)});
 }
+
+const Port* Judge::port(Position where, const std::string& path, const std::string& name,
+                        PortRole role) {
+    const std::string_view role_name = role == PortRole::underlay ? "underlay" : "access";
+    const Port* const found = find_port(topology_, name);
+    if (found == nullptr) {
+        std::vector<std::string_view> names;
+        for (const Port& port : topology_.ports) {
+            if (port.role == role) names.push_back(port.name);
+        }
+        std::string message = "there is no port " + quoted(name);
+        const std::string_view guess = nearest(name, names);
+        if (!guess.empty()) message += ", the nearest is " + quoted(guess);
+        refuse(where, path, message + " (a port with role: " + std::string(role_name) + ")");
+        return nullptr;
+    }
+    if (found->role != role) {
+        refuse(where, path,
+               "port " + quoted(name) + " has another role" + line_text(found->where) +
+                   " (a port with role: " + std::string(role_name) + ")");
+        return nullptr;
+    }
+    return found;
+}
+
+void Judge::range(Position where, const std::string& path, std::uint64_t value, std::uint64_t min,
+                  std::uint64_t max) {
+    if (value >= min && value <= max) return;
+    refuse(where, path,
+           std::to_string(value) + " is out of range (" + std::to_string(min) + " to " +
+               std::to_string(max) + ")");
+}
+
+bool Judge::remote(Position where, const std::string& path, const IpAddress& address) {
+    if (address.is_ipv4() && address.is_multicast()) {
+        refuse(where, path,
+               "multicast groups are not supported yet (the address of one remote VTEP)");
+        return false;
+    }
+    if (const auto unfit = unfit_host(address)) {
+        refuse(where, path, *unfit + " (the IPv4 address of one remote VTEP)");
+        return false;
+    }
+    if (const Port* const owner = owner_of(topology_, address)) {
+        refuse(where, path,
+               address.text() + " is our own address, of port " + quoted(owner->name) +
+                   " (the address of one remote VTEP)");
+        return false;
+    }
+    return true;
+}
+
+std::string line_text(Position where) {
+    return where.line == 0 ? std::string() : ", line " + std::to_string(where.line);
+}
+
+std::string item_path(std::string_view list, std::size_t index, std::string_view key) {
+    std::string path(list);
+    path += '[';
+    path += std::to_string(index);
+    path += ']';
+    if (!key.empty()) {
+        path += '.';
+        path += key;
+    }
+    return path;
+}
+
+Position position_at(const std::vector<Position>& all, std::size_t index, Position otherwise) {
+    return index < all.size() ? all[index] : otherwise;
+}
+
+std::optional<std::string> unfit_host(const IpAddress& address) {
+    constexpr std::uint32_t loopback = 127;
+    if (!address.is_ipv4()) return address.text() + " is IPv6: IPv4 only for now";
+    const std::uint32_t number = address.ipv4_number();
+    if (number == 0xFFFFFFFFU) return address.text() + " is the broadcast address";
+    if (address.is_multicast()) return address.text() + " is a multicast address";
+    if (number >> 24 == 0) return address.text() + " is in the network 0.0.0.0/8";
+    if (number >> 24 == loopback) return address.text() + " is a loopback address";
+    return std::nullopt;
+}
+
+Problems validate(const Topology& topology) {
+    Judge judge(topology);
+    judge_system(judge);
+    judge_ports(judge);
+    judge_routes(judge);
+    judge_neighbours(judge);
+    judge_nexthops(judge);
+    judge_vxlans(judge);
+    return judge.take();
+}
+
+void judge_system(Judge& judge) {
+    const System& system = judge.topology().system;
+    const auto at = [&](std::string_view key) { return system.keys.of(key, system.where); };
+
+    if (system.workers.size() > limits::workers_max) {
+        judge.refuse(at("workers"), "system.workers",
+                     std::to_string(system.workers.size()) + " workers are too many (at most 64)");
+    }
+    for (std::size_t i = 0; i < system.workers.size(); ++i) {
+        const unsigned cpu = system.workers[i];
+        const Position where = position_at(system.worker_where, i, at("workers"));
+        const std::string path = item_path("system.workers", i);
+        judge.range(where, path, cpu, 0, limits::cpu_max);
+        const auto end = system.workers.begin() + static_cast<std::ptrdiff_t>(i);
+        if (std::find(system.workers.begin(), end, cpu) != end) {
+            judge.refuse(where, path,
+                         "CPU " + std::to_string(cpu) + " has a worker already (one each)");
+        }
+    }
+    if (system.control &&
+        std::ranges::find(system.workers, *system.control) != system.workers.end()) {
+        judge.refuse(at("control"), "system.control",
+                     "CPU " + std::to_string(*system.control) +
+                         " has a worker already (a CPU that is not among workers)");
+    }
+    judge.range(at("memory"), "system.memory", system.memory, limits::memory_min,
+                limits::memory_max);
+    judge.range(at("fdb-capacity"), "system.fdb-capacity", system.fdb_capacity, 1,
+                limits::fdb_capacity_max);
+    judge.range(at("tunnel-capacity"), "system.tunnel-capacity", system.tunnel_capacity, 1,
+                limits::tunnel_capacity_max);
+    if (system.socket.empty() || system.socket.size() > limits::socket_path_max) {
+        judge.refuse(
+            at("socket"), "system.socket",
+            "a path of " + std::to_string(system.socket.size()) + " bytes (1 to 107 bytes)");
+    }
+}
+
 }  // namespace vxplane::config

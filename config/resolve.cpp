@@ -1,0 +1,139 @@
+// Look-ups over a topology that has been loaded. Linear: a topology has few ports and routes.
+#include "config/resolve.hpp"
+
+#include <algorithm>
+
+#include "config/limits.hpp"
+
+namespace vxplane::config {
+namespace {
+
+/// Source on `port` for `next_hop`: an address of the same subnet, else the first one.
+std::optional<IpAddress> source_on(const Port& port, const IpAddress& next_hop) {
+    for (const IpPrefix& own : port.addresses) {
+        if (contains(own, next_hop)) return own.address;
+    }
+    if (port.addresses.empty()) return std::nullopt;
+    return port.addresses.front().address;
+}
+
+/// The first remote a segment can send to.
+std::optional<IpAddress> first_remote(const Topology& topology, const Vxlan& vxlan) {
+    const auto flood = flood_list(vxlan);
+    if (!flood.empty()) return flood.front();
+    for (const FdbEntry& entry : vxlan.fdb) {
+        if (!entry.dst.empty()) return entry.dst.front();
+    }
+    for (const FdbEntry& entry : vxlan.fdb) {
+        const NexthopGroup* const group =
+            entry.nhid ? find_nexthop(topology, *entry.nhid) : nullptr;
+        if (group != nullptr && !group->remotes.empty()) return group->remotes.front();
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+const Port* find_port(const Topology& topology, std::string_view name) {
+    const auto found = std::ranges::find(topology.ports, name, &Port::name);
+    return found == topology.ports.end() ? nullptr : &*found;
+}
+
+const NexthopGroup* find_nexthop(const Topology& topology, std::uint32_t id) {
+    const auto found = std::ranges::find(topology.nexthops, id, &NexthopGroup::id);
+    return found == topology.nexthops.end() ? nullptr : &*found;
+}
+
+IpPrefix network_of(const IpPrefix& prefix) {
+    IpPrefix network = prefix;
+    for (std::size_t i = 0; i < network.address.bytes.size(); ++i) {
+        const std::size_t bits = std::clamp<std::size_t>(prefix.length, 8 * i, 8 * i + 8) - 8 * i;
+        network.address.bytes[i] &= static_cast<std::uint8_t>(0xFF00U >> bits);
+    }
+    return network;
+}
+
+bool contains(const IpPrefix& prefix, const IpAddress& address) {
+    return prefix.address.family == address.family &&
+           network_of({address, prefix.length}) == network_of(prefix);
+}
+
+Connected connected_to(const Topology& topology, const IpAddress& address) {
+    Connected best;
+    for (const Port& port : topology.ports) {
+        if (port.role != PortRole::underlay) continue;
+        for (const IpPrefix& own : port.addresses) {
+            if (!contains(own, address)) continue;
+            if (best.port == nullptr || own.length > best.subnet.length) best = {&port, own};
+        }
+    }
+    return best;
+}
+
+const Port* owner_of(const Topology& topology, const IpAddress& address) {
+    for (const Port& port : topology.ports) {
+        if (port.role != PortRole::underlay) continue;
+        for (const IpPrefix& own : port.addresses) {
+            if (own.address == address) return &port;
+        }
+    }
+    return nullptr;
+}
+
+Egress egress_to(const Topology& topology, const IpAddress& address) {
+    const Connected direct = connected_to(topology, address);
+    const Route* best = nullptr;
+    for (const Route& route : topology.routes) {
+        if (!contains(route.to, address)) continue;
+        if (best == nullptr || route.to.length > best->to.length) best = &route;
+    }
+    // The subnet wins over a route of the same length, as a metric of 0 does in the kernel.
+    if (direct.port != nullptr && (best == nullptr || best->to.length <= direct.subnet.length)) {
+        return {direct.port, address, direct.subnet.address};
+    }
+    if (best == nullptr || best->type != RouteType::unicast) return {};
+    const Port* port = best->dev.empty() ? nullptr : find_port(topology, best->dev);
+    if (best->dev.empty() && best->via) port = connected_to(topology, *best->via).port;
+    if (port == nullptr || port->role != PortRole::underlay) return {};
+    const IpAddress next_hop = best->via.value_or(address);
+    return {port, next_hop, source_on(*port, next_hop)};
+}
+
+std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
+    std::vector<IpAddress> remotes;
+    const auto add = [&](const IpAddress& remote) {
+        if (std::ranges::find(remotes, remote) == remotes.end()) remotes.push_back(remote);
+    };
+    if (vxlan.remote) add(*vxlan.remote);
+    for (const FdbEntry& entry : vxlan.fdb) {
+        if (entry.mac.is_zero()) std::ranges::for_each(entry.dst, add);
+    }
+    return remotes;
+}
+
+std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& vxlan) {
+    if (vxlan.local) return vxlan.local;
+    if (const auto remote = first_remote(topology, vxlan)) {
+        if (const Egress egress = egress_to(topology, *remote); egress.source) return egress.source;
+    }
+    for (const Port& port : topology.ports) {
+        if (port.role == PortRole::underlay && !port.addresses.empty()) {
+            return port.addresses.front().address;
+        }
+    }
+    return std::nullopt;
+}
+
+const Port* uplink_of(const Topology& topology, const Vxlan& vxlan) {
+    const auto local = effective_local(topology, vxlan);
+    return local ? owner_of(topology, *local) : nullptr;
+}
+
+std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan) {
+    if (vxlan.mtu != 0) return vxlan.mtu;
+    const Port* const uplink = uplink_of(topology, vxlan);
+    if (uplink == nullptr || uplink->mtu <= limits::vxlan_overhead) return 0;
+    return static_cast<std::uint16_t>(uplink->mtu - limits::vxlan_overhead);
+}
+
+}  // namespace vxplane::config

@@ -1,0 +1,179 @@
+// Ports on their own and against each other: devices, names of kernel twins, addresses.
+#include <map>
+#include <set>
+
+#include "config/judge.hpp"
+#include "config/limits.hpp"
+#include "config/nearest.hpp"
+#include "config/parse.hpp"
+#include "config/resolve.hpp"
+
+namespace vxplane::config {
+namespace {
+
+/// What a device string takes hold of: the vdev or PCI address, and the kernel interface behind it.
+std::vector<std::string> claims_of(const std::string& device) {
+    std::string name = device.substr(0, device.find(','));
+    for (char& c : name) {
+        if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+    // 3b:00.0 is short for 0000:3b:00.0.
+    if (name.size() == 7 && name[2] == ':' && name[5] == '.') name.insert(0, "0000:");
+    std::vector<std::string> claims{name};
+    const auto iface = device.find(",iface=");
+    if (iface != device.npos) {
+        const auto begin = iface + 7;
+        claims.push_back("interface " + device.substr(begin, device.find(',', begin) - begin));
+    }
+    return claims;
+}
+
+/// What makes an interface address unfit, if anything.
+std::optional<std::string> unfit_address(const IpPrefix& prefix) {
+    if (const auto unfit = unfit_host(prefix.address)) return unfit;
+    if (prefix.length == 0) return prefix.text() + " has no prefix length";
+    // RFC 3021: on a /31 both addresses are hosts.
+    if (prefix.length > 30) return std::nullopt;
+    const std::uint32_t host_mask = 0xFFFFFFFFU >> prefix.length;
+    const std::uint32_t host = prefix.address.ipv4_number() & host_mask;
+    if (host == 0) return prefix.text() + " is the address of the network";
+    if (host == host_mask) return prefix.text() + " is the broadcast address of the network";
+    return std::nullopt;
+}
+
+bool overlap(const IpPrefix& a, const IpPrefix& b) {
+    const bool single = a.length == 32 || b.length == 32;  // an address of its own is no subnet
+    return !single && (contains(a, b.address) || contains(b, a.address));
+}
+
+class PortJudge {
+  public:
+    explicit PortJudge(Judge& judge) : judge_(judge) {}
+
+    void all() {
+        for (const Port& port : judge_.topology().ports) one(port);
+    }
+
+  private:
+    struct Taken {
+        const Port* port;
+        IpPrefix prefix;
+        Position where;
+    };
+
+    void one(const Port& port) {
+        const std::string path = "ports." + port.name;
+        if (!names_.try_emplace(port.name, &port).second) {
+            judge_.refuse(port.where, path, "given twice (each name once)");
+        }
+        device(port, path);
+        numbers(port, path);
+        if (port.mac && (port.mac->is_zero() || port.mac->is_multicast())) {
+            judge_.refuse(at(port, "mac"), path + ".mac",
+                          port.mac->text() + " is not the address of one station (a unicast MAC)");
+        }
+        host(port, path);
+        addresses(port, path);
+    }
+
+    void device(const Port& port, const std::string& path) {
+        for (const std::string& claim : claims_of(port.device)) {
+            const auto [earlier, fresh] = devices_.try_emplace(claim, &port);
+            if (fresh) continue;
+            judge_.refuse(at(port, "device"), path + ".device",
+                          quoted(claim) + " is taken by port " + quoted(earlier->second->name) +
+                              line_text(at(*earlier->second, "device")) + " (a device of its own)");
+            return;
+        }
+    }
+
+    void numbers(const Port& port, const std::string& path) {
+        judge_.range(at(port, "mtu"), path + ".mtu", port.mtu, limits::mtu_min, limits::mtu_max);
+        judge_.range(at(port, "rx-queues"), path + ".rx-queues", port.rx_queues, 0,
+                     limits::queues_max);
+        judge_.range(at(port, "rx-descriptors"), path + ".rx-descriptors", port.rx_descriptors,
+                     limits::descriptors_min, limits::descriptors_max);
+        judge_.range(at(port, "tx-descriptors"), path + ".tx-descriptors", port.tx_descriptors,
+                     limits::descriptors_min, limits::descriptors_max);
+    }
+
+    void host(const Port& port, const std::string& path) {
+        if (port.host.empty()) return;
+        const Position where = at(port, "host");
+        const std::string host_path = path + ".host";
+        if (port.role != PortRole::underlay) {
+            judge_.refuse(where, host_path, "an access port has no kernel twin (role: underlay)");
+            return;
+        }
+        if (!is_interface_name(port.host)) {
+            judge_.refuse(where, host_path,
+                          quoted(port.host) +
+                              " cannot name an interface (1 to 15 characters, no blank, '/' or "
+                              "':')");
+            return;
+        }
+        const auto [earlier, fresh] = hosts_.try_emplace(port.host, &port);
+        if (!fresh) {
+            judge_.refuse(where, host_path,
+                          quoted(port.host) + " is the twin of port " +
+                              quoted(earlier->second->name) +
+                              line_text(at(*earlier->second, "host")) + " (a name of its own)");
+        }
+    }
+
+    void addresses(const Port& port, const std::string& path) {
+        if (port.role == PortRole::access) {
+            if (!port.addresses.empty()) {
+                judge_.refuse(at(port, "addresses"), path + ".addresses",
+                              "an access port has no addresses (role: underlay)");
+            }
+            return;
+        }
+        if (port.addresses.empty()) {
+            judge_.refuse(port.where, path,
+                          "an underlay port needs an address (addresses: [10.0.0.1/24])");
+        }
+        for (std::size_t i = 0; i < port.addresses.size(); ++i) {
+            const Position where = position_at(port.address_where, i, at(port, "addresses"));
+            address(port, {&port, port.addresses[i], where}, item_path(path + ".addresses", i));
+        }
+    }
+
+    void address(const Port& port, const Taken& taken, const std::string& path) {
+        if (const auto unfit = unfit_address(taken.prefix)) {
+            judge_.refuse(taken.where, path,
+                          *unfit + " (an IPv4 host address such as 10.0.0.1/24)");
+            return;
+        }
+        for (const Taken& other : taken_) {
+            const bool same = other.prefix.address == taken.prefix.address;
+            if (!same && (other.port == &port || !overlap(other.prefix, taken.prefix))) continue;
+            judge_.refuse(
+                taken.where, path,
+                (same ? taken.prefix.address.text() + " is given twice, first to port "
+                      : taken.prefix.text() + " overlaps " + other.prefix.text() + " of port ") +
+                    quoted(other.port->name) + line_text(other.where) +
+                    (same ? " (each address once)" : " (subnets apart)"));
+            return;
+        }
+        taken_.push_back(taken);
+    }
+
+    static Position at(const Port& port, std::string_view key) {
+        return port.keys.of(key, port.where);
+    }
+
+    Judge& judge_;
+    std::map<std::string, const Port*> names_;
+    std::map<std::string, const Port*> devices_;
+    std::map<std::string, const Port*> hosts_;
+    std::vector<Taken> taken_;
+};
+
+}  // namespace
+
+void judge_ports(Judge& judge) {
+    PortJudge(judge).all();
+}
+
+}  // namespace vxplane::config

@@ -1,0 +1,168 @@
+// The underlay: routes, permanent neighbours, and next-hop groups of the FDB.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "config/judge.hpp"
+#include "config/nearest.hpp"
+#include "config/resolve.hpp"
+
+namespace vxplane::config {
+namespace {
+
+std::string_view type_name(RouteType type) {
+    switch (type) {
+        case RouteType::unicast:
+            return "unicast";
+        case RouteType::local:
+            return "local";
+        case RouteType::blackhole:
+            return "blackhole";
+        case RouteType::unreachable:
+            return "unreachable";
+        case RouteType::prohibit:
+            return "prohibit";
+        case RouteType::throw_:
+            return "throw";
+    }
+    return "unknown";
+}
+
+void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
+    const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    const Port* dev = nullptr;
+    if (!route.dev.empty()) {
+        dev = judge.port(at("dev"), path + ".dev", route.dev, PortRole::underlay);
+        if (dev == nullptr) return;
+    }
+    if (!route.via) {
+        if (dev == nullptr) {
+            judge.refuse(route.where, path, "a unicast route leads nowhere (via or dev)");
+        }
+        return;
+    }
+    const std::string via_path = path + ".via";
+    if (const auto unfit = unfit_host(*route.via)) {
+        judge.refuse(at("via"), via_path, *unfit + " (the IPv4 address of a next hop)");
+        return;
+    }
+    if (owner_of(judge.topology(), *route.via) != nullptr) {
+        judge.refuse(at("via"), via_path,
+                     route.via->text() + " is our own address (the address of a next hop)");
+        return;
+    }
+    const auto holds = [&](const IpPrefix& own) { return contains(own, *route.via); };
+    if (dev != nullptr && std::ranges::none_of(dev->addresses, holds)) {
+        judge.refuse(at("via"), via_path,
+                     route.via->text() + " is not on a subnet of port " + quoted(dev->name) +
+                         " (an address that a neighbour of the port has)");
+    } else if (dev == nullptr && connected_to(judge.topology(), *route.via).port == nullptr) {
+        judge.refuse(at("via"), via_path,
+                     route.via->text() +
+                         " is on no subnet of ours (an address in the subnet of an underlay port)");
+    }
+}
+
+void judge_route(Judge& judge, const Route& route, const std::string& path) {
+    const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    if (!route.to.address.is_ipv4()) {
+        judge.refuse(at("to"), path + ".to", route.to.text() + " is IPv6: IPv4 only for now");
+        return;
+    }
+    if (network_of(route.to) != route.to) {
+        judge.refuse(at("to"), path + ".to",
+                     route.to.text() + " has host bits set (" + network_of(route.to).text() + ")");
+    }
+    if (route.type == RouteType::unicast) {
+        judge_next_hop(judge, route, path);
+        return;
+    }
+    const std::string type(type_name(route.type));
+    if (route.via) {
+        judge.refuse(at("via"), path + ".via",
+                     "a route of type " + type + " has no next hop (via with unicast only)");
+    }
+    if (route.dev.empty()) return;
+    if (route.type == RouteType::local) {
+        judge.port(at("dev"), path + ".dev", route.dev, PortRole::underlay);
+    } else {
+        judge.refuse(at("dev"), path + ".dev",
+                     "a route of type " + type + " has no port (dev with unicast or local only)");
+    }
+}
+
+}  // namespace
+
+void judge_routes(Judge& judge) {
+    std::map<IpPrefix, Position> seen;
+    const auto& routes = judge.topology().routes;
+    for (std::size_t i = 0; i < routes.size(); ++i) {
+        const std::string path = item_path("routes", i);
+        judge_route(judge, routes[i], path);
+        const auto [earlier, fresh] = seen.try_emplace(routes[i].to, routes[i].where);
+        if (!fresh) {
+            judge.refuse(routes[i].keys.of("to", routes[i].where), path + ".to",
+                         "there is a route to " + routes[i].to.text() + " already" +
+                             line_text(earlier->second) + " (one route per prefix)");
+        }
+    }
+}
+
+void judge_neighbours(Judge& judge) {
+    std::map<std::pair<std::string, IpAddress>, Position> seen;
+    const auto& neighbours = judge.topology().neighbours;
+    for (std::size_t i = 0; i < neighbours.size(); ++i) {
+        const Neighbour& neighbour = neighbours[i];
+        const auto at = [&](std::string_view key) {
+            return neighbour.keys.of(key, neighbour.where);
+        };
+        judge.port(at("dev"), item_path("neighbours", i, "dev"), neighbour.dev, PortRole::underlay);
+        const std::string path = item_path("neighbours", i, "address");
+        if (const auto unfit = unfit_host(neighbour.address)) {
+            judge.refuse(at("address"), path, *unfit + " (the IPv4 address of a neighbour)");
+        } else if (owner_of(judge.topology(), neighbour.address) != nullptr) {
+            judge.refuse(
+                at("address"), path,
+                neighbour.address.text() + " is our own address (the address of a neighbour)");
+        }
+        if (neighbour.lladdr.is_zero() || neighbour.lladdr.is_multicast()) {
+            judge.refuse(
+                at("lladdr"), item_path("neighbours", i, "lladdr"),
+                neighbour.lladdr.text() + " is not the address of one station (a unicast MAC)");
+        }
+        const auto [earlier, fresh] =
+            seen.try_emplace({neighbour.dev, neighbour.address}, neighbour.where);
+        if (!fresh) {
+            judge.refuse(at("address"), path,
+                         neighbour.address.text() + " is given twice" + line_text(earlier->second) +
+                             " (once per port)");
+        }
+    }
+}
+
+void judge_nexthops(Judge& judge) {
+    std::set<std::uint32_t> ids;
+    for (const NexthopGroup& group : judge.topology().nexthops) {
+        const std::string path = "nexthops." + std::to_string(group.id);
+        if (group.id == 0) judge.refuse(group.where, path, "0 is not an id (1 to 4294967295)");
+        if (!ids.insert(group.id).second) {
+            judge.refuse(group.where, path, "given twice (each id once)");
+        }
+        if (group.remotes.empty()) {
+            judge.refuse(group.where, path, "the group is empty (group: [10.0.0.2, 10.0.0.3])");
+        }
+        std::set<IpAddress> seen;
+        for (std::size_t i = 0; i < group.remotes.size(); ++i) {
+            const Position where = position_at(group.remote_where, i, group.where);
+            const std::string item = item_path(path + ".group", i);
+            if (!judge.remote(where, item, group.remotes[i])) continue;
+            if (!seen.insert(group.remotes[i]).second) {
+                judge.refuse(where, item,
+                             group.remotes[i].text() + " is given twice (each remote once)");
+            }
+        }
+    }
+}
+
+}  // namespace vxplane::config

@@ -1,0 +1,187 @@
+// Segments: numbers that clash, the uplink they need, and the ports they hold.
+#include <map>
+#include <set>
+#include <utility>
+
+#include "config/judge.hpp"
+#include "config/limits.hpp"
+#include "config/nearest.hpp"
+#include "config/resolve.hpp"
+
+namespace vxplane::config {
+namespace {
+
+/// Which segment has a name, number or port.
+using Holder = std::pair<const Vxlan*, Position>;
+
+class VxlanJudge {
+  public:
+    explicit VxlanJudge(Judge& judge) : judge_(judge) {}
+
+    void all() {
+        for (const Vxlan& vxlan : judge_.topology().vxlans) one(vxlan);
+        capacities();
+    }
+
+  private:
+    void one(const Vxlan& vxlan) {
+        const std::string path = "vxlans." + vxlan.name;
+        if (!names_.insert(vxlan.name).second) {
+            judge_.refuse(vxlan.where, path, "given twice (each name once)");
+        }
+        numbers(vxlan, path);
+        if (vxlan.mac && (vxlan.mac->is_zero() || vxlan.mac->is_multicast())) {
+            judge_.refuse(at(vxlan, "mac"), path + ".mac",
+                          vxlan.mac->text() + " is not the address of one station (a unicast MAC)");
+        }
+        local(vxlan, path);
+        remote(vxlan, path);
+        mtu(vxlan, path);
+        ports(vxlan, path);
+        judge_fdb(judge_, vxlan);
+    }
+
+    void numbers(const Vxlan& vxlan, const std::string& path) {
+        judge_.range(at(vxlan, "id"), path + ".id", vxlan.id, limits::vni_min, limits::vni_max);
+        judge_.range(at(vxlan, "dstport"), path + ".dstport", vxlan.dstport, 1, 65535);
+        judge_.range(at(vxlan, "ageing"), path + ".ageing", vxlan.ageing, 0, limits::ageing_max);
+        if (vxlan.srcport.lo >= vxlan.srcport.hi || vxlan.srcport.hi > 65536) {
+            const std::string lo = std::to_string(vxlan.srcport.lo);
+            judge_.refuse(at(vxlan, "srcport"), path + ".srcport",
+                          lo + " to " + std::to_string(vxlan.srcport.hi) +
+                              " is no range (lo < hi, hi at most 65536)");
+        }
+        const auto [earlier, fresh] =
+            numbers_.try_emplace({vxlan.id, vxlan.dstport}, &vxlan, at(vxlan, "id"));
+        if (fresh) return;
+        judge_.refuse(at(vxlan, "id"), path + ".id",
+                      "VNI " + std::to_string(vxlan.id) + " with dstport " +
+                          std::to_string(vxlan.dstport) + " is both segment " + quoted(vxlan.name) +
+                          " and segment " + quoted(earlier->second.first->name) +
+                          line_text(earlier->second.second) + " (each VNI once per dstport)");
+    }
+
+    void local(const Vxlan& vxlan, const std::string& path) {
+        std::vector<std::string> own;
+        for (const Port& port : judge_.topology().ports) {
+            if (port.role != PortRole::underlay) continue;
+            for (const IpPrefix& address : port.addresses) own.push_back(address.address.text());
+        }
+        if (own.empty()) {
+            judge_.refuse(vxlan.where, path,
+                          "the segment has no uplink (a port with role: underlay and addresses)");
+            return;
+        }
+        if (!vxlan.local || owner_of(judge_.topology(), *vxlan.local) != nullptr) return;
+        const std::string text = vxlan.local->text();
+        const std::vector<std::string_view> candidates(own.begin(), own.end());
+        judge_.refuse(at(vxlan, "local"), path + ".local",
+                      text + " is not our address, the nearest is " +
+                          std::string(nearest(text, candidates)) +
+                          " (an address of a port with role: underlay)");
+    }
+
+    void remote(const Vxlan& vxlan, const std::string& path) {
+        if (!vxlan.remote) return;
+        const Position where = at(vxlan, "remote");
+        if (!judge_.remote(where, path + ".remote", *vxlan.remote)) return;
+        for (const FdbEntry& entry : vxlan.fdb) {
+            if (!entry.mac.is_zero()) continue;
+            for (const IpAddress& dst : entry.dst) {
+                if (dst != *vxlan.remote) continue;
+                judge_.refuse(where, path + ".remote",
+                              dst.text() + " is in the flood list too" + line_text(entry.where) +
+                                  " (once, in either)");
+                return;
+            }
+        }
+    }
+
+    void mtu(const Vxlan& vxlan, const std::string& path) {
+        const Port* const uplink = uplink_of(judge_.topology(), vxlan);
+        if (vxlan.mtu != 0) {
+            judge_.range(at(vxlan, "mtu"), path + ".mtu", vxlan.mtu, limits::mtu_min,
+                         limits::mtu_max);
+        }
+        if (uplink == nullptr) return;
+        const std::string of_uplink =
+            "the mtu " + std::to_string(uplink->mtu) + " of uplink " + quoted(uplink->name);
+        if (uplink->mtu < limits::mtu_min + limits::vxlan_overhead) {
+            judge_.refuse(vxlan.where, path,
+                          of_uplink + " leaves no room for a segment (at least 118)");
+        } else if (vxlan.mtu + limits::vxlan_overhead > uplink->mtu) {
+            judge_.refuse(at(vxlan, "mtu"), path + ".mtu",
+                          std::to_string(vxlan.mtu) + " and 50 bytes of headers exceed " +
+                              of_uplink + " (at most " +
+                              std::to_string(uplink->mtu - limits::vxlan_overhead) + ")");
+        }
+    }
+
+    void ports(const Vxlan& vxlan, const std::string& path) {
+        const std::uint16_t room = effective_mtu(judge_.topology(), vxlan);
+        for (std::size_t i = 0; i < vxlan.ports.size(); ++i) {
+            const Position where = position_at(vxlan.port_where, i, at(vxlan, "ports"));
+            const std::string item = item_path(path + ".ports", i);
+            const Port* const port = judge_.port(where, item, vxlan.ports[i], PortRole::access);
+            if (port == nullptr) continue;
+            const auto [earlier, fresh] = members_.try_emplace(vxlan.ports[i], &vxlan, where);
+            if (!fresh) {
+                const bool same = earlier->second.first == &vxlan;
+                judge_.refuse(where, item,
+                              "port " + quoted(port->name) +
+                                  (same ? std::string(" is given twice")
+                                        : " is in segment " + quoted(earlier->second.first->name) +
+                                              line_text(earlier->second.second)) +
+                                  (same ? " (each port once)" : " (one segment per access port)"));
+                continue;
+            }
+            if (room == 0 || port->mtu <= room || !port->keys.has("mtu")) continue;
+            judge_.refuse(port->keys.of("mtu", port->where), "ports." + port->name + ".mtu",
+                          std::to_string(port->mtu) + " exceeds the mtu of segment " +
+                              quoted(vxlan.name) + " (at most " + std::to_string(room) + ")");
+        }
+    }
+
+    void capacities() {
+        const Topology& topology = judge_.topology();
+        std::size_t entries = 0;
+        std::size_t tunnels = 0;
+        for (const Vxlan& vxlan : topology.vxlans) {
+            std::set<IpAddress> remotes;
+            if (vxlan.remote) remotes.insert(*vxlan.remote);
+            for (const FdbEntry& entry : vxlan.fdb) {
+                if (!entry.mac.is_zero()) ++entries;
+                remotes.insert(entry.dst.begin(), entry.dst.end());
+            }
+            tunnels += remotes.size();
+        }
+        capacity("fdb-capacity", entries, topology.system.fdb_capacity, "FDB entries");
+        capacity("tunnel-capacity", tunnels, topology.system.tunnel_capacity, "remotes");
+    }
+
+    void capacity(std::string_view key, std::size_t used, std::size_t most,
+                  const std::string& what) {
+        if (used <= most) return;
+        const System& system = judge_.topology().system;
+        judge_.refuse(system.keys.of(key, system.where), "system." + std::string(key),
+                      std::to_string(used) + " " + what + " are configured, there is room for " +
+                          std::to_string(most) + " (at least " + std::to_string(used) + ")");
+    }
+
+    static Position at(const Vxlan& vxlan, std::string_view key) {
+        return vxlan.keys.of(key, vxlan.where);
+    }
+
+    Judge& judge_;
+    std::set<std::string> names_;
+    std::map<std::pair<std::uint32_t, std::uint16_t>, Holder> numbers_;
+    std::map<std::string, Holder> members_;
+};
+
+}  // namespace
+
+void judge_vxlans(Judge& judge) {
+    VxlanJudge(judge).all();
+}
+
+}  // namespace vxplane::config
