@@ -3,6 +3,8 @@
 // queue counts.
 #pragma once
 
+#include <rte_config.h>
+
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -104,8 +106,8 @@ class Port {
     [[nodiscard]] DeviceCounters read_device() const noexcept;
 
     PortOptions options_{};
-    DeviceLock lock_{};
-    std::uint16_t id_ = 0xFFFF;
+    std::vector<DeviceLock> locks_{};
+    std::uint16_t id_ = RTE_MAX_ETHPORTS;
     std::string driver_{};
     MacBytes mac_{};
     std::uint16_t mtu_ = 0;
@@ -116,7 +118,8 @@ class Port {
     bool rx_checksum_ = false;
     bool rss_ = false;
     bool started_ = false;
-    bool hotplugged_ = false;  ///< made by us, so taken off the bus by us
+    std::string bus_{};          ///< set when the device was attached by us, so detached by us
+    std::string device_name_{};  ///< on that bus
     std::vector<std::string> notes_{};
     DeviceCounters zero_{};
 };

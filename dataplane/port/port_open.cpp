@@ -1,0 +1,335 @@
+// Opens ports: lock, attach, configure, queues. Every wish that a driver refuses becomes a note;
+// only what makes the port useless is a failure.
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/port/device.hpp"
+#include "dataplane/port/log_stream.hpp"
+#include "dataplane/port/port.hpp"
+
+namespace vxplane::port {
+namespace {
+
+constexpr std::uint64_t checksum_offloads =
+    RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+
+struct RssChoice {
+    const char* name;
+    bool RssTypes::*wanted;
+    std::uint64_t bits;
+};
+
+// TCP and UDP hashing takes the ports in as well; fragments fall back to the addresses.
+constexpr RssChoice rss_choices[] = {
+    {"ipv4", &RssTypes::ipv4,
+     RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_OTHER},
+    {"ipv6", &RssTypes::ipv6,
+     RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER},
+    {"tcp", &RssTypes::tcp, RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP},
+    {"udp", &RssTypes::udp, RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP},
+};
+
+std::string strerror_of(int error) {
+    return rte_strerror(error < 0 ? -error : error);
+}
+
+std::string mac_text(const MacBytes& mac) {
+    char text[18];
+    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+                  mac[3], mac[4], mac[5]);
+    return text;
+}
+
+}  // namespace
+
+/// Walks a port from its device string to stopped and configured. A class only because it fills in
+/// the private members of Port.
+class PortOpener {
+  public:
+    PortOpener(const PortOptions& options, const PoolSet& pools)
+        : options_{options}, pools_{pools}, port_{new Port} {
+        port_->options_ = options;
+    }
+
+    Expected<std::unique_ptr<Port>> open();
+    Expected<std::unique_ptr<Port>> adopt(std::uint16_t id);
+
+  private:
+    Outcome attach(const Device& device);
+    Outcome configure();
+    Outcome set_up_queues(const rte_eth_dev_info& info);
+    void choose_queues(const rte_eth_dev_info& info);
+    std::uint64_t choose_rss(const rte_eth_dev_info& info);
+    void set_mtu();
+    void set_mac();
+    void set_filters();
+
+    Failure failed(const std::string& what) const {
+        return Failure{"port " + options_.name + " (" + options_.device + "): " + what};
+    }
+    void note(const std::string& what) const {
+        port_->notes_.push_back("port " + options_.name + ": " + what);
+    }
+    bool is_tap() const { return port_->driver_ == "net_tap"; }
+
+    const PortOptions& options_;
+    const PoolSet& pools_;
+    const DriverFacts* facts_ = nullptr;
+    std::unique_ptr<Port> port_;
+};
+
+Outcome PortOpener::attach(const Device& device) {
+    if (std::uint16_t taken = 0; rte_eth_dev_get_port_by_name(device.name.c_str(), &taken) == 0)
+        return failed("device busy: another port has opened " + device.name + " already");
+    const char* bus = device.pci ? "pci" : "vdev";
+    const LogCapture log;
+    const int error = rte_eal_hotplug_add(bus, device.name.c_str(), device.arguments.c_str());
+    if (error != 0) {
+        std::string text = "DPDK cannot open it: " + strerror_of(error);
+        if (const std::string said = log.text(); !said.empty()) text += " (" + said + ")";
+        return failed(text);
+    }
+    std::uint16_t id = RTE_MAX_ETHPORTS;
+    rte_dev_iterator iterator{};
+    const std::string match = std::string{"bus="} + bus + ",name=" + device.name;
+    if (rte_eth_dev_get_port_by_name(device.name.c_str(), &id) != 0 && device.pci) {
+        // A NIC with several ports on one function names them after the function.
+        RTE_ETH_FOREACH_MATCHING_DEV(id, match.c_str(), &iterator) {
+            rte_eth_iterator_cleanup(&iterator);
+            break;
+        }
+    }
+    if (id == RTE_MAX_ETHPORTS) {
+        rte_eal_hotplug_remove(bus, device.name.c_str());
+        return failed(device.pci ? "no DPDK driver takes this PCI device"
+                                 : "the driver made no port");
+    }
+    port_->id_ = id;
+    port_->bus_ = bus;
+    port_->device_name_ = device.name;
+    return Done{};
+}
+
+Expected<std::unique_ptr<Port>> PortOpener::open() {
+    const Expected<Device> device = parse_device(options_.device);
+    if (!device) return failed(device.failure().text);
+    facts_ = device->facts;
+    for (const std::string& key : lock_keys(*device)) {
+        Expected<DeviceLock> lock = DeviceLock::take(options_.lock_directory, key);
+        if (!lock) return failed(lock.failure().text);
+        port_->locks_.push_back(std::move(*lock));
+    }
+    if (const Outcome there = check_device(*device, ""); !there)
+        return failed(there.failure().text);
+    if (const Outcome attached = attach(*device); !attached) return attached.failure();
+    if (const Outcome configured = configure(); !configured) return configured.failure();
+    return std::move(port_);
+}
+
+Expected<std::unique_ptr<Port>> PortOpener::adopt(std::uint16_t id) {
+    if (rte_eth_dev_is_valid_port(id) == 0) return failed("DPDK knows no such port");
+    port_->id_ = id;
+    if (const Outcome configured = configure(); !configured) {
+        port_->id_ = RTE_MAX_ETHPORTS;  // Still the caller's.
+        return configured.failure();
+    }
+    return std::move(port_);
+}
+
+void PortOpener::choose_queues(const rte_eth_dev_info& info) {
+    const std::uint16_t workers = std::max<std::uint16_t>(options_.workers, 1);
+    const bool single = facts_ != nullptr && facts_->single_queue;
+    const auto limit = [single](std::uint16_t most) {
+        return single ? std::uint16_t{1} : std::max<std::uint16_t>(most, 1);
+    };
+    const std::uint16_t rx_limit = limit(info.max_rx_queues);
+    const std::uint16_t tx_limit = limit(info.max_tx_queues);
+    const std::uint16_t asked = options_.rx_queues_wanted;
+    // Queues that exist by the device string get packets, whether somebody looks or not.
+    const bool all = facts_ != nullptr && facts_->all_rx_queues;
+    port_->rx_queues_ = all ? rx_limit : std::min(asked != 0 ? asked : workers, rx_limit);
+    port_->tx_queues_ = std::min(workers, tx_limit);
+    if (asked != 0 && asked != port_->rx_queues_)
+        note(std::to_string(asked) + " receive queues are asked for, the device takes " +
+             std::to_string(port_->rx_queues_));
+}
+
+std::uint64_t PortOpener::choose_rss(const rte_eth_dev_info& info) {
+    if (port_->rx_queues_ < 2) return 0;
+    std::uint64_t bits = 0;
+    std::string refused;
+    for (const RssChoice& choice : rss_choices) {
+        if (!(options_.rss.*choice.wanted)) continue;
+        const std::uint64_t can = choice.bits & info.flow_type_rss_offloads;
+        bits |= can;
+        if (can == 0) refused += (refused.empty() ? "" : ", ") + std::string{choice.name};
+    }
+    if (!refused.empty()) note("the device cannot hash " + refused + " to spread flows");
+    return bits;
+}
+
+Outcome PortOpener::configure() {
+    rte_eth_dev_info info{};
+    if (const int error = rte_eth_dev_info_get(port_->id_, &info); error != 0)
+        return failed("DPDK tells nothing of the device: " + strerror_of(error));
+    port_->driver_ = info.driver_name;
+    port_->socket_ = rte_eth_dev_socket_id(port_->id_);
+    if (facts_ == nullptr)
+        for (const DriverFacts& one : known_drivers())
+            if (one.name == port_->driver_) facts_ = &one;
+    choose_queues(info);
+
+    rte_eth_conf conf{};
+    conf.rxmode.mtu = std::clamp(options_.mtu, info.min_mtu, info.max_mtu);
+    const std::uint64_t rss = choose_rss(info);
+    port_->rss_ = rss != 0;
+    conf.rxmode.mq_mode = rss != 0 ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
+    conf.rx_adv_conf.rss_conf.rss_hf = rss;
+    // Virtual drivers that offer this check in software, at our cost, or leave sums unfinished.
+    if (facts_ == nullptr && port_->driver_ != "net_virtio") {
+        conf.rxmode.offloads = info.rx_offload_capa & checksum_offloads;
+        port_->rx_checksum_ = conf.rxmode.offloads == checksum_offloads;
+    }
+    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    port_->multi_segment_tx_ =
+        facts_ != nullptr ? facts_->multi_segment_tx : conf.txmode.offloads != 0;
+
+    const LogCapture log;
+    int error = rte_eth_dev_configure(port_->id_, port_->rx_queues_, port_->tx_queues_, &conf);
+    if (error == -EINVAL) {
+        // Some drivers take frames only up to the default here, and more by set_mtu.
+        conf.rxmode.mtu = 0;
+        error = rte_eth_dev_configure(port_->id_, port_->rx_queues_, port_->tx_queues_, &conf);
+    }
+    if (error != 0)
+        return failed("the device refuses " + std::to_string(port_->rx_queues_) + " receive and " +
+                      std::to_string(port_->tx_queues_) +
+                      " transmit queues: " + strerror_of(error) + " " + log.text());
+    if (const Outcome queues = set_up_queues(info); !queues) return queues;
+    set_mtu();
+    set_mac();
+    set_filters();
+    port_->reset_counters();
+    return Done{};
+}
+
+Outcome PortOpener::set_up_queues(const rte_eth_dev_info& info) {
+    std::uint16_t rx = options_.rx_descriptors;
+    std::uint16_t tx = options_.tx_descriptors;
+    rte_eth_dev_adjust_nb_rx_tx_desc(port_->id_, &rx, &tx);
+    if (rx != options_.rx_descriptors || tx != options_.tx_descriptors)
+        note("the device takes " + std::to_string(rx) + " receive and " + std::to_string(tx) +
+             " transmit descriptors");
+    const auto socket = static_cast<unsigned>(port_->socket_);
+    for (std::uint16_t queue = 0; queue < port_->rx_queues_; ++queue) {
+        const int node =
+            queue < options_.queue_nodes.size() ? options_.queue_nodes[queue] : port_->socket_;
+        if (node >= 0 && !pools_.has(node))
+            note("receive queue " + std::to_string(queue) +
+                 " takes buffers of another node, as node " + std::to_string(node) +
+                 " has no pool");
+        rte_eth_rxconf conf = info.default_rxconf;
+        const LogCapture log;
+        const int error =
+            rte_eth_rx_queue_setup(port_->id_, queue, rx, socket, &conf, pools_.of(node).packets);
+        if (error != 0)
+            return failed("receive queue " + std::to_string(queue) + " with " + std::to_string(rx) +
+                          " descriptors: " + strerror_of(error) + " " + log.text());
+    }
+    for (std::uint16_t queue = 0; queue < port_->tx_queues_; ++queue) {
+        rte_eth_txconf conf = info.default_txconf;
+        conf.offloads = 0;
+        const LogCapture log;
+        const int error = rte_eth_tx_queue_setup(port_->id_, queue, tx, socket, &conf);
+        if (error != 0)
+            return failed("transmit queue " + std::to_string(queue) + " with " +
+                          std::to_string(tx) + " descriptors: " + strerror_of(error) + " " +
+                          log.text());
+    }
+    return Done{};
+}
+
+void PortOpener::set_mtu() {
+    const int error = rte_eth_dev_set_mtu(port_->id_, options_.mtu);
+    port_->mtu_ = options_.mtu;
+    if (error == 0 || error == -ENOTSUP) return;  // Without the function the driver has no limit.
+    std::uint16_t kept = 1500;
+    if (rte_eth_dev_get_mtu(port_->id_, &kept) == 0) port_->mtu_ = std::min(kept, options_.mtu);
+    note("the device refuses MTU " + std::to_string(options_.mtu) + " (" + strerror_of(error) +
+         ") and keeps " + std::to_string(port_->mtu_));
+}
+
+void PortOpener::set_mac() {
+    rte_ether_addr address{};
+    rte_eth_macaddr_get(port_->id_, &address);
+    std::memcpy(port_->mac_.data(), address.addr_bytes, port_->mac_.size());
+    if (is_tap()) {
+        // net_tap gives one address to both ends, and the kernel's end is another host to us.
+        if (options_.mac)
+            port_->mac_ = *options_.mac;
+        else
+            port_->mac_[1] ^= 0x80;
+        return;
+    }
+    if (!options_.mac || *options_.mac == port_->mac_) return;
+    std::memcpy(address.addr_bytes, options_.mac->data(), options_.mac->size());
+    const int error = rte_eth_dev_default_mac_addr_set(port_->id_, &address);
+    if (error == 0 || (facts_ != nullptr && facts_->no_mac_filter)) {
+        port_->mac_ = *options_.mac;
+        return;
+    }
+    // Our address all the same: promiscuous mode brings its frames in.
+    port_->mac_ = *options_.mac;
+    note("the device refuses MAC address " + mac_text(*options_.mac) + " (" + strerror_of(error) +
+         "): it is used with promiscuous mode on");
+    port_->options_.promiscuous = true;
+}
+
+void PortOpener::set_filters() {
+    const bool filters = facts_ == nullptr || !facts_->no_mac_filter;
+    const int promiscuous = port_->options_.promiscuous ? rte_eth_promiscuous_enable(port_->id_)
+                                                        : rte_eth_promiscuous_disable(port_->id_);
+    if (promiscuous != 0 && filters)
+        note("the device refuses to turn promiscuous mode " +
+             std::string{port_->options_.promiscuous ? "on" : "off"} + " (" +
+             strerror_of(promiscuous) + ")");
+    const int multicast = rte_eth_allmulticast_enable(port_->id_);
+    if (multicast != 0 && filters && !port_->options_.promiscuous)
+        note("the device refuses to take all multicast (" + strerror_of(multicast) + ")");
+}
+
+Expected<std::unique_ptr<Port>> open_port(const PortOptions& options,
+                                          const PoolSet& pools) noexcept {
+    return PortOpener{options, pools}.open();
+}
+
+Expected<std::unique_ptr<Port>> adopt_port(std::uint16_t id, const PortOptions& options,
+                                           const PoolSet& pools) noexcept {
+    return PortOpener{options, pools}.adopt(id);
+}
+
+Expected<std::unique_ptr<Port>> make_twin(const TwinOptions& options,
+                                          const PoolSet& pools) noexcept {
+    // The first free number: a net_tap's name is the driver and a number.
+    std::string device;
+    for (unsigned number = 100; device.empty(); ++number) {
+        std::uint16_t taken = 0;
+        const std::string name = "net_tap" + std::to_string(number);
+        if (rte_eth_dev_get_port_by_name(name.c_str(), &taken) != 0) device = name;
+    }
+    PortOptions port;
+    port.name = options.name;
+    port.device = device + ",iface=" + options.ifname + ",mac=" + mac_text(options.mac);
+    port.mtu = options.mtu;
+    port.mac = options.mac;
+    port.rx_descriptors = options.descriptors;
+    port.tx_descriptors = options.descriptors;
+    port.lock_directory = options.lock_directory;
+    return open_port(port, pools);
+}
+
+}  // namespace vxplane::port
