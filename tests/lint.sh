@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Lint of the sources: format, house rules, clang-tidy, shell. usage: tests/lint.sh BUILD_DIR
+# BUILD_DIR is a configured meson folder (for compile_commands.json). LINT_ONLY="format rules" picks parts.
+# The last line is `N passed, M failed`.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=$(realpath "${1:?usage: tests/lint.sh BUILD_DIR}")
+parts=${LINT_ONLY:-format rules shell tidy}
+passed=0 failed=0
+result() {  # result CODE NAME
+  if (($1 == 0)); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  printf '%-6s %s\n' "$([[ $1 == 0 ]] && echo ok || echo FAILED)" "$2"
+}
+
+# Own sources, tracked or new, that exist.
+mapfile -t sources < <(git -c safe.directory='*' ls-files --cached --others --exclude-standard '*.cpp' '*.hpp' |
+  sort -u | while read -r file; do [[ -f $file ]] && echo "$file"; done)
+in_rooms() { printf '%s\n' "${sources[@]}" | grep -E "$1" || true; }
+
+forbid() {  # forbid NAME PATTERN FILES...: no line of these files may match
+  local name=$1 pattern=$2 code=0
+  shift 2
+  (($# == 0)) || ! grep -nE "$pattern" -- "$@" || code=1
+  result $code "$name"
+}
+
+for part in $parts; do
+  case $part in
+    format)
+      code=0
+      printf '%s\0' "${sources[@]}" | xargs -0 -n 20 -P 2 clang-format-14 --dry-run -Werror || code=1
+      result $code 'clang-format'
+      ;;
+    rules)
+      mapfile -t all < <(in_rooms .)
+      mapfile -t config < <(in_rooms '^config/')
+      mapfile -t net < <(in_rooms '^dataplane/net/')
+      mapfile -t dataplane < <(in_rooms '^dataplane/')
+      mapfile -t product < <(in_rooms '^(config|dataplane|control)/')
+      forbid 'includes name the full path (no ../)' '#include *["<][^">]*\.\./' "${all[@]}"
+      forbid 'config/ knows no DPDK' '#include *["<]rte_' "${config[@]}"
+      forbid 'dataplane/net knows no DPDK' '#include *["<]rte_' "${net[@]}"
+      forbid 'dataplane/ knows no YAML, JSON, log, control' \
+        '#include *["<](yaml-cpp|nlohmann|spdlog|CLI|control)/' "${dataplane[@]}"
+      forbid 'no "using namespace" in headers' '^ *using namespace' $(in_rooms '\.hpp$')
+      code=0
+      for file in "${product[@]}"; do
+        lines=$(wc -l <"$file")
+        ((lines <= 440)) || { echo "$file: $lines lines (not much over 400)"; code=1; }
+      done
+      result $code 'no file much above 400 lines'
+      code=0
+      for folder in $(printf '%s\n' "${product[@]}" | xargs -n 1 dirname | sort -u); do
+        [[ -f $folder/README.md ]] || { echo "$folder has no README.md"; code=1; }
+      done
+      result $code 'every folder has a README.md'
+      ;;
+    shell)
+      code=0
+      if command -v shellcheck >/dev/null; then
+        git -c safe.directory='*' ls-files --cached --others --exclude-standard '*.sh' docker/entrypoint .ci/run |
+          xargs -r shellcheck -x -S warning || code=1
+      else
+        git -c safe.directory='*' ls-files '*.sh' docker/entrypoint .ci/run | while read -r file; do
+          bash -n "$file" || exit 1
+        done || code=1
+      fi
+      result $code 'shell scripts'
+      ;;
+    tidy)
+      # One pass over the product's translation units; headers are seen through them. A file whose
+      # content, headers and settings have not changed since it last passed is not looked at again.
+      code=0
+      cache=$build/tidy-passed
+      mkdir -p "$cache"
+      mapfile -t units < <(in_rooms '^(config|dataplane|control)/.*\.cpp$')
+      headers=$(cat .clang-tidy $(in_rooms '^(config|dataplane|control)/.*\.hpp$') | sha256sum)
+      tidy_one() {
+        local unit=$1 key
+        grep -q "/$unit\"" "$build/compile_commands.json" || return 0
+        key=$cache/$( (echo "$headers"; cat "$unit") | sha256sum | cut -c 1-32)
+        [[ ! -e $key ]] || return 0
+        clang-tidy-14 -quiet -p "$build" --extra-arg=-Wno-unknown-warning-option "$unit" 2>&1 |
+          { grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
+          tee "$key.log" >&2
+        if grep -q -E 'warning:|error:' "$key.log"; then return 1; fi
+        rm -f "$key.log"
+        : >"$key"
+      }
+      export -f tidy_one
+      export build cache headers
+      printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'tidy_one "$1"' tidy || code=1
+      result $code "clang-tidy (${#units[@]} files)"
+      ;;
+    *) echo "lint: unknown part $part" >&2; exit 2 ;;
+  esac
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
