@@ -81,6 +81,7 @@ Fdb::Fdb(std::uint32_t capacity) : capacity_{capacity} {
 
     const std::uint32_t buckets = buckets_for(capacity);
     mask_ = buckets - 1;
+    shift_ = 64 - static_cast<std::uint32_t>(std::countr_zero(buckets));
     probe_limit_ = std::min(max_probe, buckets);
     // Untouched until used, so its size is address space rather than memory.
     waiting_ =

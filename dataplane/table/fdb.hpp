@@ -35,12 +35,13 @@ class Fdb {
 
     /// Where the search for `key` starts. A burst computes and prefetches all, then finds all.
     std::uint32_t bucket_of(FdbKey key) const noexcept {
-        // 64 x 64 -> 128 bits, folded: high half from the high key bits, low half from the low.
+        // A keyed 64 x 64 -> 128 bit product, folded. With some keys of the hash its low bits are
+        // far from even for addresses numbered in steps; the second product makes all 64 count.
         __extension__ using Wide = unsigned __int128;
         const Wide product = static_cast<Wide>(key.raw ^ seed_) * multiplier_;
         const auto folded =
             static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
-        return static_cast<std::uint32_t>(folded) & mask_;
+        return static_cast<std::uint32_t>((folded * golden_ratio) >> shift_);
     }
     void prefetch(std::uint32_t bucket) const noexcept { __builtin_prefetch(&buckets_[bucket]); }
 
@@ -125,6 +126,7 @@ class Fdb {
     std::size_t memory_bytes() const noexcept { return std::size_t{bucket_count()} * 64; }
 
   private:
+    static constexpr std::uint64_t golden_ratio = 0x9e37'79b9'7f4a'7c15;  // 2^64 / phi, odd
     static constexpr std::uint64_t empty = 0;
     static constexpr std::uint64_t tombstone = ~std::uint64_t{0};
 
@@ -162,6 +164,7 @@ class Fdb {
     std::uint64_t seed_;
     std::uint64_t multiplier_;
     std::uint32_t mask_;
+    std::uint32_t shift_;
     std::uint32_t probe_limit_;
     std::size_t mapped_bytes_ = 0;
 
