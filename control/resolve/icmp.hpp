@@ -1,0 +1,100 @@
+// ICMP that control makes: echo replies for our own addresses, and errors for tenants in the name
+// of the destination that they cannot reach. Pure functions over bytes, and the limiter for them.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "control/resolve/own_address.hpp"
+
+namespace vxplane::control {
+
+/// Why no message was made.
+enum class NoIcmp : std::uint8_t {
+    made,               ///< there is one
+    truncated,          ///< shorter than its headers say
+    not_ipv4,           ///< EtherType or version
+    bad_header,         ///< IPv4 header length, total length or checksum
+    bad_icmp_checksum,  ///< drop reason icmp_malformed, as for `truncated`
+    not_for_us,         ///< destination is none of our addresses
+    not_echo_request,
+    fragment,         ///< echo: any fragment; error: any but the first (RFC 1812 section 4.3.2.7)
+    bad_source,       ///< no single host: zero, loopback, multicast, broadcast, class E
+    bad_destination,  ///< broadcast, multicast, zero or loopback, in IP or as MAC address
+    about_icmp_error,
+    mtu_too_low,  ///< below 576, which no host has to obey
+    no_room       ///< the output span is too short
+};
+std::string_view name(NoIcmp why) noexcept;
+
+struct IcmpMade {
+    std::size_t size = 0;  ///< bytes of the frame in the output, at least 60; 0 if there is none
+    NoIcmp why = NoIcmp::made;
+    explicit operator bool() const noexcept { return why == NoIcmp::made; }
+};
+
+/// Longest frame that make_icmp_error() writes: two VLAN tags and 576 bytes of IPv4
+/// (RFC 1812 section 4.3.2.3).
+constexpr std::size_t kIcmpErrorFrame = 14 + 8 + 576;
+/// Room that make_echo_reply() needs for a request frame of this size.
+constexpr std::size_t echo_reply_room(std::size_t request) noexcept {
+    return request < 60 ? 60 : request;
+}
+
+/// Answers an untagged Ethernet frame with an echo request to one of `own`. MAC addresses are
+/// swapped, IPv4 options left out, DSCP kept, TTL is 64. `out` may be the memory of `request`.
+/// Rate limiting is the caller's.
+IcmpMade make_echo_reply(std::span<const std::byte> request, std::span<const OwnAddress> own,
+                         std::span<std::byte> out) noexcept;
+
+/// The errors that control sends. Type 3; the code is RFC 792's and RFC 1812's.
+enum class IcmpError : std::uint8_t {
+    net_unreachable = 0,
+    host_unreachable = 1,
+    fragmentation_needed = 4,
+    admin_prohibited = 13
+};
+
+/// Answers a tenant's frame (at most two VLAN tags, which are kept): from its IPv4 destination back
+/// to its sender, MAC addresses swapped, as much of the packet quoted as 576 bytes hold. `mtu` is
+/// said with fragmentation_needed only (RFC 1191), whose further rules are those of the kernel's
+/// tunnels: no answer to any fragment, nor for an MTU below 576. `out` must not overlap `frame`.
+IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
+                         std::span<std::byte> out) noexcept;
+
+/// At most `rate` messages per source in each second that begins with its first one. A fixed
+/// table: when a new source finds only sources in their second around its place, it is suppressed;
+/// so no number of forged sources makes more than `sources` * `rate` messages a second.
+class IcmpLimiter {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+
+    /// `rate` 0 lets nothing through. `sources` is rounded up to a power of two, at least 8.
+    explicit IcmpLimiter(std::uint32_t rate = 100, std::size_t sources = 4096,
+                         std::uint64_t seed = 0);
+
+    /// True if a message to `source` may be sent now. `scope` keeps equal addresses of different
+    /// tenants apart (segment index, or any number).
+    bool allow(std::uint32_t scope, net::Ipv4Address source, Time now) noexcept;
+    void set_rate(std::uint32_t rate) noexcept { rate_ = rate; }
+    [[nodiscard]] std::uint64_t suppressed() const noexcept { return suppressed_; }
+
+  private:
+    static constexpr std::size_t kWays = 8;
+    struct Place {
+        std::uint64_t key = 0;
+        Time began;
+        std::uint32_t count = 0;  ///< 0: never used
+    };
+    std::vector<Place> places_;
+    std::size_t mask_;  ///< of the first place of a set
+    std::uint64_t seed_;
+    std::uint32_t rate_;
+    std::uint64_t suppressed_ = 0;
+};
+
+}  // namespace vxplane::control
