@@ -12,9 +12,9 @@ result() {  # result CODE NAME
   printf '%-6s %s\n' "$([[ $1 == 0 ]] && echo ok || echo FAILED)" "$2"
 }
 
-# Own sources, tracked or new, that exist.
-mapfile -t sources < <(git -c safe.directory='*' ls-files --cached --others --exclude-standard '*.cpp' '*.hpp' |
-  sort -u | while read -r file; do [[ -f $file ]] && echo "$file"; done)
+# find and not git: a source archive is linted too.
+mapfile -t sources < <(find config dataplane control bench tests -name '*.[ch]pp' -type f | sort)
+mapfile -t scripts < <(find config bench tests docker .ci -type f \( -name '*.sh' -o -name entrypoint -o -name run \) | sort)
 in_rooms() { printf '%s\n' "${sources[@]}" | grep -E "$1" || true; }
 
 forbid() {  # forbid NAME PATTERN FILES...: no line of these files may match
@@ -36,13 +36,14 @@ for part in $parts; do
       mapfile -t config < <(in_rooms '^config/')
       mapfile -t net < <(in_rooms '^dataplane/net/')
       mapfile -t dataplane < <(in_rooms '^dataplane/')
+      mapfile -t headers < <(in_rooms '\.hpp$')
       mapfile -t product < <(in_rooms '^(config|dataplane|control)/')
       forbid 'includes name the full path (no ../)' '#include *["<][^">]*\.\./' "${all[@]}"
       forbid 'config/ knows no DPDK' '#include *["<]rte_' "${config[@]}"
       forbid 'dataplane/net knows no DPDK' '#include *["<]rte_' "${net[@]}"
       forbid 'dataplane/ knows no YAML, JSON, log, control' \
         '#include *["<](yaml-cpp|nlohmann|spdlog|CLI|control)/' "${dataplane[@]}"
-      forbid 'no "using namespace" in headers' '^ *using namespace' $(in_rooms '\.hpp$')
+      forbid 'no "using namespace" in headers' '^ *using namespace' "${headers[@]}"
       code=0
       for file in "${product[@]}"; do
         lines=$(wc -l <"$file")
@@ -57,14 +58,7 @@ for part in $parts; do
       ;;
     shell)
       code=0
-      if command -v shellcheck >/dev/null; then
-        git -c safe.directory='*' ls-files --cached --others --exclude-standard '*.sh' docker/entrypoint .ci/run |
-          xargs -r shellcheck -x -S warning || code=1
-      else
-        git -c safe.directory='*' ls-files '*.sh' docker/entrypoint .ci/run | while read -r file; do
-          bash -n "$file" || exit 1
-        done || code=1
-      fi
+      shellcheck -x -S warning "${scripts[@]}" || code=1
       result $code 'shell scripts'
       ;;
     tidy)
@@ -74,11 +68,11 @@ for part in $parts; do
       cache=$build/tidy-passed
       mkdir -p "$cache"
       mapfile -t units < <(in_rooms '^(config|dataplane|control)/.*\.cpp$')
-      headers=$(cat .clang-tidy $(in_rooms '^(config|dataplane|control)/.*\.hpp$') | sha256sum)
+      context=$( (cat .clang-tidy; in_rooms '^(config|dataplane|control)/.*\.hpp$' | xargs cat) | sha256sum)
       tidy_one() {
         local unit=$1 key
         grep -q "/$unit\"" "$build/compile_commands.json" || return 0
-        key=$cache/$( (echo "$headers"; cat "$unit") | sha256sum | cut -c 1-32)
+        key=$cache/$( (echo "$context"; cat "$unit") | sha256sum | cut -c 1-32)
         [[ ! -e $key ]] || return 0
         clang-tidy-14 -quiet -p "$build" --extra-arg=-Wno-unknown-warning-option "$unit" 2>&1 |
           { grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
@@ -88,7 +82,7 @@ for part in $parts; do
         : >"$key"
       }
       export -f tidy_one
-      export build cache headers
+      export build cache context
       printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'tidy_one "$1"' tidy || code=1
       result $code "clang-tidy (${#units[@]} files)"
       ;;

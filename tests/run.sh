@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# Every test, in one command: installs what is missing, builds, runs all layers, prints a table.
+# `--help` lists the layers. The last line is `N passed, M failed`; exit code 0 only if M is 0.
+set -Euo pipefail
+
+usage() {
+  cat <<'HELP'
+usage: sudo tests/run.sh [--fast] [--list] [LAYER...]
+
+layers, in this order (all of them when none is named):
+  unit packet oracle  GoogleTest, release build with gcc in build-test
+  rooms               each folder includes only the folders that it may
+  lint                clang-format, house rules, shellcheck, clang-tidy
+  system              the real binaries and the kernel's vxlan in namespaces (pytest; root)
+  sanitize            unit, packet and oracle once more under ASan and UBSan, in build-asan
+  clang               everything compiles with clang 14 and -Werror, in build-clang
+  fuzz                libFuzzer targets, FUZZ_SECONDS each (default 60)
+
+  --fast              without sanitize, clang and fuzz
+  --list              print the names of the layers and exit
+FUZZ_SECONDS=N, PYTEST_ARGS="-k name" are read from the environment.
+HELP
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+source_dir=$PWD
+# shellcheck source=config/packages.sh
+source config/packages.sh
+
+all_layers=(unit packet oracle rooms lint system sanitize clang fuzz)
+layers=()
+while (($# > 0)); do
+  case $1 in
+    --fast) layers+=(unit packet oracle rooms lint system) ;;
+    --list) printf '%s\n' "${all_layers[@]}"; exit 0 ;;
+    -h | --help) usage; exit 0 ;;
+    *)
+      [[ " ${all_layers[*]} " == *" $1 "* ]] || { echo "run.sh: unknown layer $1 (${all_layers[*]})" >&2; exit 2; }
+      layers+=("$1")
+      ;;
+  esac
+  shift
+done
+((${#layers[@]} > 0)) || layers=("${all_layers[@]}")
+wanted() { [[ " ${layers[*]} " == *" $1 "* ]]; }
+
+work=$(mktemp -d /tmp/vxplane-tests.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+meson=/usr/bin/meson
+[[ -x $meson ]] || meson=meson
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-time_macros}
+
+total_passed=0 total_failed=0 table=()
+record() {  # record LAYER PASSED FAILED SECONDS
+  total_passed=$((total_passed + $2)) total_failed=$((total_failed + $3))
+  table+=("$(printf '%-22s %7d passed %5d failed %7d s' "$1" "$2" "$3" "$4")")
+}
+title() { printf '\n==== %s  [%d s since start]\n' "$1" "$SECONDS"; }
+
+# ---- build folders ---------------------------------------------------------------------------
+
+configure() {  # configure DIR CXX OPTIONS...
+  local dir=$1 cxx=$2
+  shift 2
+  if [[ -f $dir/build.ninja ]]; then return 0; fi
+  if command -v ccache >/dev/null; then cxx="ccache $cxx"; fi
+  CXX=$cxx "$meson" setup "$dir" "$source_dir" "$@" >"$work/setup.log" 2>&1 ||
+    { cat "$work/setup.log"; rm -rf "$dir"; return 1; }
+}
+
+built=' ' broken=' '
+# build LAYER DIR CXX OPTIONS...: once each; a build that fails is one failed test of the layer it fails in.
+build() {
+  local layer=$1 dir=$2 start=$SECONDS
+  [[ $built != *" $dir "* ]] || return 0
+  [[ $broken != *" $dir "* ]] || return 1
+  shift
+  title "build $dir"
+  # Each message goes to the screen; the log is for those who look afterwards.
+  if configure "$@" && ninja -C "$dir" -k 0 >"$work/ninja.log" 2>&1; then
+    built+="$dir "
+    record "build ($dir)" 1 0 $((SECONDS - start))
+    echo "built in $((SECONDS - start)) s"
+    return 0
+  fi
+  broken+="$dir "
+  grep -E -A 12 'error:|FAILED:' "$work/ninja.log" 2>/dev/null | head -n 120
+  record "build ($dir)" 0 1 $((SECONDS - start))
+  return 1
+}
+build_release() { build "$1" build-test g++; }
+build_asan() { build "$1" build-asan g++ -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Db_lundef=false -Dbenches=false; }
+build_clang() { build "$1" build-clang clang++-14 -Dfuzzers=true; }
+
+# ---- layers ----------------------------------------------------------------------------------
+
+# Suites of meson: unit, packet, oracle. Cases are counted from the output of GoogleTest itself.
+gtest_layer() {  # gtest_layer LAYER DIR SUITES...
+  local layer=$1 dir=$2 start=$SECONDS suite passed failed options=()
+  shift 2
+  title "$layer"
+  for suite in "$@"; do options+=(--suite "$suite"); done
+  local log=$work/$layer.log code=0
+  "$meson" test -C "$dir" --no-rebuild --print-errorlogs "${options[@]}" >"$log" 2>&1 || code=$?
+  local full=$dir/meson-logs/testlog.txt
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$full" | awk '{n += $1} END {print n + 0}')
+  failed=$(sed -n 's/^ *\([0-9]*\) FAILED TESTS\?$/\1/p' "$full" | awk '{n += $1} END {print n + 0}')
+  # A program that crashed, hung or does not exist says neither.
+  if ((code != 0 && failed == 0)) || ((passed + failed == 0)); then failed=$((failed + 1)); fi
+  if ((failed > 0)); then cat "$log"; else tail -n 12 "$log" | grep -E '^(Ok|Fail|Timeout):' || true; fi
+  record "$layer" "$passed" "$failed" $((SECONDS - start))
+}
+
+pytest_layer() {
+  local start=$SECONDS passed failed code=0
+  title "system"
+  # shellcheck disable=SC2086  # PYTEST_ARGS is a list of words
+  (cd tests/system && VXPLANE_BUILD=$source_dir/build-test PYTHONDONTWRITEBYTECODE=1 \
+    /usr/bin/python3 -m pytest -q --tb=short --junitxml="$work/system.xml" ${PYTEST_ARGS:-}) 2>&1 || code=$?
+  read -r passed failed < <(/usr/bin/python3 - "$work/system.xml" <<'PY'
+import sys, xml.etree.ElementTree as tree
+try:
+    suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
+    bad = int(suite.get("failures")) + int(suite.get("errors"))
+    print(int(suite.get("tests")) - bad - int(suite.get("skipped")), bad)
+except Exception:
+    print(0, 1)
+PY
+  )
+  if ((code != 0 && failed == 0)); then failed=1; fi
+  record system "$passed" "$failed" $((SECONDS - start))
+}
+
+counted_layer() {  # counted_layer LAYER COMMAND...: the command's last line is `N passed, M failed`
+  local layer=$1 start=$SECONDS code=0 passed=0 failed=0
+  shift
+  title "$layer"
+  "$@" 2>&1 | tee "$work/$layer.log" || code=1
+  if ! read -r passed failed < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$work/$layer.log" | tail -n 1); then
+    passed=0 failed=1
+  fi
+  if ((code != 0 && failed == 0)); then failed=1; fi
+  record "$layer" "$passed" "$failed" $((SECONDS - start))
+}
+
+skip_layer() { record "$1" 0 1 0; }
+
+if [[ $(id -u) != 0 ]] && wanted system; then
+  echo "run.sh: the system tests need root: sudo tests/run.sh (or name other layers)" >&2
+  exit 2
+fi
+title packages
+install_packages "$work/apt.log" "${packages_build[@]}" "${packages_lab[@]}" "${packages_test[@]}" ||
+  { tail -n 20 "$work/apt.log"; exit 2; }
+
+for layer in "${all_layers[@]}"; do
+  wanted "$layer" || continue
+  case $layer in
+    unit | packet | oracle) if build_release "$layer"; then gtest_layer "$layer" build-test "$layer"; else skip_layer "$layer"; fi ;;
+    rooms) if configure build-test g++; then counted_layer rooms tests/rooms.sh build-test; else skip_layer rooms; fi ;;
+    lint) if configure build-test g++; then counted_layer lint tests/lint.sh build-test; else skip_layer lint; fi ;;
+    system) if build_release "$layer"; then pytest_layer; else skip_layer system; fi ;;
+    sanitize)
+      export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+      if build_asan "$layer"; then gtest_layer sanitize build-asan unit packet oracle; else skip_layer sanitize; fi
+      ;;
+    clang) build_clang "$layer" || true ;;
+    fuzz) if build_clang "$layer"; then counted_layer fuzz tests/fuzz.sh build-clang; else skip_layer fuzz; fi ;;
+  esac
+done
+
+printf '\n'
+printf '%s\n' "${table[@]}"
+printf '%-22s %7d passed %5d failed %7d s\n\n' total "$total_passed" "$total_failed" "$SECONDS"
+echo "$total_passed passed, $total_failed failed"
+((total_failed == 0))
