@@ -1,1 +1,165 @@
-// placeholder
+// Compares by the tables of keys: a key that can be read can also be compared, and its row says
+// what a change of it takes.
+#include "config/diff.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <map>
+
+#include "config/reader.hpp"
+
+namespace vxplane::config {
+namespace {
+
+/// `key value, key value` of everything that is not as a fresh object has it.
+template <class T>
+std::string summary(const T& object) {
+    const T fresh{};
+    std::string text;
+    for (const Key<T>& key : keys_of<T>()) {
+        if (key.access.show == nullptr) continue;
+        const KeyDescription& row = key.description;
+        const std::string value = key.access.show(object, *row.type);
+        if (!row.required && value == key.access.show(fresh, *row.type)) continue;
+        if (!text.empty()) text += ", ";
+        text.append(row.name).append(" ").append(value);
+    }
+    return text;
+}
+
+class Differ {
+  public:
+    Differ(const Topology& from, const Topology& to) : from_(from), to_(to) {}
+
+    std::vector<Change> run() {
+        modify("system", from_.system, to_.system);
+        objects<Port>(from_.ports, to_.ports, [](const Port& p) { return "ports." + p.name; });
+        objects<Route>(from_.routes, to_.routes,
+                       [](const Route& r) { return "routes[" + r.to.text() + "]"; });
+        objects<Neighbour>(from_.neighbours, to_.neighbours, [](const Neighbour& n) {
+            return "neighbours[" + n.address.text() + " dev " + n.dev + "]";
+        });
+        objects<NexthopGroup>(from_.nexthops, to_.nexthops, [](const NexthopGroup& g) {
+            return "nexthops." + std::to_string(g.id);
+        });
+        objects<Vxlan>(from_.vxlans, to_.vxlans, [](const Vxlan& v) { return "vxlans." + v.name; });
+
+        // What was noted first is the outermost: it goes last and comes first.
+        std::vector<Change> all(std::make_move_iterator(removed_.rbegin()),
+                                std::make_move_iterator(removed_.rend()));
+        std::ranges::move(modified_, std::back_inserter(all));
+        std::ranges::move(added_, std::back_inserter(all));
+        return all;
+    }
+
+  private:
+    template <class T, class Name>
+    void objects(const std::vector<T>& from, const std::vector<T>& to, Name name) {
+        std::map<std::string, const T*> before;
+        std::map<std::string, const T*> after;
+        for (const T& object : from) before.try_emplace(name(object), &object);
+        for (const T& object : to) after.try_emplace(name(object), &object);
+        for (const T& object : from) {
+            const std::string path = name(object);
+            const auto kept = after.find(path);
+            if (kept == after.end() || must_recreate(object, *kept->second)) remove(path, object);
+        }
+        for (const T& object : to) {
+            const std::string path = name(object);
+            const auto old = before.find(path);
+            if (old == before.end() || must_recreate(*old->second, object)) {
+                add(path, object);
+            } else {
+                modify(path, *old->second, object);
+            }
+        }
+    }
+
+    template <class T>
+    static bool must_recreate(const T& from, const T& to) {
+        return std::ranges::any_of(keys_of<T>(), [&](const Key<T>& key) {
+            return key.description.effect == Effect::recreate &&
+                   key.access.show(from, *key.description.type) !=
+                       key.access.show(to, *key.description.type);
+        });
+    }
+
+    template <class T>
+    void remove(const std::string& path, const T& object) {
+        removed_.push_back({Change::Kind::remove, path, summary(object), is_port<T>});
+        if constexpr (std::is_same_v<T, Vxlan>) entries(path, object.fdb, {});
+    }
+
+    template <class T>
+    void add(const std::string& path, const T& object) {
+        added_.push_back({Change::Kind::add, path, summary(object), is_port<T>});
+        if constexpr (std::is_same_v<T, Vxlan>) entries(path, {}, object.fdb);
+    }
+
+    template <class T>
+    void modify(const std::string& path, const T& from, const T& to) {
+        for (const Key<T>& key : keys_of<T>()) {
+            if (key.access.show == nullptr || key.description.effect == Effect::items) continue;
+            const KeyDescription& row = key.description;
+            const std::string before = key.access.show(from, *row.type);
+            const std::string after = key.access.show(to, *row.type);
+            if (before == after) continue;
+            modified_.push_back({Change::Kind::modify, path + "." + std::string(row.name),
+                                 before + " -> " + after, row.effect == Effect::restart});
+        }
+        if constexpr (std::is_same_v<T, Port>) {
+            items(path + ".addresses", from.addresses, to.addresses,
+                  [](const IpPrefix& address) { return address.text(); });
+        }
+        if constexpr (std::is_same_v<T, Vxlan>) {
+            items(path + ".ports", from.ports, to.ports, std::identity{});
+            entries(path, from.fdb, to.fdb);
+        }
+    }
+
+    void entries(const std::string& path, const std::vector<FdbEntry>& from,
+                 const std::vector<FdbEntry>& to) {
+        objects<FdbEntry>(from, to, [&](const FdbEntry& entry) {
+            return path + ".fdb[" + entry.mac.text() + "]";
+        });
+    }
+
+    template <class T, class Text>
+    void items(const std::string& path, const std::vector<T>& from, const std::vector<T>& to,
+               Text text) {
+        for (const T& item : from) {
+            if (std::ranges::find(to, item) != to.end()) continue;
+            removed_.push_back({Change::Kind::remove, path, text(item), false});
+        }
+        for (const T& item : to) {
+            if (std::ranges::find(from, item) != from.end()) continue;
+            added_.push_back({Change::Kind::add, path, text(item), false});
+        }
+    }
+
+    /// Ports are opened once, before the workers start.
+    template <class T>
+    static constexpr bool is_port = std::is_same_v<T, Port>;
+
+    const Topology& from_;
+    const Topology& to_;
+    std::vector<Change> removed_;
+    std::vector<Change> modified_;
+    std::vector<Change> added_;
+};
+
+}  // namespace
+
+std::string Change::line() const {
+    const char* const verb = kind == Kind::add      ? "add "
+                             : kind == Kind::remove ? "remove "
+                                                    : "modify ";
+    return verb + path + ": " + text + (needs_restart ? " (needs a restart)" : "");
+}
+
+std::vector<Change> diff(const Topology& from, const Topology& to) {
+    return Differ(from, to).run();
+}
+
+}  // namespace vxplane::config

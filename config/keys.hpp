@@ -42,12 +42,21 @@ struct ValueType {
     [[nodiscard]] std::string allowed() const;
 };
 
+/// What it takes to change a value while the daemon runs.
+enum class Effect : std::uint8_t {
+    live,      ///< nothing: no packet is lost
+    items,     ///< live, item by item
+    recreate,  ///< the object goes and comes back
+    restart    ///< the daemon has to start again
+};
+
 /// One key of an object.
 struct KeyDescription {
     std::string_view name;
     bool required;
     const ValueType* type;
     std::string_view help;
+    Effect effect = Effect::live;
 };
 
 /// Keys of the whole file, outermost object first.

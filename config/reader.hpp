@@ -21,11 +21,18 @@ namespace vxplane::config {
 
 class Reader;
 
-/// One row of an object's table: a key, and how its value gets into a `T`.
+/// How a value gets into a `T`, and back into text for a person. No `show` for objects.
+template <class T>
+struct Access {
+    void (*read)(Reader&, const YamlNode&, const ValueType&, T&);
+    std::string (*show)(const T&, const ValueType&);
+};
+
+/// One row of an object's table.
 template <class T>
 struct Key {
     KeyDescription description;
-    void (*read)(Reader&, const YamlNode&, const ValueType&, T&);
+    Access<T> access;
 };
 
 /// The table of each object; defined in tables.cpp.
@@ -160,7 +167,7 @@ class Reader {
                 if (row.name != key.text) continue;
                 given[i] = true;
                 if constexpr (requires { out.keys; }) out.keys.add(row.name, value_node.where);
-                table[i].read(*this, value_node, *row.type, out);
+                table[i].access.read(*this, value_node, *row.type, out);
                 return;
             }
             refuse_unknown(key, describe<T>());

@@ -5,6 +5,7 @@
 
 #include "config/limits.hpp"
 #include "config/reader.hpp"
+#include "config/show.hpp"
 
 namespace vxplane::config {
 namespace {
@@ -12,34 +13,61 @@ namespace {
 using Kind = ValueType::Kind;
 using Words = std::string_view;
 
-/// The ordinary way from a value to a member: by the member's type.
-template <auto Member, class T>
-void scalar(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
-    reader.value(node, type, out.*Member);
+/// The object that a member belongs to.
+template <class T, class M>
+T owner_of_member(M T::*);
+template <auto Member>
+using Owner = decltype(owner_of_member(Member));
+
+template <auto Member>
+std::string shown(const Owner<Member>& from, const ValueType& type) {
+    return show(from.*Member, type);
 }
 
-template <auto Member, class T>
-void list(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
-    reader.list(node, type, out.*Member);
+/// The ordinary way between a value and a member: by the member's type.
+template <auto Member>
+constexpr Access<Owner<Member>> scalar() {
+    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
+                reader.value(node, type, out.*Member);
+            },
+            shown<Member>};
+}
+
+template <auto Member>
+constexpr Access<Owner<Member>> list() {
+    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
+                reader.list(node, type, out.*Member);
+            },
+            shown<Member>};
 }
 
 /// A list whose items' positions are kept in a second member.
-template <auto Member, auto Where, class T>
-void placed(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
-    reader.list(node, type, out.*Member, &(out.*Where));
+template <auto Member, auto Where>
+constexpr Access<Owner<Member>> placed() {
+    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
+                reader.list(node, type, out.*Member, &(out.*Where));
+            },
+            shown<Member>};
 }
 
-template <auto Member, class T>
-void objects(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
-    reader.objects(node, type, out.*Member);
+/// Objects within objects are shown one by one, by whoever compares them.
+template <auto Member>
+constexpr Access<Owner<Member>> objects() {
+    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
+                reader.objects(node, type, out.*Member);
+            },
+            nullptr};
 }
 
-template <auto Member, class T>
-void named(Reader& reader, const YamlNode& node, const ValueType& type, T& out) {
-    reader.named(node, type, out.*Member, [](auto& made, std::string_view name) {
-        made.name = name;
-        return is_object_name(name);
-    });
+template <auto Member>
+constexpr Access<Owner<Member>> named() {
+    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
+                reader.named(node, type, out.*Member, [](auto& made, std::string_view name) {
+                    made.name = name;
+                    return is_object_name(name);
+                });
+            },
+            nullptr};
 }
 
 // The words stand in the order of the enumerations in topology.hpp.
@@ -55,6 +83,7 @@ constexpr std::array fdb_words{Words("permanent"), Words("static")};
 constexpr std::array df_words{Words("unset"), Words("set")};
 constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 constexpr std::array auto_word{Words("auto")};
+constexpr std::array dynamic_word{Words("dynamic")};
 constexpr std::array default_word{Words("default")};
 
 constexpr ValueType integer(std::uint64_t min, std::uint64_t max) {
@@ -82,8 +111,8 @@ constexpr ValueType ip_or_ips{.kind = Kind::one_or_list, .item = &ip};
 constexpr ValueType prefix{.kind = Kind::prefix};
 constexpr ValueType prefixes = list_of(prefix);
 constexpr ValueType destination{.kind = Kind::prefix, .words = default_word};
-constexpr ValueType port_range{.kind = Kind::port_range};
-constexpr ValueType cpus{.kind = Kind::cpus};
+constexpr ValueType port_range{.kind = Kind::port_range, .max = 65536, .words = dynamic_word};
+constexpr ValueType cpus{.kind = Kind::cpus, .max = limits::cpu_max};
 constexpr ValueType cpu = integer(0, limits::cpu_max);
 constexpr ValueType memory{
     .kind = Kind::size, .min = limits::memory_min, .max = limits::memory_max};
@@ -137,119 +166,139 @@ void read_version(Reader& reader, const YamlNode& node, const ValueType& type, T
 }
 
 constexpr std::array system_keys{
-    Key<System>{{"workers", false, &cpus, "CPU numbers, one worker each; none: one, chosen"},
-                read_cpus},
-    Key<System>{{"control", false, &cpu, "CPU of the control thread; none: chosen"},
-                scalar<&System::control>},
-    Key<System>{{"memory", false, &memory, "given to DPDK; 512M unless said"},
-                scalar<&System::memory>},
-    Key<System>{{"hugepages", false, &hugepages, "auto uses them when there are enough"},
-                scalar<&System::hugepages>},
-    Key<System>{{"idle", false, &idle, "busy polls always; adaptive rests when there is no work"},
-                scalar<&System::idle>},
-    Key<System>{{"socket", false, &text, "unix socket that vxctl talks to"},
-                scalar<&System::socket>},
-    Key<System>{{"socket-group", false, &text, "group that may use the socket"},
-                scalar<&System::socket_group>},
+    Key<System>{{"workers", false, &cpus, "CPU numbers, one worker each; none: one, chosen",
+                 Effect::restart},
+                {read_cpus, shown<&System::workers>}},
+    Key<System>{
+        {"control", false, &cpu, "CPU of the control thread; none: chosen", Effect::restart},
+        scalar<&System::control>()},
+    Key<System>{{"memory", false, &memory, "given to DPDK; 512M unless said", Effect::restart},
+                scalar<&System::memory>()},
+    Key<System>{
+        {"hugepages", false, &hugepages, "auto uses them when there are enough", Effect::restart},
+        scalar<&System::hugepages>()},
+    Key<System>{{"idle", false, &idle, "busy polls always; adaptive rests when there is no work",
+                 Effect::restart},
+                scalar<&System::idle>()},
+    Key<System>{{"socket", false, &text, "unix socket that vxctl talks to", Effect::restart},
+                scalar<&System::socket>()},
+    Key<System>{{"socket-group", false, &text, "group that may use the socket", Effect::restart},
+                scalar<&System::socket_group>()},
     Key<System>{{"log", false, &log_level, "least severe lines that are written"},
-                scalar<&System::log_level>},
-    Key<System>{{"mbufs", false, &mbufs, "packet buffers per NUMA node"}, scalar<&System::mbufs>},
-    Key<System>{{"fdb-capacity", false, &fdb_capacity, "FDB entries over all segments"},
-                scalar<&System::fdb_capacity>},
-    Key<System>{{"tunnel-capacity", false, &tunnel_capacity, "remotes over all segments"},
-                scalar<&System::tunnel_capacity>},
-    Key<System>{{"eal", false, &texts, "further EAL arguments"}, list<&System::eal>},
+                scalar<&System::log_level>()},
+    Key<System>{{"mbufs", false, &mbufs, "packet buffers per NUMA node", Effect::restart},
+                scalar<&System::mbufs>()},
+    Key<System>{
+        {"fdb-capacity", false, &fdb_capacity, "FDB entries over all segments", Effect::restart},
+        scalar<&System::fdb_capacity>()},
+    Key<System>{
+        {"tunnel-capacity", false, &tunnel_capacity, "remotes over all segments", Effect::restart},
+        scalar<&System::tunnel_capacity>()},
+    Key<System>{{"eal", false, &texts, "further EAL arguments", Effect::restart},
+                list<&System::eal>()},
 };
 
 constexpr std::array port_keys{
-    Key<Port>{{"device", true, &text, "PCI address or vdev, e.g. \"net_tap0,iface=vm1\""},
-              scalar<&Port::device>},
-    Key<Port>{{"role", true, &role, "underlay carries the tunnels, access the inner frames"},
-              scalar<&Port::role>},
-    Key<Port>{{"addresses", false, &prefixes, "of an underlay port, with prefix length"},
-              placed<&Port::addresses, &Port::address_where>},
-    Key<Port>{{"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said"},
-              scalar<&Port::mtu>},
-    Key<Port>{{"mac", false, &mac, "none: the device's own"}, scalar<&Port::mac>},
-    Key<Port>{{"rx-queues", false, &queues, "auto: one per worker as far as the device allows"},
-              scalar<&Port::rx_queues>},
-    Key<Port>{{"rx-descriptors", false, &descriptors, "per receive queue"},
-              scalar<&Port::rx_descriptors>},
-    Key<Port>{{"tx-descriptors", false, &descriptors, "per transmit queue"},
-              scalar<&Port::tx_descriptors>},
-    Key<Port>{{"rss", false, &rss, "what is hashed to choose a queue; none: what the device has"},
-              list<&Port::rss>},
-    Key<Port>{{"host", false, &text, "kernel interface for everything that is not ours"},
-              scalar<&Port::host>},
+    Key<Port>{{"device", true, &text, "PCI address or vdev, e.g. \"net_tap0,iface=vm1\"",
+               Effect::restart},
+              scalar<&Port::device>()},
+    Key<Port>{{"role", true, &role, "underlay carries the tunnels, access the inner frames",
+               Effect::restart},
+              scalar<&Port::role>()},
+    Key<Port>{
+        {"addresses", false, &prefixes, "of an underlay port, with prefix length", Effect::items},
+        placed<&Port::addresses, &Port::address_where>()},
+    Key<Port>{
+        {"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said", Effect::restart},
+        scalar<&Port::mtu>()},
+    Key<Port>{{"mac", false, &mac, "none: the device's own", Effect::restart},
+              scalar<&Port::mac>()},
+    Key<Port>{{"rx-queues", false, &queues, "auto: one per worker as far as the device allows",
+               Effect::restart},
+              scalar<&Port::rx_queues>()},
+    Key<Port>{{"rx-descriptors", false, &descriptors, "per receive queue", Effect::restart},
+              scalar<&Port::rx_descriptors>()},
+    Key<Port>{{"tx-descriptors", false, &descriptors, "per transmit queue", Effect::restart},
+              scalar<&Port::tx_descriptors>()},
+    Key<Port>{{"rss", false, &rss, "what is hashed to choose a queue; none: what the device has",
+               Effect::restart},
+              list<&Port::rss>()},
+    Key<Port>{
+        {"host", false, &text, "kernel interface for everything that is not ours", Effect::restart},
+        scalar<&Port::host>()},
     Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
-              scalar<&Port::promiscuous>},
+              scalar<&Port::promiscuous>()},
 };
 
 constexpr std::array route_keys{
-    Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>},
+    Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>()},
     Key<Route>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
-               scalar<&Route::type>},
+               scalar<&Route::type>()},
     Key<Route>{{"via", false, &ip, "next hop, on a subnet of an underlay port"},
-               scalar<&Route::via>},
+               scalar<&Route::via>()},
     Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
-               scalar<&Route::dev>},
+               scalar<&Route::dev>()},
 };
 
 constexpr std::array neighbour_keys{
-    Key<Neighbour>{{"address", true, &ip, "IP address"}, scalar<&Neighbour::address>},
-    Key<Neighbour>{{"lladdr", true, &mac, "its MAC address"}, scalar<&Neighbour::lladdr>},
-    Key<Neighbour>{{"dev", true, &text, "underlay port it is reached by"}, scalar<&Neighbour::dev>},
+    Key<Neighbour>{{"address", true, &ip, "IP address"}, scalar<&Neighbour::address>()},
+    Key<Neighbour>{{"lladdr", true, &mac, "its MAC address"}, scalar<&Neighbour::lladdr>()},
+    Key<Neighbour>{{"dev", true, &text, "underlay port it is reached by"},
+                   scalar<&Neighbour::dev>()},
 };
 
 constexpr std::array nexthop_keys{
     Key<NexthopGroup>{{"group", true, &ips, "remote VTEPs"},
-                      placed<&NexthopGroup::remotes, &NexthopGroup::remote_where>},
+                      placed<&NexthopGroup::remotes, &NexthopGroup::remote_where>()},
 };
 
 constexpr std::array fdb_keys{
-    Key<FdbEntry>{{"mac", true, &mac, "all zero: the flood list"}, scalar<&FdbEntry::mac>},
+    Key<FdbEntry>{{"mac", true, &mac, "all zero: the flood list"}, scalar<&FdbEntry::mac>()},
     Key<FdbEntry>{{"dst", false, &ip_or_ips, "remote VTEP; several only in a flood list"},
-                  placed<&FdbEntry::dst, &FdbEntry::dst_where>},
-    Key<FdbEntry>{{"nhid", false, &nexthop_id, "one of nexthops"}, scalar<&FdbEntry::nhid>},
-    Key<FdbEntry>{{"port", false, &text, "access port of this segment"}, scalar<&FdbEntry::port>},
+                  placed<&FdbEntry::dst, &FdbEntry::dst_where>()},
+    Key<FdbEntry>{{"nhid", false, &nexthop_id, "one of nexthops"}, scalar<&FdbEntry::nhid>()},
+    Key<FdbEntry>{{"port", false, &text, "access port of this segment"}, scalar<&FdbEntry::port>()},
     Key<FdbEntry>{{"state", false, &fdb_state, "neither ages; permanent unless said"},
-                  scalar<&FdbEntry::state>},
+                  scalar<&FdbEntry::state>()},
 };
 
 constexpr ValueType fdb{.kind = Kind::object, .object = describe<FdbEntry>};
 constexpr ValueType fdb_list = list_of(fdb);
 
 constexpr std::array vxlan_keys{
-    Key<Vxlan>{{"id", true, &vni, "VNI"}, scalar<&Vxlan::id>},
+    Key<Vxlan>{{"id", true, &vni, "VNI", Effect::recreate}, scalar<&Vxlan::id>()},
     Key<Vxlan>{{"local", false, &ip, "our address; none: of the port the route chooses"},
-               scalar<&Vxlan::local>},
+               scalar<&Vxlan::local>()},
     Key<Vxlan>{{"remote", false, &ip, "short for one remote in the flood list"},
-               scalar<&Vxlan::remote>},
-    Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472"},
-               scalar<&Vxlan::dstport>},
+               scalar<&Vxlan::remote>()},
+    Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472",
+                Effect::recreate},
+               scalar<&Vxlan::dstport>()},
     Key<Vxlan>{
         {"srcport", false, &port_range, "outer UDP source ports; [32768, 60999] unless said"},
-        scalar<&Vxlan::srcport>},
-    Key<Vxlan>{{"ttl", false, &ttl, "of the outer header; auto is 64"}, scalar<&Vxlan::ttl>},
-    Key<Vxlan>{{"tos", false, &tos, "of the outer header"}, scalar<&Vxlan::tos>},
-    Key<Vxlan>{{"df", false, &df, "don't-fragment bit of the outer header"}, scalar<&Vxlan::df>},
-    Key<Vxlan>{{"ecn", false, &ecn, "how congestion marks are carried over"}, scalar<&Vxlan::ecn>},
+        scalar<&Vxlan::srcport>()},
+    Key<Vxlan>{{"ttl", false, &ttl, "of the outer header; auto is 64"}, scalar<&Vxlan::ttl>()},
+    Key<Vxlan>{{"tos", false, &tos, "of the outer header"}, scalar<&Vxlan::tos>()},
+    Key<Vxlan>{{"df", false, &df, "don't-fragment bit of the outer header"}, scalar<&Vxlan::df>()},
+    Key<Vxlan>{{"ecn", false, &ecn, "how congestion marks are carried over"},
+               scalar<&Vxlan::ecn>()},
     Key<Vxlan>{{"udpcsum", false, &boolean, "outer UDP checksum; false unless said"},
-               scalar<&Vxlan::udpcsum>},
+               scalar<&Vxlan::udpcsum>()},
     Key<Vxlan>{{"learning", false, &boolean, "learn from received frames; true unless said"},
-               scalar<&Vxlan::learning>},
+               scalar<&Vxlan::learning>()},
     Key<Vxlan>{{"ageing", false, &ageing, "seconds; 0: never; 300 unless said"},
-               scalar<&Vxlan::ageing>},
-    Key<Vxlan>{{"maxaddr", false, &u32, "most FDB entries; 0: no limit"}, scalar<&Vxlan::maxaddr>},
+               scalar<&Vxlan::ageing>()},
+    Key<Vxlan>{{"maxaddr", false, &u32, "most FDB entries; 0: no limit"},
+               scalar<&Vxlan::maxaddr>()},
     Key<Vxlan>{{"inner-vlan", false, &boolean, "let VLAN-tagged inner frames pass"},
-               scalar<&Vxlan::inner_vlan>},
+               scalar<&Vxlan::inner_vlan>()},
     Key<Vxlan>{{"mtu", false, &mtu, "of inner frames; underlay's less 50 unless said"},
-               scalar<&Vxlan::mtu>},
+               scalar<&Vxlan::mtu>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
-               scalar<&Vxlan::mac>},
-    Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment"},
-               placed<&Vxlan::ports, &Vxlan::port_where>},
-    Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>},
+               scalar<&Vxlan::mac>()},
+    Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment", Effect::items},
+               placed<&Vxlan::ports, &Vxlan::port_where>()},
+    Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>()},
 };
 
 void read_system(Reader& reader, const YamlNode& node, const ValueType& /*type*/, Topology& out) {
@@ -279,14 +328,16 @@ constexpr ValueType vxlan{.kind = Kind::object, .object = describe<Vxlan>};
 constexpr ValueType vxlan_map{.kind = Kind::map, .item = &vxlan, .name_is = "segment name"};
 
 constexpr std::array topology_keys{
-    Key<Topology>{{"version", true, &version, "of this format"}, read_version},
-    Key<Topology>{{"system", false, &system_type, "the process itself"}, read_system},
-    Key<Topology>{{"ports", false, &port_map, "network ports taken over"}, named<&Topology::ports>},
-    Key<Topology>{{"routes", false, &route_list, "of the underlay"}, objects<&Topology::routes>},
+    Key<Topology>{{"version", true, &version, "of this format"}, {read_version, nullptr}},
+    Key<Topology>{{"system", false, &system_type, "the process itself"}, {read_system, nullptr}},
+    Key<Topology>{{"ports", false, &port_map, "network ports taken over"},
+                  named<&Topology::ports>()},
+    Key<Topology>{{"routes", false, &route_list, "of the underlay"}, objects<&Topology::routes>()},
     Key<Topology>{{"neighbours", false, &neighbour_list, "permanent entries of the underlay"},
-                  objects<&Topology::neighbours>},
-    Key<Topology>{{"nexthops", false, &nexthop_map, "FDB next-hop groups"}, read_nexthops},
-    Key<Topology>{{"vxlans", false, &vxlan_map, "segments"}, named<&Topology::vxlans>},
+                  objects<&Topology::neighbours>()},
+    Key<Topology>{{"nexthops", false, &nexthop_map, "FDB next-hop groups"},
+                  {read_nexthops, nullptr}},
+    Key<Topology>{{"vxlans", false, &vxlan_map, "segments"}, named<&Topology::vxlans>()},
 };
 
 }  // namespace
