@@ -118,6 +118,7 @@ struct alignas(64) PacketMeta {
     std::uint8_t l3_offset = 0;  ///< of the inner frame's network header
     bool inner_is_ip = false;
     bool from_tunnel = false;
+    bool counts_segment = false;  ///< went or goes through a tunnel
     Punt punt = Punt::arp;
     DropReason if_refused = DropReason::control_ring_full;  ///< when the control lane has no room
 };

@@ -43,6 +43,7 @@ struct AddTunnel {
             add_udp_checksum(p);
         }
         meta.out_port = tunnel.out_port;
+        meta.counts_segment = true;
         return Verdict::go_on();
     }
 

@@ -28,6 +28,7 @@ struct StripTunnel {
             }
         }
         p.cut_front(meta.outer_size);
+        meta.counts_segment = true;
         return packet::Verdict::go_on();
     }
 

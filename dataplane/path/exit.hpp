@@ -1,0 +1,285 @@
+// The end of every path: frames leave to a transmit queue, to control, or are given up. Counting,
+// freeing and batching happen here and nowhere else.
+#pragma once
+
+#include <rte_ethdev.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "dataplane/path/counters.hpp"
+#include "dataplane/step/context.hpp"
+
+namespace vxplane::path {
+
+/// What control gets: the packet, and what is known of it.
+struct PuntItem {
+    rte_mbuf* mbuf = nullptr;
+    std::uint32_t tunnel = 0;
+    std::uint16_t segment = 0;
+    std::uint16_t in_port = 0;
+    packet::Punt why = packet::Punt::arp;
+    packet::DropReason if_refused = packet::DropReason::none;
+    std::uint16_t reserved = 0;
+    std::uint32_t reserved2 = 0;
+};
+static_assert(sizeof(PuntItem) == 24);
+
+/// What control sends: a whole frame and the port where it leaves.
+struct InjectItem {
+    rte_mbuf* mbuf = nullptr;
+    std::uint32_t out_port = 0;
+    std::uint32_t reserved = 0;
+};
+static_assert(sizeof(InjectItem) == 16);
+
+/// Rings between one worker and control; each has one producer and one consumer.
+struct ControlRings {
+    rte_ring* punt = nullptr;    ///< PuntItem, to control
+    rte_ring* learn = nullptr;   ///< step::LearnEvent, to control
+    rte_ring* inject = nullptr;  ///< InjectItem, from control
+};
+
+/// Where one worker puts frames for one port: its own queue, or the ring of the worker that owns
+/// one.
+struct TxLane {
+    static constexpr std::uint16_t kRoom = 2 * packet::kBurstSize;
+    std::uint16_t port = table::kNoPort;
+    std::uint16_t queue = 0;
+    rte_ring* handoff = nullptr;  ///< many producers; null when the queue is the worker's own
+    bool multi_segment = false;
+    bool listed = false;  ///< flush() will come by
+    std::uint16_t waiting = 0;
+    std::array<rte_mbuf*, kRoom> frames{};
+};
+
+/// One per worker.
+class Exit {
+  public:
+    /// `lanes` by DPDK port id. `punt_rate`: packets per second to control.
+    Exit(WorkerCounters& counters, ControlRings rings, std::vector<TxLane> lanes,
+         port::WorkerPools& pools, std::uint64_t punt_rate, std::uint64_t tsc_hz)
+        : counters_(counters),
+          rings_(rings),
+          lanes_(std::move(lanes)),
+          pools_(pools),
+          cycles_per_punt_(punt_rate == 0 ? 0 : tsc_hz / punt_rate) {}
+
+    WorkerCounters& counters() noexcept { return counters_; }
+
+    /// For a copy that was due and could not be made.
+    void count_drop(packet::DropReason reason) noexcept {
+        counters_.drops[static_cast<std::size_t>(reason)].add(1);
+    }
+    /// The packet is freed by flush() at the latest.
+    void drop(rte_mbuf* mbuf, packet::DropReason reason) noexcept {
+        count_drop(reason);
+        if (dead_count_ == dead_.size()) {
+            free_dead();
+        }
+        dead_[dead_count_++] = mbuf;
+    }
+
+    /// Queues a frame for a port; it leaves at the latest with flush().
+    void send(rte_mbuf* mbuf, std::uint16_t out_port) noexcept {
+        if (out_port >= lanes_.size() || lanes_[out_port].port == table::kNoPort) [[unlikely]] {
+            drop(mbuf, packet::DropReason::port_gone);
+            return;
+        }
+        TxLane& lane = lanes_[out_port];
+        if (mbuf->nb_segs != 1 && !lane.multi_segment) [[unlikely]] {
+            mbuf = in_one_piece(mbuf, lane);
+            if (mbuf == nullptr) {
+                return;
+            }
+        }
+        if (lane.waiting == TxLane::kRoom) {
+            flush(lane);
+        }
+        if (!lane.listed) {
+            lane.listed = true;
+            busy_[busy_count_++] = out_port;
+        }
+        lane.frames[lane.waiting++] = mbuf;
+    }
+
+    /// Hands a packet to control, or drops it when control is asked for too much.
+    void to_control(rte_mbuf* mbuf, const packet::PacketMeta& meta) noexcept {
+        using packet::DropReason;
+        if (cycles_per_punt_ != 0) {
+            if (punt_credit_ < cycles_per_punt_) {
+                drop(mbuf, refusal(meta, DropReason::control_rate));
+                return;
+            }
+            punt_credit_ -= cycles_per_punt_;
+        }
+        PuntItem item;
+        item.mbuf = mbuf;
+        item.tunnel = meta.tunnel;
+        item.segment = meta.segment;
+        item.in_port = meta.in_port;
+        item.why = meta.punt;
+        item.if_refused = meta.if_refused;
+        if (rte_ring_sp_enqueue_elem(rings_.punt, &item, sizeof item) != 0) {
+            drop(mbuf, refusal(meta, DropReason::control_ring_full));
+            return;
+        }
+        counters_.diverted.add(1);
+    }
+
+    /// Gives the time since the last poll to the rate limit of to_control().
+    void earn(std::uint64_t cycles) noexcept {
+        punt_credit_ += cycles;
+        if (punt_credit_ > kPuntBurst * cycles_per_punt_) {
+            punt_credit_ = kPuntBurst * cycles_per_punt_;
+        }
+    }
+
+    void tell(step::LearnBuffer& learn) noexcept {
+        if (learn.size() == 0) {
+            return;
+        }
+        const unsigned told = rte_ring_sp_enqueue_burst_elem(
+            rings_.learn, learn.begin(), sizeof(step::LearnEvent), learn.size(), nullptr);
+        counters_.learn_events.add(told);
+        for (unsigned i = told; i < learn.size(); ++i) {
+            learn.forget(learn.begin()[i]);
+        }
+        counters_.learn_lost.add(learn.size() - told);
+        learn.clear();
+    }
+
+    /// Frames that control wants sent, and frames that other workers hand over.
+    unsigned take_injected() noexcept {
+        std::array<InjectItem, packet::kBurstSize> items;
+        const unsigned n = rte_ring_sc_dequeue_burst_elem(
+            rings_.inject, items.data(), sizeof(InjectItem), items.size(), nullptr);
+        counters_.injected.add(n);
+        for (unsigned i = 0; i < n; ++i) {
+            send(items[i].mbuf, static_cast<std::uint16_t>(items[i].out_port));
+        }
+        return n;
+    }
+    unsigned take_over(rte_ring* handoff, std::uint16_t out_port) noexcept {
+        std::array<void*, packet::kBurstSize> frames;
+        const unsigned n =
+            rte_ring_sc_dequeue_burst(handoff, frames.data(), frames.size(), nullptr);
+        counters_.taken_over.add(n);
+        for (unsigned i = 0; i < n; ++i) {
+            send(static_cast<rte_mbuf*>(frames[i]), out_port);
+        }
+        return n;
+    }
+
+    /// Sends everything that waits and frees everything that was dropped.
+    void flush() noexcept {
+        for (unsigned i = 0; i < busy_count_; ++i) {
+            TxLane& lane = lanes_[busy_[i]];
+            lane.listed = false;
+            if (lane.waiting != 0) {
+                flush(lane);
+            }
+        }
+        busy_count_ = 0;
+        free_dead();
+    }
+
+    /// Frames queued and not sent yet; 0 after flush().
+    [[nodiscard]] std::uint64_t waiting() const noexcept {
+        std::uint64_t sum = 0;
+        for (const TxLane& lane : lanes_) {
+            sum += lane.waiting;
+        }
+        return sum;
+    }
+
+  private:
+    static constexpr unsigned kTxTries = 4;
+    static constexpr std::uint64_t kPuntBurst = 512;
+
+    static packet::DropReason refusal(const packet::PacketMeta& meta,
+                                      packet::DropReason otherwise) noexcept {
+        return meta.if_refused == packet::DropReason::none ? otherwise : meta.if_refused;
+    }
+
+    void free_dead() noexcept {
+        if (dead_count_ != 0) {
+            rte_pktmbuf_free_bulk(dead_.data(), dead_count_);
+            dead_count_ = 0;
+        }
+    }
+
+    void flush(TxLane& lane) noexcept {
+        const std::uint16_t count = lane.waiting;
+        lane.waiting = 0;
+        // Sizes must be read before the driver owns the frames.
+        std::array<std::uint32_t, TxLane::kRoom> bytes_until;
+        std::uint32_t bytes = 0;
+        for (std::uint16_t i = 0; i < count; ++i) {
+            bytes += lane.frames[i]->pkt_len;
+            bytes_until[i] = bytes;
+        }
+        if (lane.handoff != nullptr) {
+            const unsigned taken = rte_ring_mp_enqueue_burst(
+                lane.handoff, reinterpret_cast<void**>(lane.frames.data()), count, nullptr);
+            counters_.handed_off.add(taken);
+            for (unsigned i = taken; i < count; ++i) {
+                drop(lane.frames[i], packet::DropReason::handoff_full);
+            }
+            return;
+        }
+        std::uint16_t sent = 0;
+        for (unsigned tries = 0; sent < count && tries < kTxTries; ++tries) {
+            sent = static_cast<std::uint16_t>(
+                sent + rte_eth_tx_burst(lane.port, lane.queue, lane.frames.data() + sent,
+                                        static_cast<std::uint16_t>(count - sent)));
+        }
+        PortCounters& port = counters_.ports[lane.port];
+        counters_.sent.add(sent);
+        port.tx_packets.add(sent);
+        port.tx_bytes.add(sent == 0 ? 0 : bytes_until[sent - 1U]);
+        port.tx_full.add(static_cast<std::uint64_t>(count - sent));
+        for (std::uint16_t i = sent; i < count; ++i) {
+            drop(lane.frames[i], packet::DropReason::tx_full);
+        }
+    }
+
+    /// A copy for ports whose driver reads only the first segment; null when there was no buffer.
+    rte_mbuf* in_one_piece(rte_mbuf* chain, const TxLane& lane) noexcept {
+        rte_mbuf* copy = pools_.packet();
+        if (copy != nullptr && rte_pktmbuf_tailroom(copy) >= chain->pkt_len) {
+            char* to = rte_pktmbuf_append(copy, static_cast<std::uint16_t>(chain->pkt_len));
+            for (const rte_mbuf* s = chain; s != nullptr; s = s->next) {
+                std::memcpy(to, rte_pktmbuf_mtod(s, const char*), s->data_len);
+                to += s->data_len;
+            }
+            copy->port = chain->port;
+            counters_.ports[lane.port].tx_copies.add(1);
+            rte_pktmbuf_free(chain);
+            return copy;
+        }
+        if (copy != nullptr) {
+            rte_pktmbuf_free(copy);
+        }
+        drop(chain, packet::DropReason::tx_no_buffer);
+        return nullptr;
+    }
+
+    WorkerCounters& counters_;
+    ControlRings rings_;
+    std::vector<TxLane> lanes_;
+    port::WorkerPools& pools_;
+    std::uint64_t cycles_per_punt_;
+    std::uint64_t punt_credit_ = 0;
+    unsigned dead_count_ = 0;
+    unsigned busy_count_ = 0;
+    std::array<rte_mbuf*, 2 * packet::kBurstSize> dead_{};
+    std::array<std::uint16_t, RTE_MAX_ETHPORTS> busy_{};
+};
+
+}  // namespace vxplane::path

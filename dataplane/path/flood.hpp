@@ -1,0 +1,96 @@
+// Side lanes of the paths: head-end replication (RFC 7348 section 4.2 without multicast), and the
+// way to the kernel's side of an underlay port.
+#pragma once
+
+#include "dataplane/path/exit.hpp"
+#include "dataplane/step/add_tunnel.hpp"
+#include "dataplane/step/check_exit.hpp"
+
+namespace vxplane::path {
+
+/// Sends one frame that has its exit: a local port, or a tunnel.
+inline void send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                     Exit& exit) noexcept {
+    packet::Verdict verdict = step::CheckExit{}(p, meta, ctx);
+    if (verdict.goes_on()) {
+        verdict = step::AddTunnel{}(p, meta, ctx);
+    }
+    if (verdict.goes_on()) {
+        exit.send(p.mbuf(), meta.out_port);
+    } else if (verdict.is_drop()) {
+        exit.drop(p.mbuf(), verdict.reason());
+    } else {
+        exit.to_control(p.mbuf(), meta);
+    }
+}
+
+/// One copy to each other member of the segment. Copies share the payload by reference; the frame
+/// itself is the last copy. A frame from a tunnel goes to local ports alone (split horizon).
+inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                  Exit& exit) noexcept {
+    const table::Tables& tables = *ctx.tables;
+    const table::Segment& segment = tables.segments[meta.segment];
+    SegmentCounters& counters = exit.counters().segments[meta.segment];
+    const auto found = table::FdbValue::from_raw(meta.destination);
+    const table::RemoteList& remotes =
+        tables.flood_lists[found.kind() == table::FdbKind::flood_list ? found.index()
+                                                                      : segment.flood_remotes];
+    const std::uint32_t remote_count = meta.from_tunnel ? 0 : remotes.count;
+    std::uint32_t left = remote_count;
+    for (std::uint32_t i = 0; i < segment.local_count; ++i) {
+        left += tables.members[segment.local_begin + i] != meta.in_port ? 1U : 0U;
+    }
+    if (left == 0) {
+        const bool group = ((meta.destination_key >> 16) & net::kMacGroupBit) != 0;
+        exit.drop(p.mbuf(), group ? packet::DropReason::flood_empty : packet::DropReason::fdb_miss);
+        return;
+    }
+    counters.flooded.add(1);
+    const std::uint32_t bytes = p.length();
+    if (meta.from_tunnel) {
+        counters.rx_packets.add(1);
+        counters.rx_bytes.add(bytes);
+    } else {
+        counters.tx_packets.add(remote_count);
+        counters.tx_bytes.add(std::uint64_t{bytes} * remote_count);
+    }
+    const auto copy_to = [&](std::uint16_t out_port, std::uint32_t tunnel) {
+        rte_mbuf* copy = p.mbuf();
+        if (--left != 0) {
+            exit.counters().copies.add(1);
+            copy = ctx.pools->share(p.mbuf());
+            if (copy == nullptr) {
+                exit.count_drop(packet::DropReason::flood_no_buffer);
+                return;
+            }
+        }
+        packet::PacketMeta copy_meta = meta;
+        copy_meta.out_port = out_port;
+        copy_meta.tunnel = tunnel;
+        send_one(packet::Packet(copy), copy_meta, ctx, exit);
+    };
+    for (std::uint32_t i = 0; i < segment.local_count; ++i) {
+        const std::uint16_t member = tables.members[segment.local_begin + i];
+        if (member != meta.in_port) {
+            copy_to(member, 0);
+        }
+    }
+    // The first remote is served last, as the Linux driver does.
+    for (std::uint32_t i = 1; i <= remote_count; ++i) {
+        const std::uint32_t at = i == remote_count ? 0 : i;
+        copy_to(table::kNoPort, tables.remotes[remotes.begin + at]);
+    }
+}
+
+/// To the kernel twin, if the port has one.
+inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                    Exit& exit) noexcept {
+    const std::uint16_t twin = ctx.tables->ports[meta.in_port].partner;
+    if (twin == table::kNoPort) {
+        exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
+    } else {
+        exit.send(p.mbuf(), twin);
+    }
+}
+
+}  // namespace vxplane::path

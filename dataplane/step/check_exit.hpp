@@ -1,0 +1,30 @@
+// Last look at a frame that leaves by a local port.
+#pragma once
+
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/context.hpp"
+
+namespace vxplane::step {
+
+/// Frames for a tunnel pass: AddTunnel knows the size that fits there.
+struct CheckExit {
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        if (meta.out_port == table::kNoPort) {
+            return Verdict::go_on();
+        }
+        const table::PortEntry& port = ctx.tables->ports[meta.out_port];
+        // An FDB entry may outlive its port or its membership by the length of a grace period.
+        if (port.role != table::PortRole::access || port.segment != meta.segment) [[unlikely]] {
+            return Verdict::drop(DropReason::port_gone);
+        }
+        const std::uint32_t tag =
+            meta.l3_offset > sizeof(net::EthernetHeader) ? sizeof(net::VlanHeader) : 0;
+        return p.length() > port.max_frame + tag ? Verdict::drop(DropReason::port_oversize)
+                                                 : Verdict::go_on();
+    }
+};
+
+}  // namespace vxplane::step

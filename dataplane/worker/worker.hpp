@@ -1,0 +1,91 @@
+// A worker: one lcore that polls its receive queues, runs the paths and flushes what they sent. It
+// shares nothing with other workers but read-only tables and the rings that control gave it.
+#pragma once
+
+#include <rte_rcu_qsbr.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/path/exit.hpp"
+
+namespace vxplane::worker {
+
+/// Coarse time for all workers, written by control alone a few hundred times a second.
+struct alignas(64) SharedClock {
+    std::atomic<std::uint32_t> milliseconds{0};
+    std::atomic<std::uint8_t> epoch{0};  ///< of Fdb::refresh
+};
+
+enum class Idle : std::uint8_t {
+    busy,     ///< never gives the CPU away
+    adaptive  ///< pauses, then sleeps for at most kLongestSleep
+};
+
+struct RxQueue {
+    std::uint16_t port = 0;
+    std::uint16_t queue = 0;
+};
+
+/// A transmit queue of this worker that others reach through a ring.
+struct SharedQueue {
+    std::uint16_t port = 0;
+    rte_ring* handoff = nullptr;
+};
+
+struct WorkerOptions {
+    unsigned id = 0;
+    unsigned lcore = 0;
+    std::vector<RxQueue> rx;
+    std::vector<SharedQueue> shared;
+    std::vector<path::TxLane> lanes;  ///< by DPDK port id
+    path::ControlRings rings;
+    std::size_t port_count = 0;
+    std::size_t segment_count = 0;
+    std::uint64_t punt_rate = 50'000;  ///< packets per second to control
+    Idle idle = Idle::adaptive;
+    const std::atomic<const table::Tables*>* tables = nullptr;
+    const SharedClock* clock = nullptr;
+    rte_rcu_qsbr* rcu = nullptr;  ///< null in tests that have no writer; thread id is `id`
+    port::WorkerPools pools;
+};
+
+class Worker {
+  public:
+    /// Longest time that an adaptive worker sleeps, hence about the longest delay of a first frame.
+    static constexpr unsigned kLongestSleepMicroseconds = 100;
+
+    explicit Worker(WorkerOptions options);
+
+    /// Polls until stop(). Runs on the worker's lcore.
+    void run() noexcept;
+    /// One turn over all queues; returns the number of packets found. For run() and for tests.
+    unsigned poll() noexcept;
+    /// Takes packets as if `port` had received them. For tests and benches.
+    void receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
+
+    /// Any thread.
+    void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
+
+    [[nodiscard]] const path::WorkerCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] const WorkerOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const port::WorkerPools& pools() const noexcept { return options_.pools; }
+
+  private:
+    void begin_poll() noexcept;
+    void end_poll(unsigned found) noexcept;
+    void rest(unsigned found) noexcept;
+
+    WorkerOptions options_;
+    path::WorkerCounters counters_;
+    path::Exit exit_;
+    step::Context context_;
+    packet::Burst burst_;
+    std::uint64_t poll_began_ = 0;
+    unsigned empty_in_a_row_ = 0;
+    alignas(64) std::atomic<bool> stop_{false};
+};
+
+}  // namespace vxplane::worker
