@@ -158,7 +158,7 @@ for layer in "${all_layers[@]}"; do
   wanted "$layer" || continue
   case $layer in
     unit | packet | oracle) if build_release "$layer"; then gtest_layer "$layer" build-test "$layer"; else skip_layer "$layer"; fi ;;
-    rooms) if configure build-test g++; then counted_layer rooms tests/rooms.sh build-test; else skip_layer rooms; fi ;;
+    rooms) if configure build-test g++; then counted_layer rooms /usr/bin/python3 tests/rooms/check.py build-test; else skip_layer rooms; fi ;;
     lint) if configure build-test g++; then counted_layer lint tests/lint.sh build-test; else skip_layer lint; fi ;;
     system) if build_release "$layer"; then pytest_layer; else skip_layer system; fi ;;
     sanitize)
