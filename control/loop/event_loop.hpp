@@ -73,6 +73,8 @@ class EventLoop {
     /// Descriptors watched by callers, and timers armed.
     [[nodiscard]] std::size_t watched() const noexcept { return watches_.size(); }
     [[nodiscard]] std::size_t timers() const noexcept { return timers_.size(); }
+    /// Places held for timers, cancelled ones among them; at most about twice `timers`.
+    [[nodiscard]] std::size_t heap_size() const noexcept { return heap_.size(); }
 
   private:
     struct Watch {

@@ -1,0 +1,246 @@
+// One small parser for each object. Words are taken from the front; `Refused` ends the parse.
+#include "control/ctl/command.hpp"
+
+#include <charconv>
+#include <cstdint>
+#include <string_view>
+
+namespace vxplane::control::ctl {
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Refused {
+    std::string problem;
+};
+
+std::string join(const Words& words) {
+    std::string text;
+    for (const auto& word : words) {
+        if (!text.empty()) text += ", ";
+        text += word;
+    }
+    return text;
+}
+
+// The full word, when `word` is it or begins exactly one; else nothing, with those that it begins.
+std::string complete(const std::string& word, const Words& known, Words* candidates = nullptr) {
+    Words found;
+    for (const auto& one : known) {
+        if (one == word) return one;
+        if (!word.empty() && one.starts_with(word)) found.push_back(one);
+    }
+    if (candidates != nullptr) *candidates = found;
+    if (found.empty()) return {};
+    // `port` and `ports` are the same word.
+    for (const auto& one : found) {
+        if (!one.starts_with(found[0])) return {};
+    }
+    return found[0];
+}
+
+class Line {
+  public:
+    explicit Line(Words words) : words_(std::move(words)) {}
+
+    [[nodiscard]] bool empty() const { return next_ == words_.size(); }
+    [[nodiscard]] const std::string& peek() const { return words_[next_]; }
+    std::string take(const std::string& what) {
+        if (empty()) throw Refused{"missing " + what};
+        return words_[next_++];
+    }
+    std::string choose(const std::string& what, const Words& known) {
+        const std::string word = take(what + " (" + join(known) + ")");
+        Words candidates;
+        std::string full = complete(word, known, &candidates);
+        if (!full.empty()) return full;
+        if (candidates.size() > 1) {
+            throw Refused{"'" + word + "' may mean " + join(candidates)};
+        }
+        throw Refused{"'" + word + "' is not a known " + what + " (" + join(known) + ")"};
+    }
+    void end() const {
+        if (!empty()) throw Refused{"'" + peek() + "' is one word too many"};
+    }
+
+  private:
+    Words words_;
+    std::size_t next_ = 0;
+};
+
+const Words states{"permanent", "static", "dynamic", "controller"};
+
+std::int64_t number(const std::string& word, const std::string& what) {
+    std::int64_t value = 0;
+    const char* end = word.data() + word.size();
+    const auto [stop, error] = std::from_chars(word.data(), end, value);
+    if (error != std::errc{} || stop != end)
+        throw Refused{what + ": '" + word + "' is not a number"};
+    return value;
+}
+
+// Keys with values until the end. States stand without a key and are returned.
+Words take_keys(Line& line, Json& params, Words keys) {
+    Words found;
+    keys.insert(keys.end(), states.begin(), states.end());
+    while (!line.empty()) {
+        std::string key = line.choose("word", keys);
+        if (complete(key, states) == key) {
+            found.push_back(std::move(key));
+            continue;
+        }
+        if (key == "state") {
+            found.push_back(line.choose("state", states));
+            continue;
+        }
+        std::string value = line.take("value of " + key);
+        if (key == "dev") key = "segment";
+        if (params.contains(key)) throw Refused{key + " is given twice"};
+        if (key == "nhid" || key == "limit") {
+            params[key] = number(value, key);
+        } else {
+            params[key] = std::move(value);
+        }
+    }
+    return found;
+}
+
+void at_most_one_state(Json& params, const Words& found) {
+    if (found.size() > 1) throw Refused{"one state is enough (" + join(found) + ")"};
+    if (!found.empty()) params["state"] = found[0];
+}
+
+Command show(Line& line, const std::string& method, View list, View one) {
+    Command command{.method = method, .view = list};
+    if (line.empty()) return command;
+    line.choose("verb", {"show", "list"});
+    if (line.empty()) return command;
+    if (one == list) line.end();
+    if (line.peek() == "dev" || line.peek() == "name") line.take("key");
+    command.calls[0]["name"] = line.take("name");
+    command.view = one;
+    return command;
+}
+
+Command fdb(Line& line) {
+    const std::string verb =
+        line.empty()
+            ? "show"
+            : line.choose("verb", {"show", "list", "add", "replace", "del", "delete", "flush"});
+    Command command{.method = "fdb.show", .view = View::fdb};
+    Json& params = command.calls[0];
+    if (verb == "show" || verb == "list") {
+        at_most_one_state(params,
+                          take_keys(line, params, {"segment", "dev", "mac", "state", "limit"}));
+        return command;
+    }
+    command.writes = true;
+    if (verb == "flush") {
+        command.method = "fdb.flush";
+        command.view = View::removed;
+        const Words found = take_keys(line, params, {"segment", "dev", "dst", "port", "state"});
+        const Json common = params;
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            if (i > 0) command.calls.push_back(common);
+            command.calls[i]["state"] = found[i];
+        }
+        return command;
+    }
+    command.view = View::silent;
+    params["mac"] = line.take("MAC address");
+    if (verb == "del" || verb == "delete") {
+        command.method = "fdb.del";
+        const Words found = take_keys(line, params, {"segment", "dev", "dst"});
+        if (!found.empty()) throw Refused{"'" + found[0] + "' has no place in fdb del"};
+    } else {
+        command.method = "fdb." + verb;
+        at_most_one_state(
+            params, take_keys(line, params, {"segment", "dev", "dst", "nhid", "port", "state"}));
+        const int targets = (params.contains("dst") ? 1 : 0) + (params.contains("nhid") ? 1 : 0) +
+                            (params.contains("port") ? 1 : 0);
+        if (targets != 1) throw Refused{"give one of dst IP, nhid N, port NAME"};
+    }
+    if (!params.contains("segment")) throw Refused{"missing dev SEGMENT"};
+    return command;
+}
+
+Command raw(Line& line) {
+    Command command{.method = line.take("method"), .writes = true};
+    if (!line.empty()) {
+        const std::string text = line.take("params");
+        command.calls[0] = Json::parse(text, nullptr, false);
+        if (!command.calls[0].is_structured()) {
+            throw Refused{"params must be a JSON object or array: " + text};
+        }
+    }
+    return command;
+}
+
+Command parse(Line& line, bool all) {
+    const std::string object =
+        line.choose("object", {"version", "port", "ports", "worker", "workers", "segment",
+                               "segments", "fdb", "neigh", "neighbour", "route", "routes", "drops",
+                               "stages", "stats", "events", "health", "rpc", "methods"});
+    if (all && object != "drops") throw Refused{"--all goes with drops"};
+    if (object == "version") return {.method = "version", .view = View::version};
+    if (object == "health") return {.method = "health", .view = View::health};
+    if (object.starts_with("port")) return show(line, "ports", View::ports, View::port);
+    if (object.starts_with("worker")) return show(line, "workers", View::workers, View::workers);
+    if (object.starts_with("segment")) return show(line, "segments", View::segments, View::segment);
+    if (object == "fdb") return fdb(line);
+    if (object.starts_with("neigh")) return show(line, "neigh", View::neigh, View::neigh);
+    if (object.starts_with("route")) return show(line, "routes", View::routes, View::routes);
+    if (object == "stages") return show(line, "stages", View::stages, View::stages);
+    if (object == "drops") {
+        Command command = show(line, "drops", View::drops, View::drops);
+        if (all) command.calls[0]["all"] = true;
+        return command;
+    }
+    if (object == "stats") {
+        line.choose("verb", {"reset"});
+        return {.method = "stats.reset", .view = View::silent, .writes = true};
+    }
+    if (object == "events") {
+        Command command{.method = "subscribe", .follows = true};
+        while (!line.empty()) command.calls[0]["topics"].push_back(line.take("topic"));
+        return command;
+    }
+    if (object == "methods") {
+        Command command{.method = "rpc.methods", .view = View::methods};
+        if (!line.empty()) command.only = line.take("method");
+        return command;
+    }
+    return raw(line);
+}
+
+}  // namespace
+
+std::variant<Command, Usage> parse_command(const std::vector<std::string>& words, bool all) {
+    try {
+        Line line(words);
+        Command command = parse(line, all);
+        line.end();
+        return command;
+    } catch (Refused& refused) {
+        return Usage{std::move(refused.problem)};
+    }
+}
+
+std::string grammar() {
+    return R"(vxctl [OPTIONS] OBJECT [VERB] [KEY VALUE]...
+  version | health
+  port [show [NAME]]        worker [show]        segment [show [NAME]]
+  fdb show [segment NAME] [mac MAC] [STATE] [limit N]
+  fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
+  fdb del MAC dev SEGMENT [dst IP]
+  fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
+  neigh [show]              route [show]
+  drops [--all]             stages               stats reset
+  events [TOPIC]...
+  methods [METHOD]          rpc METHOD [JSON]
+STATE is permanent, static, dynamic or controller. Words may be shortened.
+)";
+}
+
+}  // namespace vxplane::control::ctl

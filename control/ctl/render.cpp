@@ -1,0 +1,323 @@
+// The views. A table is a list of columns over rows; `prepare` adds to each row the cells that are
+// put together from several keys (their names begin with an underscore).
+#include "control/ctl/render.hpp"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace vxplane::control::ctl {
+
+namespace {
+
+struct Shape {
+    std::vector<Column> columns;
+    std::vector<std::string> key;
+    std::string when_empty;
+};
+
+const std::map<View, Shape>& shapes() {
+    using enum Kind;
+    static const std::map<View, Shape> all{
+        {View::ports,
+         {{{"NAME", "/name"},
+           {"ROLE", "/role"},
+           {"LINK", "/_link"},
+           {"MTU", "/mtu", number},
+           {"MAC", "/mac"},
+           {"RX-PACKETS", "/rx/packets", count},
+           {"RX-BYTES", "/rx/bytes", bytes},
+           {"TX-PACKETS", "/tx/packets", count},
+           {"TX-BYTES", "/tx/bytes", bytes},
+           {"TX-FULL", "/tx/full", count},
+           {"MISSED", "/_device/imissed", count},
+           {"ERRORS", "/_errors", count}},
+          {"/name"},
+          "no ports"}},
+        {View::workers,
+         {{{"ID", "/id", number},
+           {"CPU", "/cpu", number},
+           {"STATE", "/state"},
+           {"QUEUES", "/queues"},
+           {"RECEIVED", "/received", count},
+           {"SENT", "/sent", count},
+           {"COPIES", "/copies", count},
+           {"DROPPED", "/dropped", count},
+           {"DIVERTED", "/diverted", count},
+           {"INJECTED", "/injected", count},
+           {"HELD", "/held", number},
+           {"UNACCOUNTED", "/unaccounted", number},
+           {"POLLS", "/polls", count},
+           {"EMPTY", "/_empty", number},
+           {"BURST", "/packets_per_burst", number}},
+          {"/id"},
+          "no workers"}},
+        {View::segments,
+         {{{"NAME", "/name"},
+           {"VNI", "/vni", number},
+           {"LOCAL", "/local"},
+           {"DSTPORT", "/dstport", number},
+           {"MTU", "/mtu", number},
+           {"LEARNING", "/learning"},
+           {"PORTS", "/ports"},
+           {"REMOTES", "/remotes"},
+           {"FDB", "/fdb_used", number},
+           {"RX-PACKETS", "/rx/packets", count},
+           {"RX-BYTES", "/rx/bytes", bytes},
+           {"TX-PACKETS", "/tx/packets", count},
+           {"TX-BYTES", "/tx/bytes", bytes},
+           {"FLOODED", "/flooded", count},
+           {"STATE", "/state"}},
+          {"/name"},
+          "no segments"}},
+        {View::fdb,
+         {{{"MAC", "/mac"},
+           {"SEGMENT", "/segment"},
+           {"VNI", "/vni", number},
+           {"TO", "/_to"},
+           {"STATE", "/state"},
+           {"AGE", "/age_s", number},
+           {"PREVIOUS", "/previous"}},
+          {"/segment", "/mac"},
+          "no entries"}},
+        {View::neigh,
+         {{{"ADDRESS", "/address"},
+           {"DEV", "/dev"},
+           {"LLADDR", "/lladdr"},
+           {"STATE", "/state"},
+           {"AGE", "/age_s", number},
+           {"HELD-PACKETS", "/held_packets", number},
+           {"HELD-BYTES", "/held_bytes", number}},
+          {"/dev", "/address"},
+          "no neighbours"}},
+        {View::routes,
+         {{{"TO", "/to"}, {"VIA", "/via"}, {"DEV", "/dev"}, {"TYPE", "/type"}},
+          {"/to"},
+          "no routes"}},
+        {View::drops,
+         {{{"REASON", "/reason"},
+           {"SEVERITY", "/severity"},
+           {"PACKETS", "/packets", count},
+           {"MEANING", "/text"}},
+          {"/reason"},
+          "nothing dropped"}},
+        {View::stages,
+         {{{"PATH", "/path"},
+           {"STAGE", "/stage"},
+           {"PACKETS", "/packets", count},
+           {"CYCLES", "/cycles", count},
+           {"CYCLES/PACKET", "/cycles_per_packet", number}},
+          {"/path", "/stage"},
+          "no stages"}},
+    };
+    return all;
+}
+
+// The device's own counters stand beside its name: under one of these keys.
+const Json& device_counters(const Json& port) {
+    for (const char* key : {"/device_counters", "/device_stats", "/hardware", "/device"}) {
+        const Json& found = at(port, key);
+        if (found.is_object()) return found;
+    }
+    return at(port, "/none");
+}
+
+std::string fdb_target(const Json& entry) {
+    for (const char* key : {"dst", "port", "nhid"}) {
+        const Json& value = at(entry, std::string("/") + key);
+        if (!value.is_null()) return std::string(key) + " " + cell(value);
+    }
+    const Json& remotes = at(entry, "/remotes");
+    return remotes.is_null() ? "-" : "dst " + cell(remotes);
+}
+
+std::string percent(const Json& part, const Json& whole) {
+    if (!part.is_number() || !whole.is_number() || whole.get<double>() <= 0) return "-";
+    return cell(100 * part.get<double>() / whole.get<double>()) + "%";
+}
+
+Json prepare(View view, const Json& result) {
+    Json rows = view == View::fdb ? at(result, "/entries") : result;
+    if (!rows.is_array()) return Json::array();
+    for (auto& row : rows) {
+        if (!row.is_object()) continue;
+        if (view == View::ports || view == View::port) {
+            const Json& link = at(row, "/link");
+            row["_link"] = link.is_boolean() ? Json(link.get<bool>() ? "up" : "down") : link;
+            const Json device = device_counters(row);
+            row["_device"] = device;
+            const Json& in = at(device, "/ierrors");
+            const Json& out = at(device, "/oerrors");
+            if (in.is_number_integer() && out.is_number_integer()) {
+                row["_errors"] = in.get<std::uint64_t>() + out.get<std::uint64_t>();
+            }
+        } else if (view == View::workers) {
+            row["_empty"] = percent(at(row, "/empty_polls"), at(row, "/polls"));
+        } else if (view == View::fdb) {
+            row["_to"] = fdb_target(row);
+        }
+    }
+    return rows;
+}
+
+using Named = std::vector<std::pair<const char*, const char*>>;
+
+// `name value name value`, without those that are missing.
+std::string pairs(const Json& row, const Named& named) {
+    std::string text;
+    for (const auto& [name, path] : named) {
+        const Json& value = at(row, path);
+        if (value.is_null() || (value.is_array() && value.empty())) continue;
+        if (!text.empty()) text += " ";
+        text += std::string(name) + " " + cell(value);
+    }
+    return text;
+}
+
+void add_detail(std::string& text, const std::string& line) {
+    if (!line.empty()) text += "    " + line + "\n";
+}
+
+std::string show_port(const Json& port) {
+    std::string text =
+        cell(at(port, "/name")) + ": " +
+        pairs(port, {{"id", "/id"}, {"role", "/role"}, {"link", "/_link"}, {"mtu", "/mtu"}}) + "\n";
+    Json named = port;
+    if (at(port, "/device").is_object()) named.erase("device");
+    add_detail(
+        text, pairs(named, {{"device", "/device"}, {"driver", "/driver"}, {"numa", "/numa_node"}}));
+    add_detail(text,
+               pairs(port, {{"mac", "/mac"}, {"addresses", "/addresses"}, {"host", "/host"}}));
+    add_detail(text, pairs(port, {{"rx-queues", "/rx_queues"},
+                                  {"tx-queues", "/tx_queues"},
+                                  {"multi-segment-tx", "/multi_segment_tx"}}));
+    add_detail(text, "rx: " + pairs(port, {{"packets", "/rx/packets"},
+                                           {"bytes", "/rx/bytes"},
+                                           {"missed", "/_device/imissed"},
+                                           {"errors", "/_device/ierrors"},
+                                           {"no-buffer", "/_device/rx_nombuf"}}));
+    add_detail(text, "tx: " + pairs(port, {{"packets", "/tx/packets"},
+                                           {"bytes", "/tx/bytes"},
+                                           {"full", "/tx/full"},
+                                           {"errors", "/_device/oerrors"}}));
+    for (const auto& note : at(port, "/notes")) add_detail(text, "note: " + cell(note));
+    return text;
+}
+
+std::string show_segment(const Json& segment) {
+    std::string text =
+        cell(at(segment, "/name")) + ": " +
+        pairs(segment,
+              {{"id", "/vni"}, {"local", "/local"}, {"mtu", "/mtu"}, {"state", "/state"}}) +
+        "\n";
+    add_detail(text, pairs(segment, {{"dstport", "/dstport"}, {"srcport", "/srcport"}}));
+    add_detail(text, pairs(segment, {{"learning", "/learning"},
+                                     {"ageing", "/ageing"},
+                                     {"maxaddr", "/maxaddr"},
+                                     {"fdb", "/fdb_used"}}));
+    add_detail(text, pairs(segment, {{"ports", "/ports"}}));
+    add_detail(text, pairs(segment, {{"remotes", "/remotes"}}));
+    add_detail(text, "rx: " + pairs(segment, {{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}}));
+    add_detail(text, "tx: " + pairs(segment, {{"packets", "/tx/packets"},
+                                              {"bytes", "/tx/bytes"},
+                                              {"flooded", "/flooded"}}));
+    return text;
+}
+
+std::string show_version(const Json& result) {
+    return "vxctl " VXPLANE_VERSION "\nvxplane " + cell(at(result, "/version")) + ": " +
+           pairs(result, {{"dpdk", "/dpdk"}, {"pid", "/pid"}, {"topology", "/topology"}}) + " up " +
+           cell(at(result, "/uptime_s")) + " s\n";
+}
+
+std::string show_health(const Json& result) {
+    std::string text = at(result, "/ok") == true ? "ok" : "not ok";
+    text += ", packets unaccounted " + cell(at(result, "/packets_unaccounted")) + "\n";
+    for (const auto& alarm : at(result, "/alarms")) text += "alarm: " + cell(alarm) + "\n";
+    return text;
+}
+
+std::string show_methods(const Json& result) {
+    std::string text;
+    for (const auto& method : result) {
+        text += cell(at(method, "/name")) + (at(method, "/writes") == true ? " (writes): " : ": ") +
+                cell(at(method, "/help")) + "\n";
+        for (const auto& param : at(method, "/params")) {
+            std::string line = cell(at(param, "/name")) + ": " + cell(at(param, "/type"));
+            if (at(param, "/required") == true) line += ", required";
+            if (const Json& words = at(param, "/enum"); !words.is_null())
+                line += ", one of " + cell(words);
+            if (const Json& help = at(param, "/help"); help.is_string() && !help.empty()) {
+                if (const std::string said = cell(help); said != "-") line += ": " + said;
+            }
+            add_detail(text, line);
+        }
+    }
+    return text;
+}
+
+std::string fdb_footer(const Json& result) {
+    if (at(result, "/used").is_null()) return {};
+    return "used " + cell(at(result, "/used")) + " of " + cell(at(result, "/capacity")) + ", " +
+           pairs(result, {{"high-water", "/high_water"},
+                          {"refused", "/refused"},
+                          {"memory", "/memory_bytes"}}) +
+           " bytes\n";
+}
+
+std::string show_table(View view, const Json& result, const Interval* interval) {
+    const Shape& shape = shapes().at(view);
+    const Json rows = prepare(view, result);
+    std::string text =
+        rows.empty() ? shape.when_empty + "\n" : table(shape.columns, rows, shape.key, interval);
+    if (view == View::fdb) text += fdb_footer(result);
+    return text;
+}
+
+}  // namespace
+
+std::string render(View view, const Json& result) {
+    std::string text;
+    switch (view) {
+        case View::silent:
+            return {};
+        case View::raw:
+            return result.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+        case View::version:
+            return show_version(result);
+        case View::health:
+            return show_health(result);
+        case View::methods:
+            return show_methods(result);
+        case View::removed:
+            return "removed " + cell(at(result, "/removed")) + "\n";
+        case View::port:
+            for (const auto& port : prepare(view, result)) text += show_port(port);
+            return text;
+        case View::segment:
+            for (const auto& segment : prepare(view, result)) text += show_segment(segment);
+            return text;
+        default:
+            return show_table(view, result, nullptr);
+    }
+}
+
+std::string render_rates(View view, const Json& result, const Json& earlier, double seconds) {
+    if (view == View::port) view = View::ports;
+    if (view == View::segment) view = View::segments;
+    if (!shapes().contains(view)) return render(view, result);
+    const Interval interval{prepare(view, earlier), earlier.is_null() ? 0 : seconds};
+    return show_table(view, result, &interval);
+}
+
+std::string render_event(const Json& params) {
+    std::string text = cell(at(params, "/topic"));
+    if (!params.is_object()) return text + "\n";
+    for (const auto& item : params.items()) {
+        if (item.key() == "topic") continue;
+        text += " " + item.key() + " " + cell(item.value());
+    }
+    return text + "\n";
+}
+
+}  // namespace vxplane::control::ctl

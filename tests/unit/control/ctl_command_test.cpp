@@ -1,0 +1,109 @@
+// vxctl's words become calls of methods.
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "control/ctl/command.hpp"
+
+namespace vxplane::control::ctl {
+namespace {
+
+std::vector<std::string> words(const std::string& line) {
+    std::istringstream stream(line);
+    std::vector<std::string> all;
+    for (std::string word; stream >> word;) all.push_back(word);
+    return all;
+}
+
+// `method params params...`, or `? problem`.
+std::string parsed(const std::string& line, bool all = false) {
+    const auto result = parse_command(words(line), all);
+    if (const auto* bad = std::get_if<Usage>(&result)) return "? " + bad->problem;
+    const auto& command = std::get<Command>(result);
+    std::string text = command.method;
+    for (const auto& params : command.calls) text += " " + params.dump();
+    return text;
+}
+
+TEST(CtlCommand, shows) {
+    EXPECT_EQ(parsed("version"), "version {}");
+    EXPECT_EQ(parsed("port"), "ports {}");
+    EXPECT_EQ(parsed("port show"), "ports {}");
+    EXPECT_EQ(parsed("port show vm1"), R"(ports {"name":"vm1"})");
+    EXPECT_EQ(parsed("port show dev vm1"), R"(ports {"name":"vm1"})");
+    EXPECT_EQ(parsed("worker"), "workers {}");
+    EXPECT_EQ(parsed("segment show blue"), R"(segments {"name":"blue"})");
+    EXPECT_EQ(parsed("neigh show"), "neigh {}");
+    EXPECT_EQ(parsed("route"), "routes {}");
+    EXPECT_EQ(parsed("drops"), "drops {}");
+    EXPECT_EQ(parsed("drops", true), R"(drops {"all":true})");
+    EXPECT_EQ(parsed("stages"), "stages {}");
+    EXPECT_EQ(parsed("stats reset"), "stats.reset {}");
+    EXPECT_EQ(parsed("health"), "health {}");
+    EXPECT_EQ(parsed("methods"), "rpc.methods {}");
+    EXPECT_EQ(parsed("events"), "subscribe {}");
+    EXPECT_EQ(parsed("events fdb link"), R"(subscribe {"topics":["fdb","link"]})");
+}
+
+TEST(CtlCommand, fdb) {
+    EXPECT_EQ(parsed("fdb"), "fdb.show {}");
+    EXPECT_EQ(parsed("fdb show segment blue mac 02:: static limit 5"),
+              R"(fdb.show {"limit":5,"mac":"02::","segment":"blue","state":"static"})");
+    EXPECT_EQ(parsed("fdb add 02:: dev blue dst 10.0.0.1"),
+              R"(fdb.add {"dst":"10.0.0.1","mac":"02::","segment":"blue"})");
+    EXPECT_EQ(parsed("fdb replace 02:: dev blue port vm1 permanent"),
+              R"(fdb.replace {"mac":"02::","port":"vm1","segment":"blue","state":"permanent"})");
+    EXPECT_EQ(parsed("fdb add 02:: dev blue nhid 7 dynamic"),
+              R"(fdb.add {"mac":"02::","nhid":7,"segment":"blue","state":"dynamic"})");
+    EXPECT_EQ(parsed("fdb del 02:: dev blue"), R"(fdb.del {"mac":"02::","segment":"blue"})");
+    EXPECT_EQ(parsed("fdb delete 02:: dev blue dst ::1"),
+              R"(fdb.del {"dst":"::1","mac":"02::","segment":"blue"})");
+    EXPECT_EQ(parsed("fdb flush"), "fdb.flush {}");
+    EXPECT_EQ(parsed("fdb flush dev blue dynamic static"),
+              R"(fdb.flush {"segment":"blue","state":"dynamic"} )"
+              R"({"segment":"blue","state":"static"})");
+}
+
+TEST(CtlCommand, words_may_be_shortened) {
+    EXPECT_EQ(parsed("p s vm1"), R"(ports {"name":"vm1"})");
+    EXPECT_EQ(parsed("ports"), "ports {}");
+    EXPECT_EQ(parsed("f a 02:: d blue dst 1.1.1.1 perm"), "? 'd' may mean dev, dst, dynamic");
+    EXPECT_EQ(parsed("f a 02:: de blue ds 1.1.1.1 perm"),
+              R"(fdb.add {"dst":"1.1.1.1","mac":"02::","segment":"blue","state":"permanent"})");
+    EXPECT_EQ(parsed("n"), "neigh {}");
+    EXPECT_EQ(parsed("st"), "? 'st' may mean stages, stats");
+}
+
+TEST(CtlCommand, raw_calls) {
+    EXPECT_EQ(parsed("rpc version"), "version {}");
+    EXPECT_EQ(parsed(R"(rpc fdb.show {"limit":1})"), R"(fdb.show {"limit":1})");
+    EXPECT_EQ(parsed("rpc subtract [1,2]"), "subtract [1,2]");
+    EXPECT_EQ(parsed("rpc x {bad"), "? params must be a JSON object or array: {bad");
+    EXPECT_EQ(parsed("rpc x 7"), "? params must be a JSON object or array: 7");
+}
+
+TEST(CtlCommand, wrong_words_are_named) {
+    EXPECT_EQ(parsed("banana").substr(0, 53),
+              "? 'banana' is not a known object (version, port, port");
+    EXPECT_EQ(parsed("port vm1"), "? 'vm1' is not a known verb (show, list)");
+    EXPECT_EQ(parsed("port show a b"), "? 'b' is one word too many");
+    EXPECT_EQ(parsed("worker show 1"), "? '1' is one word too many");
+    EXPECT_EQ(parsed("version x"), "? 'x' is one word too many");
+    EXPECT_EQ(parsed("port", true), "? --all goes with drops");
+    EXPECT_EQ(parsed("stats"), "? missing verb (reset)");
+    EXPECT_EQ(parsed("fdb add"), "? missing MAC address");
+    EXPECT_EQ(parsed("fdb add 02:: dst 1.1.1.1"), "? missing dev SEGMENT");
+    EXPECT_EQ(parsed("fdb add 02:: dev"), "? missing value of dev");
+    EXPECT_EQ(parsed("fdb add 02:: dev b"), "? give one of dst IP, nhid N, port NAME");
+    EXPECT_EQ(parsed("fdb add 02:: dev b dst 1.1.1.1 port p"),
+              "? give one of dst IP, nhid N, port NAME");
+    EXPECT_EQ(parsed("fdb add 02:: dev b dst 1.1.1.1 dst 1.1.1.2"), "? dst is given twice");
+    EXPECT_EQ(parsed("fdb add 02:: dev b nhid x"), "? nhid: 'x' is not a number");
+    EXPECT_EQ(parsed("fdb add 02:: dev b port p static dynamic"),
+              "? one state is enough (static, dynamic)");
+    EXPECT_EQ(parsed("fdb del 02:: dev b static"), "? 'static' has no place in fdb del");
+    EXPECT_EQ(parsed("rpc"), "? missing method");
+}
+
+}  // namespace
+}  // namespace vxplane::control::ctl
