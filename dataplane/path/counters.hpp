@@ -17,6 +17,7 @@ class Counter {
     void add(std::uint64_t n) noexcept {
         value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     }
+    void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
     [[nodiscard]] std::uint64_t get() const noexcept {
         return value_.load(std::memory_order_relaxed);
     }
@@ -65,13 +66,15 @@ struct alignas(64) WorkerCounters {
     Counter sent;        ///< accepted by a transmit queue
     Counter diverted;    ///< to control
     Counter handed_off;  ///< to the worker that owns the transmit queue
+    Counter dropped;     ///< sum of `drops`
 
     alignas(64) Counter polls;
     Counter empty_polls;
     Counter busy_cycles;  ///< of polls that found something
     Counter sleeps;
     Counter learn_events;
-    Counter learn_lost;  ///< events that found the ring full; the next frame tells again
+    Counter learn_lost;   ///< events that found the ring full; the next frame tells again
+    Counter unaccounted;  ///< difference() at the end of the last poll
 
     alignas(64) std::array<Counter, packet::kDropReasons> drops;
     alignas(64) std::array<std::array<StageCounters, kMaxStages>, kPaths> stages;
@@ -81,12 +84,10 @@ struct alignas(64) WorkerCounters {
     WorkerCounters(std::size_t port_count, std::size_t segment_count)
         : ports(port_count), segments(segment_count) {}
 
-    [[nodiscard]] std::uint64_t dropped() const noexcept {
-        std::uint64_t sum = 0;
-        for (const Counter& drop : drops) {
-            sum += drop.get();
-        }
-        return sum;
+    /// What came and is nowhere, in two's complement; 0 between polls. Exact on the worker's thread.
+    [[nodiscard]] std::uint64_t difference() const noexcept {
+        return received.get() + copies.get() + injected.get() + taken_over.get() - sent.get() -
+               dropped.get() - diverted.get() - handed_off.get();
     }
 };
 

@@ -75,6 +75,7 @@ class Exit {
     /// For a copy that was due and could not be made.
     void count_drop(packet::DropReason reason) noexcept {
         counters_.drops[static_cast<std::size_t>(reason)].add(1);
+        counters_.dropped.add(1);
     }
     /// The packet is freed by flush() at the latest.
     void drop(rte_mbuf* mbuf, packet::DropReason reason) noexcept {

@@ -84,6 +84,7 @@ void Worker::end_poll(unsigned found) noexcept {
     } else {
         counters_.busy_cycles.add(rte_rdtsc() - poll_began_);
     }
+    counters_.unaccounted.set(counters_.difference());
     if (options_.rcu != nullptr) {
         rte_rcu_qsbr_quiescent(options_.rcu, options_.id);
     }
