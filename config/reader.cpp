@@ -68,7 +68,8 @@ std::string ValueType::allowed() const {
         case Kind::port_range:
             return "[lo, hi] with lo <= hi and hi <= 65536, or dynamic for 49152 to 65535";
         case Kind::list:
-            return "a list";
+            return item->kind == Kind::object ? "a list of maps"
+                                              : "a list, each item " + item->allowed();
         case Kind::one_or_list:
             return item->allowed() + ", or a list of them";
         case Kind::map:
@@ -222,7 +223,15 @@ bool Reader::value(const YamlNode& node, const ValueType& type, PortRange& out) 
         const auto hi = parse_number(node.items[1].text);
         if (lo && hi) range = make_port_range(*lo, *hi);
     }
-    if (!range) return refuse_value(node, type);
+    if (!range) {
+        if (node.kind != YamlNode::Kind::list) return refuse_value(node, type);
+        std::string items;
+        for (std::size_t i = 0; i < node.items.size() && i < 3; ++i) {
+            items += (i == 0 ? "" : ", ") + node.items[i].text;
+        }
+        YamlNode pair{YamlNode::Kind::scalar, node.where, "[" + items + "]"};
+        return refuse_value(pair, type);
+    }
     out = *range;
     return true;
 }

@@ -57,6 +57,19 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
         refuse(where, path, *unfit + " (the IPv4 address of one remote VTEP)");
         return false;
     }
+    // RFC 3021: on a /31 both addresses are hosts.
+    const Connected direct = connected_to(topology_, address);
+    if (direct.port != nullptr && direct.subnet.length < 31) {
+        const std::uint32_t host_mask = 0xFFFFFFFFU >> direct.subnet.length;
+        const std::uint32_t host = address.ipv4_number() & host_mask;
+        if (host == 0 || host == host_mask) {
+            refuse(where, path,
+                   address.text() + " is the " + (host == 0 ? "network" : "broadcast") +
+                       " address of a subnet of port " + quoted(direct.port->name) +
+                       " (the address of one remote VTEP)");
+            return false;
+        }
+    }
     if (const Port* const owner = owner_of(topology_, address)) {
         refuse(where, path,
                address.text() + " is our own address, of port " + quoted(owner->name) +

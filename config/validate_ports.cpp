@@ -1,6 +1,7 @@
 // Ports on their own and against each other: devices, names of kernel twins, addresses.
 #include <map>
-#include <set>
+#include <string_view>
+#include <utility>
 
 #include "config/judge.hpp"
 #include "config/limits.hpp"
@@ -11,19 +12,24 @@
 namespace vxplane::config {
 namespace {
 
-/// What a device string takes hold of: the vdev or PCI address, and the kernel interface behind it.
-std::vector<std::string> claims_of(const std::string& device) {
+/// What a device string takes hold of: kind and name of the device, and of the kernel interface
+/// behind it.
+using Claim = std::pair<std::string_view, std::string>;
+
+std::vector<Claim> claims_of(const std::string& device) {
     std::string name = device.substr(0, device.find(','));
-    for (char& c : name) {
-        if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    // PCI addresses are hexadecimal, and 3b:00.0 is short for 0000:3b:00.0.
+    if (name.find(':') != name.npos) {
+        for (char& c : name) {
+            if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+        }
+        if (name.size() == 7 && name[2] == ':') name.insert(0, "0000:");
     }
-    // 3b:00.0 is short for 0000:3b:00.0.
-    if (name.size() == 7 && name[2] == ':' && name[5] == '.') name.insert(0, "0000:");
-    std::vector<std::string> claims{name};
-    const auto iface = device.find(",iface=");
-    if (iface != device.npos) {
-        const auto begin = iface + 7;
-        claims.push_back("interface " + device.substr(begin, device.find(',', begin) - begin));
+    std::vector<Claim> claims{{"device ", name}};
+    constexpr std::string_view argument = ",iface=";
+    if (const auto found = device.find(argument); found != device.npos) {
+        const auto begin = found + argument.size();
+        claims.emplace_back("interface ", device.substr(begin, device.find(',', begin) - begin));
     }
     return claims;
 }
@@ -77,11 +83,12 @@ class PortJudge {
     }
 
     void device(const Port& port, const std::string& path) {
-        for (const std::string& claim : claims_of(port.device)) {
+        for (const Claim& claim : claims_of(port.device)) {
             const auto [earlier, fresh] = devices_.try_emplace(claim, &port);
             if (fresh) continue;
             judge_.refuse(at(port, "device"), path + ".device",
-                          quoted(claim) + " is taken by port " + quoted(earlier->second->name) +
+                          std::string(claim.first) + quoted(claim.second) + " is taken by port " +
+                              quoted(earlier->second->name) +
                               line_text(at(*earlier->second, "device")) + " (a device of its own)");
             return;
         }
@@ -165,7 +172,7 @@ class PortJudge {
 
     Judge& judge_;
     std::map<std::string, const Port*> names_;
-    std::map<std::string, const Port*> devices_;
+    std::map<Claim, const Port*> devices_;
     std::map<std::string, const Port*> hosts_;
     std::vector<Taken> taken_;
 };
