@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+
+#include "dataplane/port/kernel_device.hpp"
 
 namespace vxplane::port {
 namespace {
@@ -77,10 +80,9 @@ Outcome check_tap(const Device& device) {
         return Failure{"interface name " + interface + " is longer than " +
                        std::to_string(IFNAMSIZ - 1) + " characters"};
     if (interface.empty() || ::if_nametoindex(interface.c_str()) == 0) return Done{};
-    std::error_code none;
     if (const std::string who = tap_holder(interface); !who.empty())
         return Failure{"device busy: tap interface " + interface + " is in use by " + who};
-    if (!fs::exists("/sys/class/net/" + interface + "/tun_flags", none))
+    if (kernel_driver(interface) != "tun")
         return Failure{"network interface " + interface +
                        " exists already and is not a tap: choose another name"};
     return Done{};
@@ -156,6 +158,13 @@ std::string Device::argument(std::string_view key) const {
     for (const auto& [name_of, value] : pairs)
         if (name_of == key) return value;
     return {};
+}
+
+std::uint16_t Device::number(std::string_view key, std::uint16_t fallback) const {
+    const std::string value = argument(key);
+    std::uint16_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    return error == std::errc{} && number != 0 ? number : fallback;
 }
 
 bool Device::has(std::string_view key) const {

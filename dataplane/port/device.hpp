@@ -3,6 +3,7 @@
 // from here.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,8 @@ struct Device {
 
     /// Value of the first argument of that name, or nothing.
     [[nodiscard]] std::string argument(std::string_view key) const;
+    /// The same as a number; `fallback` when it is missing, no number, or 0.
+    [[nodiscard]] std::uint16_t number(std::string_view key, std::uint16_t fallback) const;
     [[nodiscard]] bool has(std::string_view key) const;
 };
 

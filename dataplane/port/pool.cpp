@@ -65,6 +65,7 @@ std::uint32_t packets_needed(const PoolDemand& demand) noexcept {
     for (const PortDemand& port : demand.ports) {
         count += std::uint64_t{port.rx_queues} * port.rx_descriptors;
         count += std::uint64_t{port.tx_queues} * port.tx_descriptors;
+        count += port.kept;
     }
     const std::uint64_t ports = std::max<std::size_t>(demand.ports.size(), 1);
     // In hand: what was received, and what waits for each port's transmit queue.

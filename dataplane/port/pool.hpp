@@ -26,6 +26,7 @@ struct PortDemand {
     std::uint32_t rx_descriptors = 1024;
     std::uint32_t tx_queues = 1;
     std::uint32_t tx_descriptors = 1024;
+    std::uint32_t kept = 0;  ///< buffers that the driver keeps besides
 };
 
 /// Everything that can hold buffers at one moment.

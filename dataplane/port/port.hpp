@@ -124,6 +124,10 @@ class Port {
     DeviceCounters zero_{};
 };
 
+/// Buffers that the port can hold, as far as the options tell before it is open: an upper bound for
+/// sizing pools. A device string that `open_port` refuses counts as one queue per worker.
+[[nodiscard]] PortDemand demand_of(const PortOptions& options) noexcept;
+
 /// Takes the device's lock, makes it known to DPDK, configures it and sets up its queues. The port
 /// is stopped afterwards. Fails with a text that says what stands in the way: unknown driver, no
 /// such device, device busy, held by another daemon (with its pid), bound to a kernel driver.

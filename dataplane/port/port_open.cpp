@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "dataplane/port/device.hpp"
+#include "dataplane/port/kernel_device.hpp"
 #include "dataplane/port/log_stream.hpp"
 #include "dataplane/port/port.hpp"
 
@@ -16,6 +18,13 @@ namespace {
 
 constexpr std::uint64_t checksum_offloads =
     RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+
+/// What a frame in net_af_packet's ring needs besides its payload: ring header (TPACKET2_HDRLEN, 68
+/// with alignment), Ethernet header and a VLAN tag.
+constexpr std::uint32_t packet_ring_overhead = 68 + RTE_ETHER_HDR_LEN + 4;
+
+/// Fill and completion queue of net_af_xdp, per socket, whatever is asked for.
+constexpr std::uint32_t xdp_ring = 2048;
 
 struct RssChoice {
     const char* name;
@@ -64,7 +73,7 @@ class PortOpener {
     Outcome set_up_queues(const rte_eth_dev_info& info);
     void choose_queues(const rte_eth_dev_info& info);
     std::uint64_t choose_rss(const rte_eth_dev_info& info);
-    void set_mtu();
+    void set_mtu(const rte_eth_dev_info& info);
     void set_mac();
     void set_filters();
 
@@ -78,6 +87,7 @@ class PortOpener {
 
     const PortOptions& options_;
     const PoolSet& pools_;
+    Device device_{};
     const DriverFacts* facts_ = nullptr;
     std::unique_ptr<Port> port_;
 };
@@ -117,6 +127,7 @@ Outcome PortOpener::attach(const Device& device) {
 Expected<std::unique_ptr<Port>> PortOpener::open() {
     const Expected<Device> device = parse_device(options_.device);
     if (!device) return failed(device.failure().text);
+    device_ = *device;
     facts_ = device->facts;
     for (const std::string& key : lock_keys(*device)) {
         Expected<DeviceLock> lock = DeviceLock::take(options_.lock_directory, key);
@@ -210,7 +221,7 @@ Outcome PortOpener::configure() {
                       std::to_string(port_->tx_queues_) +
                       " transmit queues: " + strerror_of(error) + " " + log.text());
     if (const Outcome queues = set_up_queues(info); !queues) return queues;
-    set_mtu();
+    set_mtu(info);
     set_mac();
     set_filters();
     port_->reset_counters();
@@ -253,11 +264,21 @@ Outcome PortOpener::set_up_queues(const rte_eth_dev_info& info) {
     return Done{};
 }
 
-void PortOpener::set_mtu() {
+void PortOpener::set_mtu(const rte_eth_dev_info& info) {
     const int error = rte_eth_dev_set_mtu(port_->id_, options_.mtu);
     port_->mtu_ = options_.mtu;
     if (error == 0 || error == -ENOTSUP) return;  // Without the function the driver has no limit.
-    std::uint16_t kept = 1500;
+    // net_af_packet names 1518 bytes as its longest frame, but sends and receives what fits into
+    // its ring, given that the interface takes it.
+    if (port_->driver_ == "net_af_packet" &&
+        options_.mtu + packet_ring_overhead <= device_.number("framesz", 2048) &&
+        set_kernel_mtu(device_.argument("iface"), options_.mtu))
+        return;
+    constexpr std::uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+    const std::uint32_t most =
+        std::min<std::uint32_t>(info.max_mtu, std::max(info.max_rx_pktlen, overhead) - overhead);
+    if (most < options_.mtu) rte_eth_dev_set_mtu(port_->id_, static_cast<std::uint16_t>(most));
+    std::uint16_t kept = RTE_ETHER_MTU;
     if (rte_eth_dev_get_mtu(port_->id_, &kept) == 0) port_->mtu_ = std::min(kept, options_.mtu);
     note("the device refuses MTU " + std::to_string(options_.mtu) + " (" + strerror_of(error) +
          ") and keeps " + std::to_string(port_->mtu_));
@@ -300,6 +321,39 @@ void PortOpener::set_filters() {
     const int multicast = rte_eth_allmulticast_enable(port_->id_);
     if (multicast != 0 && filters && !port_->options_.promiscuous)
         note("the device refuses to take all multicast (" + strerror_of(multicast) + ")");
+}
+
+PortDemand demand_of(const PortOptions& options) noexcept {
+    PortDemand demand;
+    demand.rx_queues = std::max<std::uint32_t>({options.workers, options.rx_queues_wanted, 1});
+    demand.tx_queues = std::max<std::uint32_t>(options.workers, 1);
+    demand.rx_descriptors = options.rx_descriptors;
+    demand.tx_descriptors = options.tx_descriptors;
+    const Expected<Device> device = parse_device(options.device);
+    if (!device || device->facts == nullptr) return demand;
+    const std::string_view driver = device->facts->name;
+    if (device->facts->single_queue) {
+        demand.rx_queues = demand.tx_queues = 1;
+    } else if (driver == "net_af_packet") {
+        demand.rx_queues = device->number("qpairs", 1);
+    } else if (driver == "net_af_xdp") {
+        demand.rx_queues = device->number("queue_count", 1);
+        demand.kept = 2 * xdp_ring * demand.rx_queues;
+    } else if (driver == "net_vhost") {
+        demand.rx_queues = device->number("queues", 1);
+    } else if (driver == "net_pcap") {
+        for (const auto& [key, value] : device->pairs) {
+            std::error_code none;
+            const auto bytes = std::filesystem::file_size(value, none);
+            if (key != "rx_pcap" || none || device->argument("infinite_rx") != "1") continue;
+            // The driver reads the whole file into buffers: a record is 16 bytes and a frame.
+            demand.kept += static_cast<std::uint32_t>(bytes / (16 + 60)) + 1;
+        }
+        const auto files = std::ranges::count_if(
+            device->pairs, [](const auto& pair) { return pair.first.starts_with("rx_"); });
+        demand.rx_queues = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(files));
+    }
+    return demand;
 }
 
 Expected<std::unique_ptr<Port>> open_port(const PortOptions& options,

@@ -2,7 +2,9 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 
-#include <algorithm>
+#include <sched.h>
+
+#include <cstring>
 #include <fstream>
 
 #include "dataplane/port/hugepages.hpp"
@@ -17,6 +19,12 @@ namespace fs = std::filesystem;
 class EalPlan : public ::testing::Test {
   protected:
     void SetUp() override {
+        // EAL has bound this thread to one CPU; the plan is made for a thread that is not.
+        ::sched_getaffinity(0, sizeof bound_, &bound_);
+        cpu_set_t all;
+        std::memset(&all, 0xFF, sizeof all);
+        ::sched_setaffinity(0, sizeof all, &all);
+        cpu_ = usable_cpus().front();
         std::string pattern = (fs::temp_directory_path() / "eal-test-XXXXXX").string();
         ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
         root_ = pattern;
@@ -25,7 +33,10 @@ class EalPlan : public ::testing::Test {
         options_.worker_cpus = {cpu_};
         options_.memory_bytes = 512ULL << 20;
     }
-    void TearDown() override { fs::remove_all(root_); }
+    void TearDown() override {
+        ::sched_setaffinity(0, sizeof bound_, &bound_);
+        fs::remove_all(root_);
+    }
 
     void node(int number, unsigned free_2m) const {
         const fs::path folder = root_ / "sys/devices/system/node" /
@@ -38,7 +49,8 @@ class EalPlan : public ::testing::Test {
                                ("node" + std::to_string(number)));
     }
 
-    const unsigned cpu_ = usable_cpus().front();
+    cpu_set_t bound_{};
+    unsigned cpu_ = 0;
     fs::path root_;
     EalOptions options_;
 };

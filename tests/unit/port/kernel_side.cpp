@@ -57,6 +57,10 @@ Frame RawSocket::receive() const {
     return frame;
 }
 
+void set_mtu_of(const std::string& interface, int mtu) {
+    run("ip link set " + interface + " mtu " + std::to_string(mtu));
+}
+
 InterfaceState interface_state(const std::string& name) {
     InterfaceState state;
     const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

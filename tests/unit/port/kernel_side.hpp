@@ -42,5 +42,6 @@ struct InterfaceState {
     MacBytes mac{};
 };
 InterfaceState interface_state(const std::string& name);
+void set_mtu_of(const std::string& interface, int mtu);
 
 }  // namespace vxplane::port::test

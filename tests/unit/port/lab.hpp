@@ -56,6 +56,8 @@ class PortTest : public ::testing::Test {
     std::string file(const std::string& name) const { return (scratch_ / name).string(); }
 
     std::unique_ptr<PoolSet> set_;
+    /// Buffers that a driver may keep after its port was closed.
+    std::uint64_t lost_ = 0;
     std::filesystem::path scratch_;
 };
 

@@ -61,6 +61,24 @@ TEST_F(PortTest, null_gives_frames_and_takes_all) {
     EXPECT_TRUE(port->link().up);
 }
 
+TEST_F(PortTest, demand_before_opening_covers_what_is_opened) {
+    write_capture(file("in"), std::vector<Frame>(100, a_frame(60)));
+    const auto demand = [&](const std::string& device) {
+        PortOptions wanted = options(device);
+        wanted.workers = 3;
+        return demand_of(wanted);
+    };
+    EXPECT_EQ(demand("0000:3b:00.0").rx_queues, 3U);
+    EXPECT_EQ(demand("net_tap0,iface=vm1").rx_queues, 1U);
+    EXPECT_EQ(demand("net_tap0,iface=vm1").tx_queues, 1U);
+    EXPECT_EQ(demand("net_af_packet0,iface=e,qpairs=4").rx_queues, 4U);
+    EXPECT_EQ(demand("net_af_xdp0,iface=e").kept, 4096U);
+    const std::string in = "rx_pcap=" + file("in");
+    EXPECT_EQ(demand("net_pcap0," + in + "," + in).rx_queues, 2U);
+    EXPECT_EQ(demand("net_pcap0," + in).kept, 0U);
+    EXPECT_GE(demand("net_pcap0," + in + ",infinite_rx=1").kept, 100U);
+}
+
 TEST_F(PortTest, queues_follow_the_workers_as_far_as_the_device_goes) {
     PortOptions wide = options("net_null0");
     wide.workers = 3;
@@ -149,22 +167,56 @@ TEST_F(PortTest, tap_keeps_the_kernels_address_when_the_port_is_given_one) {
     EXPECT_EQ(interface_state(name).mac, (MacBytes{2, 0, 0, 0, 0, 0x99}));
 }
 
-TEST_F(PortTest, jumbo_frames_arrive_in_one_buffer_of_a_pool_made_for_them) {
-    PoolSizes sizes;
-    sizes.packets = 2047;
-    sizes.headers = 1023;
-    sizes.mtu = 9000;
-    set_.reset();
-    auto set = PoolSet::make(sizes, {});
-    ASSERT_TRUE(set.ok()) << set.failure().text;
-    set_ = std::move(*set);
+TEST_F(PortTest, tap_takes_no_more_than_1504_bytes_and_says_so) {
     const std::string name = interface_name("j");
     PortOptions tap = options("net_tap0,iface=" + name);
     tap.mtu = 9000;
     const auto port = started(tap);
     ASSERT_NE(port, nullptr);
-    EXPECT_EQ(port->mtu(), 9000) << (port->notes().empty() ? "" : port->notes()[0]);
+    EXPECT_EQ(port->mtu(), 1504);
+    EXPECT_EQ(interface_state(name).mtu, 1504);
+    EXPECT_TRUE(noted(*port, "refuses MTU 9000"));
     const RawSocket socket{name};
+    socket.send(a_frame(1518));
+    EXPECT_EQ(receive(*port), a_frame(1518));
+    EXPECT_TRUE(send(*port, whole(pools(), a_frame(1518, 3))));
+    EXPECT_EQ(socket.receive(), a_frame(1518, 3));
+}
+
+TEST_F(PortTest, af_packet_carries_what_its_ring_holds) {
+    const VethPair veth;
+    PortOptions wide = options("net_af_packet0,iface=" + veth.near);
+    wide.mtu = 1600;
+    const auto port = started(wide);
+    ASSERT_NE(port, nullptr);
+    ASSERT_EQ(port->mtu(), 1600) << port->notes().front();
+    EXPECT_EQ(interface_state(veth.near).mtu, 1600);
+    set_mtu_of(veth.far, 1600);
+    const RawSocket socket{veth.far};
+    socket.send(a_frame(1614));
+    EXPECT_EQ(receive(*port), a_frame(1614));
+    EXPECT_TRUE(send(*port, whole(pools(), a_frame(1614, 3))));
+    EXPECT_EQ(socket.receive(), a_frame(1614, 3));
+}
+
+TEST_F(PortTest, af_packet_carries_jumbo_frames_with_a_larger_ring) {
+    PoolSizes sizes;
+    sizes.packets = 2047;
+    sizes.headers = 1023;
+    sizes.mtu = 9216;  // The driver wants room for a whole frame of its ring.
+    set_.reset();
+    auto set = PoolSet::make(sizes, {});
+    ASSERT_TRUE(set.ok()) << set.failure().text;
+    set_ = std::move(*set);
+    const VethPair veth;
+    PortOptions wide =
+        options("net_af_packet0,framesz=9088,blocksz=12288,framecnt=64,iface=" + veth.near);
+    wide.mtu = 9000;
+    const auto port = started(wide);
+    ASSERT_NE(port, nullptr);
+    ASSERT_EQ(port->mtu(), 9000) << port->notes().front();
+    set_mtu_of(veth.far, 9000);
+    const RawSocket socket{veth.far};
     socket.send(a_frame(9014));
     EXPECT_EQ(receive(*port), a_frame(9014));
     EXPECT_TRUE(send(*port, whole(pools(), a_frame(9014, 3))));
@@ -176,7 +228,7 @@ TEST_F(PortTest, twin_carries_the_ports_own_address) {
     twin.name = "uplink0.host";
     twin.ifname = interface_name("h");
     twin.mac = ours;
-    twin.mtu = 1600;
+    twin.mtu = 1400;
     twin.lock_directory = file("lock");
     const auto port = make_twin(twin, *set_);
     ASSERT_TRUE(port.ok()) << port.failure().text;
@@ -184,7 +236,7 @@ TEST_F(PortTest, twin_carries_the_ports_own_address) {
     const InterfaceState kernel = interface_state(twin.ifname);
     EXPECT_EQ(kernel.mac, ours);
     EXPECT_EQ((*port)->mac(), ours);
-    EXPECT_EQ(kernel.mtu, 1600);
+    EXPECT_EQ(kernel.mtu, 1400);
     EXPECT_TRUE(kernel.up);
 }
 
@@ -278,7 +330,7 @@ TEST_F(PortTest, a_file_that_is_no_capture_is_refused_with_the_drivers_words) {
 TEST_F(PortTest, says_what_is_busy) {
     const VethPair veth;
     EXPECT_TRUE(contains(refusal("net_tap0,iface=" + veth.near), "is not a tap"));
-    const std::string name = interface_name("b");
+    const std::string name = interface_name("x");
     const auto first = started(options("net_tap0,iface=" + name));
     ASSERT_NE(first, nullptr);
     PortOptions second = options("net_tap1,iface=" + name);
@@ -286,7 +338,7 @@ TEST_F(PortTest, says_what_is_busy) {
     const auto refused = open_port(second, *set_);
     ASSERT_FALSE(refused.ok());
     EXPECT_TRUE(contains(refused.failure().text, "device busy: tap interface " + name));
-    const auto twice = open_port(options("net_tap0,iface=" + interface_name("c")), *set_);
+    const auto twice = open_port(options("net_tap0,iface=" + interface_name("y")), *set_);
     ASSERT_FALSE(twice.ok());
     EXPECT_TRUE(contains(twice.failure().text, "another port has opened net_tap0"));
 }

@@ -67,9 +67,10 @@ TEST_F(SegmentTest, af_packet_sends_a_chain_whole) {
 }
 
 TEST_F(SegmentTest, af_xdp_needs_one_piece) {
+    // DPDK 22.11 forgets the buffers of the fill and completion queues when it closes the socket.
+    lost_ = 4096;
     const VethPair veth;
-    PortOptions wanted = options("net_af_xdp0,iface=" + veth.near);
-    const auto port = started(wanted);
+    const auto port = started(options("net_af_xdp0,iface=" + veth.near));
     ASSERT_NE(port, nullptr);
     EXPECT_FALSE(port->multi_segment_tx());
     const RawSocket socket{veth.far};

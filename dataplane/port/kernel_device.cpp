@@ -1,0 +1,40 @@
+// Interface ioctls: netdevice(7). They see this process's network namespace, which /sys may not.
+#include "dataplane/port/kernel_device.hpp"
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace vxplane::port {
+namespace {
+
+bool ask(unsigned long request, const std::string& interface, ifreq& about) {
+    if (interface.empty() || interface.size() >= IFNAMSIZ) return false;
+    interface.copy(about.ifr_name, IFNAMSIZ - 1);
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const bool done = ::ioctl(fd, request, &about) == 0;
+    ::close(fd);
+    return done;
+}
+
+}  // namespace
+
+std::string kernel_driver(const std::string& interface) noexcept {
+    ethtool_drvinfo info{};
+    info.cmd = ETHTOOL_GDRVINFO;
+    ifreq about{};
+    about.ifr_data = reinterpret_cast<char*>(&info);
+    return ask(SIOCETHTOOL, interface, about) ? std::string{info.driver} : std::string{};
+}
+
+bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept {
+    ifreq about{};
+    about.ifr_mtu = mtu;
+    return ask(SIOCSIFMTU, interface, about);
+}
+
+}  // namespace vxplane::port

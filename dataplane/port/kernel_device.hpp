@@ -1,0 +1,15 @@
+// The kernel's side of a device: what DPDK's drivers cannot be asked, asked of the kernel itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace vxplane::port {
+
+/// Name of the kernel's driver behind an interface (`tun`, `veth`, `ixgbe`), or nothing.
+[[nodiscard]] std::string kernel_driver(const std::string& interface) noexcept;
+
+/// Sets the MTU of an interface of this network namespace. False when the kernel refuses.
+[[nodiscard]] bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept;
+
+}  // namespace vxplane::port
