@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace vxplane::control {
@@ -88,6 +89,8 @@ class AgeingWheel {
     using Epoch = std::uint32_t;  ///< since the origin of the clock; lasts 34 years
     static constexpr std::uint32_t kNone = ~std::uint32_t{0};
     static constexpr std::size_t kSlots = 256;
+    /// The list that is being visited. What a visit files anew can never get into it.
+    static constexpr std::size_t kVisiting = kSlots;
     static constexpr Epoch kMarkAge = 16;
     static constexpr Epoch kLongestGap = 224;
     /// A stamp may be this far ahead of the wheel's time: workers read the clock later.
@@ -102,7 +105,7 @@ class AgeingWheel {
         std::uint32_t next;
         std::uint32_t previous;  ///< kNone: first of its slot
         std::uint32_t chain;     ///< next of the same hash; next free one in the free list
-        std::uint8_t slot;
+        std::uint16_t slot;      ///< true for the first of a slot only
         bool marked;
     };
 
@@ -135,25 +138,31 @@ bool AgeingWheel::advance(AgeingTime now, Table& table, std::size_t budget) {
     if (present > done_ && present - done_ > kSlots) {
         done_ = present - static_cast<Epoch>(kSlots);
     }
-    while (done_ < present) {
-        std::uint32_t& first = slots_[(done_ + 1) % kSlots];
+    std::uint32_t& first = slots_[kVisiting];
+    for (;;) {
         while (first != kNone) {
             if (budget == 0) {
                 return false;
             }
             --budget;
-            const std::uint32_t index = first;
-            unlink(index);
             ++visits_;
+            const std::uint32_t index = first;
             const std::uint64_t key = records_[index].key;
-            const AgeingLook look = table.look(key, static_cast<std::uint8_t>(present - kMarkAge));
-            if (settle(index, look, now)) {
+            unlink(index);
+            if (settle(index, table.look(key, static_cast<std::uint8_t>(present - kMarkAge)),
+                       now)) {
                 table.expire(key);
             }
         }
+        if (done_ >= present) {
+            return true;
+        }
         ++done_;
+        first = std::exchange(slots_[done_ % kSlots], kNone);
+        if (first != kNone) {
+            records_[first].slot = kVisiting;
+        }
     }
-    return true;
 }
 
 template <class Predicate>

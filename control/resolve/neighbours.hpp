@@ -163,9 +163,10 @@ class Neighbours {
 
     /// A tunnel or route needs this next hop from now on: it is resolved at once, asked again
     /// before its answer is too old, retried when it failed, and never forgotten. Counted: as many
-    /// unwant() as want(). A want that finds the table full is kept and served when there is room
-    /// (at the latest by the next use() or hold()).
-    void want(NeighbourKey key, Time now);
+    /// unwant() as want(). A want that finds the table full is kept and served by the
+    /// first tick() that has room.
+    /// Returns the MAC address if it is usable already, in which case reachable() need not follow.
+    std::optional<net::MacAddress> want(NeighbourKey key, Time now);
     void unwant(NeighbourKey key);
     /// A packet was or will be sent that way. Starts to resolve, or keeps fresh. Returns the MAC
     /// address if it is usable now.
@@ -236,24 +237,28 @@ class Neighbours {
     Entry* lookup_or_create(NeighbourKey key, Time now);
     std::optional<net::MacAddress> mac_by_rule(NeighbourKey key) const;
     [[nodiscard]] bool is_wanted(NeighbourKey key) const { return wanted_.contains(key); }
+    [[nodiscard]] bool is_idle(const Entry& entry) const;
     void use_entry(Entry& entry, Time now);
-    void set_state(Entry& entry, NeighbourState state, Time now);
+    static void set_state(Entry& entry, NeighbourState state, Time now);
     void schedule(Entry& entry, std::optional<Time> due);
     void update(Entry& entry, net::MacAddress mac, NeighbourState state, bool override_mac,
                 Time now);
-    void confirm_until(Entry& entry, Time now);
+    void confirm(Entry& entry, Time now);
     void on_due(Entry& entry, Time now);
-    void probe(Entry& entry);
+    void send_probe(Entry& entry, Time now);
     void fail(Entry& entry, Time now);
     void release_all(Entry& entry);
     void give_up_all(Entry& entry, packet::DropReason reason);
     void erase(NeighbourKey key, packet::DropReason reason);
     void make_room(Time now);
     void forget_unused(Time now);
+    void serve_wanted(Time now);
+    template <class Predicate>
+    void erase_if(Predicate&& predicate, packet::DropReason reason);
     void send_arp(std::uint16_t port, const net::MacAddress& ethernet_destination,
                   const net::ArpHeader& arp);
     void note_conflict(NeighbourKey own, net::MacAddress other, Time now);
-    View view_of(const Entry& entry, Time now) const;
+    [[nodiscard]] View view_of(const Entry& entry, Time now) const;
 
     NeighbourSink& sink_;
     NeighbourOptions options_;
@@ -263,9 +268,10 @@ class Neighbours {
     std::unordered_map<std::uint16_t, Port> ports_;
     std::unordered_map<NeighbourKey, Time, KeyHash> conflicts_;  ///< when last told
     std::set<std::pair<Time, NeighbourKey>> timers_;
-    std::optional<Time> next_sweep_;
-    std::optional<Time> last_room_;
-    std::optional<Time> last_full_;
+    std::set<NeighbourKey> unserved_;  ///< wanted, but there was no room
+    Time next_sweep_{};
+    Time next_room_{};
+    Time next_full_{};
     std::size_t held_packets_ = 0;
     std::size_t high_water_ = 0;
     NeighbourCounters counters_;
