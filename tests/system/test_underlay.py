@@ -1,4 +1,5 @@
 """The underlay side: ARP, ICMP echo, neighbours, routes, and the kernel twin of an uplink."""
+import socket
 import time
 
 from frames import ARP, BROADCAST, Ether, is_tagged, numbers, tagged
@@ -134,7 +135,7 @@ def test_without_a_twin_foreign_packets_are_counted(lab):
     peer = scene.peers[0].namespace
     assert peer.ping(VTEP, count=1) == 1
     before = scene.daemon.drops().get("host_unclaimed", 0)
-    with peer.entered(lambda: __import__("socket").socket(2, 2)) as link:
+    with peer.entered(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as link:
         for _ in range(5):
             link.sendto(b"hello", (VTEP, 9))
     wait_until(lambda: scene.daemon.drops().get("host_unclaimed", 0) >= before + 5, 1, "five are counted")
