@@ -21,7 +21,8 @@ void publish(T& place, T value) noexcept {
 std::uint32_t buckets_for(std::uint32_t capacity) {
     // 2.5 entries in 5 lanes at most: one entry in 25 then lies beyond its home bucket.
     const std::uint64_t wanted = (std::uint64_t{capacity} * 2 + 4) / 5;
-    const std::uint64_t buckets = std::bit_ceil(std::max<std::uint64_t>(wanted, 4));
+    // 64 buckets at least: a small table then hardly ever looks beyond a home bucket.
+    const std::uint64_t buckets = std::bit_ceil(std::max<std::uint64_t>(wanted, 64));
     if (buckets > (std::uint64_t{1} << 29)) {  // slot numbers have 32 bits
         throw std::bad_alloc{};
     }
@@ -88,6 +89,9 @@ Fdb::Fdb(std::uint32_t capacity) : capacity_{capacity} {
         std::make_unique_for_overwrite<std::uint32_t[]>(std::size_t{buckets} * FdbBucket::lanes);
     mapped_bytes_ = std::size_t{buckets} * sizeof(FdbBucket);
     buckets_ = static_cast<FdbBucket*>(take_memory(mapped_bytes_));
+    for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+        buckets_[bucket].passed_by() = FdbBucket::none_passed_by;
+    }
 }
 
 Fdb::~Fdb() {
@@ -120,12 +124,13 @@ Fdb::Put Fdb::put(FdbKey key, FdbValue value) noexcept {
     }
     // A reader that sees the key must also see the value and every sign on the way to it.
     for (std::uint32_t step = 0; step < distance; ++step) {
-        std::uint32_t& passed_by = buckets_[(home + step) & mask_].passed_by;
-        publish(passed_by, passed_by + 1);
+        std::uint32_t& passed_by = buckets_[(home + step) & mask_].passed_by();
+        const std::uint32_t count = passed_by & ~FdbBucket::none_passed_by;
+        publish(passed_by, count + FdbBucket::one_passed_by);
     }
     FdbBucket& bucket = buckets_[(home + distance) & mask_];
     const auto lane = static_cast<unsigned>(std::countr_zero(free_lanes));
-    publish(bucket.values[lane], value.raw());
+    publish(bucket.words[lane], value.raw());
     publish(bucket.keys[lane], key.raw);
     high_water_ = std::max(high_water_, ++used_);
     return Put::inserted;
@@ -142,7 +147,9 @@ bool Fdb::erase(FdbKey key) noexcept {
     // A reader that matched the old key before may read this value after: it is a miss then.
     publish(value_at(old.slot), std::uint32_t{0});
     for (std::uint32_t bucket = home; bucket != at; bucket = (bucket + 1) & mask_) {
-        publish(buckets_[bucket].passed_by, buckets_[bucket].passed_by - 1);
+        std::uint32_t& passed_by = buckets_[bucket].passed_by();
+        const std::uint32_t count = passed_by - FdbBucket::one_passed_by;
+        publish(passed_by, count == 0 ? FdbBucket::none_passed_by : count);
     }
     waiting_[given_up_++] = old.slot;
     --used_;

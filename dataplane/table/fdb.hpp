@@ -46,8 +46,9 @@ class Fdb {
     void prefetch(std::uint32_t bucket) const noexcept { __builtin_prefetch(&buckets_[bucket]); }
 
     struct Hit {
-        std::uint32_t slot = 0;  ///< for refresh(); valid until the reader's next quiescent point
-        FdbValue value;          ///< kind none on a miss
+        std::uint32_t slot =
+            0;           ///< of a hit: for refresh(), until the reader's next quiescent point
+        FdbValue value;  ///< kind none on a miss
         explicit operator bool() const noexcept { return value.kind() != FdbKind::none; }
     };
     /// `bucket` must be bucket_of(key).
@@ -57,14 +58,11 @@ class Fdb {
     /// The same by a named instruction set, for tests and benches.
     template <class Isa>
     Hit find_by(FdbKey key, std::uint32_t bucket) const noexcept {
-        FdbBucket& home = buckets_[bucket];
-        if (const unsigned found = match<Isa>(home, key.raw); found != 0) [[likely]] {
-            return hit(bucket, found);
+        const unsigned lane = look_into<Isa>(bucket, key);
+        if (lane > FdbBucket::last_lane) [[unlikely]] {
+            return find_beyond<Isa>(key, bucket);
         }
-        if (load(home.passed_by) == 0) [[likely]] {
-            return {};
-        }
-        return find_beyond<Isa>(key, bucket);
+        return answer(bucket, lane);
     }
     /// Notes that the entry was seen in `epoch`. Writes only the epoch byte and only when it
     /// differs, so it loses no replacement that the writer makes at the same time.
@@ -74,13 +72,6 @@ class Fdb {
         if (last_seen.load(std::memory_order_relaxed) != epoch) {
             last_seen.store(epoch, std::memory_order_relaxed);
         }
-    }
-
-    /// Leaves `mark` as the epoch and returns what was there, in one step: a stamp that a worker sets
-    /// at the same moment is not lost. Control's, for ageing.
-    std::uint8_t exchange_epoch(std::uint32_t slot, std::uint8_t mark) noexcept {
-        auto* bytes = reinterpret_cast<std::uint8_t*>(&value_at(slot));
-        return std::atomic_ref<std::uint8_t>{bytes[3]}.exchange(mark, std::memory_order_relaxed);
     }
 
     // --- the one writer ------------------------------------------------------------------------
@@ -108,7 +99,7 @@ class Fdb {
             for (unsigned lane = 0; lane < FdbBucket::lanes; ++lane) {
                 const FdbKey key{buckets_[bucket].keys[lane]};
                 if (key.is_storable()) {
-                    f(key, FdbValue::from_raw(load(buckets_[bucket].values[lane])),
+                    f(key, FdbValue::from_raw(load(buckets_[bucket].words[lane])),
                       slot_of(bucket, lane));
                 }
             }
@@ -142,25 +133,27 @@ class Fdb {
         return bucket * 8 + lane;
     }
     std::uint32_t& value_at(std::uint32_t slot) const noexcept {
-        return buckets_[slot / 8].values[slot % 8];
+        return buckets_[slot / 8].words[slot % 8];
     }
     static std::uint32_t load(std::uint32_t& place) noexcept {
         return std::atomic_ref<std::uint32_t>{place}.load(std::memory_order_relaxed);
     }
+    template <class Isa>
+    unsigned look_into(std::uint32_t bucket, FdbKey key) const noexcept {
+        FdbBucket& line = buckets_[bucket];
+        const std::uint32_t bits = match<Isa>(line, key.raw) | load(line.passed_by());
+        return static_cast<unsigned>(__builtin_ctz(bits));  // never 0: one flag or the count is set
+    }
     // The address of the value comes from the lane, so it is read after the key that gave the lane.
-    Hit hit(std::uint32_t bucket, unsigned found) const noexcept {
-        const auto lane = static_cast<unsigned>(std::countr_zero(found));
-        return {slot_of(bucket, lane), FdbValue::from_raw(load(buckets_[bucket].values[lane]))};
+    Hit answer(std::uint32_t bucket, unsigned lane) const noexcept {
+        return {slot_of(bucket, lane), FdbValue::from_raw(load(buckets_[bucket].words[lane]))};
     }
     template <class Isa>
     [[gnu::noinline]] Hit find_beyond(FdbKey key, std::uint32_t bucket) const noexcept {
         for (std::uint32_t step = 1; step < probe_limit_; ++step) {
-            const std::uint32_t next = (bucket + step) & mask_;
-            if (const unsigned found = match<Isa>(buckets_[next], key.raw); found != 0) {
-                return hit(next, found);
-            }
-            if (load(buckets_[next].passed_by) == 0) {
-                break;
+            bucket = (bucket + 1) & mask_;
+            if (const unsigned lane = look_into<Isa>(bucket, key); lane <= FdbBucket::last_lane) {
+                return answer(bucket, lane);
             }
         }
         return {};

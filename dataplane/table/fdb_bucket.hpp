@@ -18,12 +18,23 @@
 
 namespace vxplane::table {
 
-/// Five entries and the count of entries that found this bucket full on their way to a later one.
+/// Five entries, and in a sixth word how many entries found this bucket full on their way to a
+/// later one. That word joins the bits of match() in one number whose lowest set bit is all that a
+/// lookup must know, without a jump that depends on whether the key is there: the lane of a hit (0
+/// to 4), `last_lane` for a certain miss, or one of the count's bits: the search goes on in the
+/// next bucket.
 struct alignas(64) FdbBucket {
     static constexpr unsigned lanes = 5;
+    /// Also the bit that is set in `words[last_lane]` when none has passed by. Read as a value, the
+    /// word is of kind none: counts stay far below bit 21.
+    static constexpr unsigned last_lane = 5;
+    static constexpr std::uint32_t none_passed_by = 1U << last_lane;
+    static constexpr std::uint32_t one_passed_by = 1U << 8;
+
     std::uint64_t keys[lanes];
-    std::uint32_t values[lanes];
-    std::uint32_t passed_by;
+    std::uint32_t words[lanes + 1];  ///< the values, and then the count
+
+    std::uint32_t& passed_by() noexcept { return words[last_lane]; }
 };
 static_assert(sizeof(FdbBucket) == 64);
 // The epoch of a value is its most significant byte and is stored alone.
