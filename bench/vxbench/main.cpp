@@ -1,0 +1,125 @@
+// vxbench: what a packet costs in the real worker loop, in cycles. Cases are visited in turn, round
+// after round, so that a slow moment of the machine falls on all of them.
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "bench/vxbench/report.hpp"
+#include "dataplane/port/eal.hpp"
+
+namespace vxplane::bench {
+namespace {
+
+Setting start(const Options& options) {
+    port::EalOptions eal;
+    eal.program = "vxbench";
+    eal.control_cpu = options.cpu;
+    eal.memory_bytes = 128ULL << 20;
+    eal.hugepages =
+        options.huge ? port::EalOptions::Hugepages::automatic : port::EalOptions::Hugepages::off;
+    eal.extra = {"--no-telemetry", "--log-level=error"};
+    eal.log_line = [](int, std::string_view line) {
+        std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+    };
+    const auto started = port::start_eal(eal);
+    if (!started) {
+        give_up(started.failure().text);
+    }
+    for (const std::string& note : started->notes) {
+        std::fprintf(stderr, "vxbench: %s\n", note.c_str());
+    }
+    Setting setting;
+    setting.tsc_hz = static_cast<double>(rte_get_tsc_hz());
+    setting.hugepages = started->hugepages;
+#if defined(__AVX512F__)
+    setting.isa = "AVX-512";
+#elif defined(__AVX2__)
+    setting.isa = "AVX2";
+#else
+    setting.isa = "generic";
+#endif
+    return setting;
+}
+
+std::vector<std::unique_ptr<Stand>> make_stands(Bench& bench, const Options& options) {
+    const PortIds ports{bench.access().port().id(), bench.underlay().port().id()};
+    std::map<std::tuple<Direction, bool, std::uint32_t, std::uint32_t>,
+             std::shared_ptr<const Network>>
+        networks;
+    std::vector<std::unique_ptr<Stand>> stands;
+    for (const Case& which : options.cases) {
+        auto& network = networks[{which.direction, which.learning, which.macs, which.vnis}];
+        if (network == nullptr) {
+            network = std::make_shared<const Network>(which, options, ports);
+        }
+        stands.push_back(std::make_unique<Stand>(bench, which, network, options));
+    }
+    return stands;
+}
+
+/// As many batches as bring the case's tables back into the caches that can hold them.
+std::uint32_t warm_ups(const Stand& stand, const Options& options) {
+    return std::clamp(2 * stand.network().entries() / options.batch, 8U, 512U);
+}
+
+void visit(Stand& stand, Result& result, const Options& options) {
+    for (std::uint32_t i = warm_ups(stand, options); i > 0; --i) {
+        static_cast<void>(stand.time_batch());
+    }
+    for (std::uint32_t i = 0; i < options.batches; ++i) {
+        result.samples.push_back(stand.time_batch());
+        if (i % 4 == 0) {
+            result.drivers.push_back(stand.time_drivers());
+        }
+    }
+}
+
+std::vector<Result> measure(std::vector<std::unique_ptr<Stand>>& stands, const Options& options) {
+    std::vector<Result> results;
+    for (const auto& stand : stands) {
+        results.push_back(
+            {stand->subject(), stand->network().entries(), stand->stage_names(), {}, {}});
+    }
+    const std::uint64_t end =
+        rte_rdtsc() +
+        static_cast<std::uint64_t>(options.seconds * static_cast<double>(rte_get_tsc_hz()));
+    const auto goes_on = [&](std::uint32_t round) {
+        return options.seconds > 0 ? round == 0 || rte_rdtsc() < end : round < options.rounds;
+    };
+    for (std::uint32_t round = 0; goes_on(round); ++round) {
+        for (std::size_t i = 0; i < stands.size(); ++i) {
+            visit(*stands[i], results[i], options);
+        }
+    }
+    return results;
+}
+
+int run(const Options& options) {
+    const Setting setting = start(options);
+    bool written = true;
+    {
+        Bench bench(options);
+        auto stands = make_stands(bench, options);
+        const auto results = measure(stands, options);
+        if (options.json != "-") {
+            print_table(results, setting, options.list_stages);
+        }
+        if (!options.json.empty() && !write_json(results, setting, options)) {
+            std::fprintf(stderr, "vxbench: cannot write %s\n", options.json.c_str());
+            written = false;
+        }
+    }
+    port::stop_eal();
+    return written ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace vxplane::bench
+
+int main(int argc, char** argv) {
+    return vxplane::bench::run(vxplane::bench::read_options(argc, argv));
+}

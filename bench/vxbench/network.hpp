@@ -1,0 +1,72 @@
+// The network that a case plays in: which address of which segment is where. Fills the forwarding
+// database and the tables of the worker, and chooses the addresses of frames from the same plan.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bench/vxbench/options.hpp"
+#include "dataplane/table/tables.hpp"
+
+namespace vxplane::bench {
+
+/// DPDK ids of the two ports; ids from kFirstTenant on are further names of the access port, one
+/// per segment, for a worker delivers a segment's frames only to ports of that segment.
+struct PortIds {
+    std::uint16_t access = 0;
+    std::uint16_t underlay = 1;
+};
+constexpr std::uint16_t kFirstTenant = 2;
+
+/// A tenant's address, by its number in the plan.
+struct Host {
+    std::uint32_t number = 0;
+    std::uint64_t mac = 0;
+    std::uint32_t remote = 0;  ///< VTEP it is behind, if it is remote
+};
+
+/// `macs` entries. Without learning all are destinations; with learning one half are destinations
+/// and the other half sources. There is at least one of each in each segment.
+class Network {
+  public:
+    Network(const Case& which, const Options& options, PortIds ports);
+
+    [[nodiscard]] std::uint32_t vnis() const noexcept { return vnis_; }
+    [[nodiscard]] std::uint32_t entries() const noexcept { return destinations_ + sources_; }
+    /// Segment i has VNI 1000 + i.
+    [[nodiscard]] static net::Vni vni(std::uint32_t segment) noexcept { return {1000 + segment}; }
+    /// The destination that `random` chooses in a segment.
+    [[nodiscard]] Host destination(std::uint32_t segment, std::uint32_t random) const noexcept;
+    /// The source likewise; without learning, one that is in no table.
+    [[nodiscard]] Host source(std::uint32_t segment, std::uint32_t random) const noexcept;
+
+    [[nodiscard]] static net::Ipv4Address local_vtep() noexcept;
+    [[nodiscard]] static net::Ipv4Address remote_vtep(std::uint32_t remote) noexcept;
+    [[nodiscard]] static net::MacAddress underlay_mac() noexcept;
+    [[nodiscard]] static net::MacAddress next_hop(std::uint32_t remote) noexcept;
+    static constexpr std::uint16_t kDstport = 4789;
+    static constexpr std::uint16_t kInsideMtu = 1450;
+
+    /// What the worker sees while it takes a burst of `segment`. An access port is in one segment,
+    /// so encapsulation for many segments needs as many views; else there is one.
+    [[nodiscard]] const table::Tables* tables(std::uint32_t segment) const noexcept {
+        return &views_[views_.size() == 1 ? 0 : segment];
+    }
+
+  private:
+    [[nodiscard]] Host host(std::uint32_t number) const noexcept;
+    void fill_fdb();
+    void fill_tables();
+
+    Case case_;
+    PortIds ports_;
+    std::uint32_t remotes_;
+    std::uint32_t vnis_;
+    std::uint32_t destinations_;
+    std::uint32_t sources_;
+    std::unique_ptr<table::Fdb> fdb_;
+    std::vector<table::Tables> views_;
+};
+
+}  // namespace vxplane::bench

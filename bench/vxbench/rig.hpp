@@ -1,0 +1,98 @@
+// What the worker is plugged into: two ports over rings in memory, packet buffers, the rings of
+// control, and a clock that stands still. Times one batch at a time.
+#pragma once
+
+#include <rte_rcu_qsbr.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/vxbench/frames.hpp"
+#include "bench/vxbench/network.hpp"
+#include "bench/vxbench/options.hpp"
+#include "dataplane/port/memory_port.hpp"
+#include "dataplane/port/pool.hpp"
+#include "dataplane/worker/worker.hpp"
+
+namespace vxplane::bench {
+
+/// Ends the process with a message.
+[[noreturn]] void give_up(const std::string& what);
+
+/// Figures of one batch, in TSC cycles per packet.
+struct Sample {
+    double cycles = 0;  ///< the whole of Worker::poll(), drivers included
+    double probe = 0;   ///< Probe::measure() around it, the slower of two
+    std::vector<double> stages;
+};
+
+/// Things that exist once, whatever the case. EAL must run.
+class Bench {
+  public:
+    explicit Bench(const Options& options);
+    ~Bench();
+    Bench(const Bench&) = delete;
+    Bench& operator=(const Bench&) = delete;
+
+    [[nodiscard]] port::MemoryPort& access() noexcept { return *access_; }
+    [[nodiscard]] port::MemoryPort& underlay() noexcept { return *underlay_; }
+    [[nodiscard]] const port::PoolSet& pools() const noexcept { return *pools_; }
+    [[nodiscard]] const path::ControlRings& rings() const noexcept { return rings_; }
+    [[nodiscard]] rte_rcu_qsbr* rcu() const noexcept { return rcu_; }
+    /// Takes buffers for a batch; the caller gives them back with rte_pktmbuf_free_bulk.
+    void take(std::span<rte_mbuf*> mbufs);
+
+  private:
+    std::unique_ptr<port::PoolSet> pools_;
+    std::unique_ptr<port::MemoryPort> access_;
+    std::unique_ptr<port::MemoryPort> underlay_;
+    path::ControlRings rings_;
+    rte_rcu_qsbr* rcu_ = nullptr;
+};
+
+/// One case: its worker and its frames. Cases share networks that are equal.
+class Stand {
+  public:
+    Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> network,
+          const Options& options);
+
+    /// Frames are written, the worker polls until it has taken all, and what it sent is checked.
+    /// Only the polls are timed.
+    [[nodiscard]] Sample time_batch();
+    /// The same rings and bursts without a worker between: the drivers' own share, in cycles.
+    [[nodiscard]] double time_drivers();
+
+    [[nodiscard]] const Case& subject() const noexcept { return case_; }
+    [[nodiscard]] const Network& network() const noexcept { return *network_; }
+    [[nodiscard]] std::vector<std::string_view> stage_names() const;
+
+  private:
+    [[nodiscard]] worker::WorkerOptions worker_options(const Options& options) const;
+    [[nodiscard]] std::vector<std::uint64_t> stage_cycles() const;
+    void fill();
+    void drain();
+
+    Bench& bench_;
+    Case case_;
+    std::shared_ptr<const Network> network_;
+    port::MemoryPort& from_;
+    port::MemoryPort& to_;
+    std::atomic<const table::Tables*> published_;
+    worker::SharedClock clock_;
+    Frames frames_;
+    std::vector<rte_mbuf*> mbufs_;
+    std::unique_ptr<worker::Worker> worker_;
+};
+
+/// A fixed chain of dependent multiplications: its time changes with the clock of the CPU and with
+/// what others take of it, and with nothing else.
+struct Probe {
+    static constexpr unsigned kSteps = 2000;
+    /// TSC cycles per step.
+    static double measure() noexcept;
+};
+
+}  // namespace vxplane::bench
