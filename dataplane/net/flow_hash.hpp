@@ -35,9 +35,19 @@ inline T load(const void* from) noexcept {
     return value;
 }
 
-/// The two ends of a flow in an order that does not depend on its direction.
+/// A header where it stands. A copy would be made in overlapping stores, and reading them back
+/// before they have reached the cache costs more than all that is done with them.
+template <class Header>
+inline const Header& view(const std::byte* from) noexcept {
+    static_assert(alignof(Header) == 1);
+    return *reinterpret_cast<const Header*>(from);
+}
+
+/// The two ends of a flow in an order that does not depend on its direction. Without a branch:
+/// which end is the smaller one cannot be foretold.
 inline std::uint64_t pair_of(std::uint32_t a, std::uint32_t b) noexcept {
-    return a < b ? std::uint64_t{a} << 32 | b : std::uint64_t{b} << 32 | a;
+    const std::uint32_t swap = (a ^ b) & (0U - static_cast<std::uint32_t>(b < a));
+    return std::uint64_t{a ^ swap} << 32 | (b ^ swap);
 }
 
 /// Ports count for TCP, UDP and SCTP only: ICMP identifiers are not part of a flow, so that an
@@ -48,15 +58,16 @@ constexpr bool has_ports(std::uint8_t protocol) noexcept {
 }
 
 inline std::uint64_t port_pair(const std::byte* ports) noexcept {
-    const auto a = load<std::uint16_t>(ports);
-    const auto b = load<std::uint16_t>(ports + 2);
-    return a < b ? std::uint64_t{a} << 16 | b : std::uint64_t{b} << 16 | a;
+    const std::uint32_t a = load<std::uint16_t>(ports);
+    const std::uint32_t b = load<std::uint16_t>(ports + 2);
+    const std::uint32_t swap = (a ^ b) & (0U - static_cast<std::uint32_t>(b < a));
+    return (a ^ swap) << 16 | (b ^ swap);
 }
 
 /// Same hash for all fragments of a datagram: ports are left out of every fragment, the first
 /// one included (as the Linux flow dissector does).
 inline std::uint32_t ipv4_flow_hash(const std::byte* l3, std::size_t size) noexcept {
-    const auto header = load<Ipv4Header>(l3);
+    const auto& header = view<Ipv4Header>(l3);
     const std::size_t l4 = header.header_length();
     std::uint64_t ports = 0;
     if (has_ports(header.protocol) && !header.is_fragment() && l4 >= sizeof header &&
@@ -69,7 +80,7 @@ inline std::uint32_t ipv4_flow_hash(const std::byte* l3, std::size_t size) noexc
 }
 
 inline std::uint32_t ipv6_flow_hash(const std::byte* l3, std::size_t size) noexcept {
-    const auto header = load<Ipv6Header>(l3);
+    const auto& header = view<Ipv6Header>(l3);
     std::uint64_t ports = 0;
     if (has_ports(header.next_header) && size >= sizeof header + 4) {
         ports = port_pair(l3 + sizeof header);
@@ -97,13 +108,13 @@ inline std::uint32_t mac_pair_hash(const EthernetHeader& ethernet) noexcept {
 /// beyond `size`. Everything but the hash.
 inline FrameFacts shape_of(const std::byte* frame, std::size_t size) noexcept {
     FrameFacts facts;
-    const auto ethernet = load<EthernetHeader>(frame);
+    const auto& ethernet = view<EthernetHeader>(frame);
     facts.type = ethernet.type;
     facts.l3_offset = sizeof(EthernetHeader);
     if (ethernet.is_vlan()) [[unlikely]] {
         facts.tagged = true;
         for (int tags = 0; tags < 2 && size >= facts.l3_offset + sizeof(VlanHeader); ++tags) {
-            const auto tag = load<VlanHeader>(frame + facts.l3_offset);
+            const auto& tag = view<VlanHeader>(frame + facts.l3_offset);
             facts.type = tag.type;
             facts.l3_offset += sizeof(VlanHeader);
             if (!EthernetHeader{{}, {}, tag.type}.is_vlan()) {
@@ -120,7 +131,7 @@ inline FrameFacts shape_of(const std::byte* frame, std::size_t size) noexcept {
     } else if (facts.type == ether_type::kIpv6 && l3_size >= sizeof(Ipv6Header) &&
                static_cast<std::uint8_t>(l3[0]) >> 4 == 6) {
         facts.is_ip = true;
-        facts.tos = load<Ipv6Header>(l3).traffic_class();
+        facts.tos = view<Ipv6Header>(l3).traffic_class();
     }
     return facts;
 }
@@ -129,7 +140,7 @@ inline FrameFacts shape_of(const std::byte* frame, std::size_t size) noexcept {
 inline std::uint32_t flow_hash(const std::byte* frame, std::size_t size,
                                const FrameFacts& shape) noexcept {
     if (!shape.is_ip) {
-        return mac_pair_hash(load<EthernetHeader>(frame));
+        return mac_pair_hash(view<EthernetHeader>(frame));
     }
     const std::byte* l3 = frame + shape.l3_offset;
     return shape.type == ether_type::kIpv4 ? ipv4_flow_hash(l3, size - shape.l3_offset)

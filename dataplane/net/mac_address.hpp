@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "dataplane/net/big_endian.hpp"
 
@@ -15,6 +16,15 @@ struct MacAddress {
 
     /// The first wire byte becomes the most significant of 48 bits.
     [[nodiscard]] constexpr std::uint64_t number() const noexcept {
+        if (!std::is_constant_evaluated()) {
+            // Two loads; compilers make six of what is below.
+            std::uint32_t high = 0;
+            std::uint16_t low = 0;
+            std::memcpy(&high, bytes.data(), sizeof high);
+            std::memcpy(&low, bytes.data() + sizeof high, sizeof low);
+            return std::uint64_t{Be32::from_wire(high).value()} << 16 |
+                   Be16::from_wire(low).value();
+        }
         return std::uint64_t{bytes[0]} << 40 | std::uint64_t{bytes[1]} << 32 |
                std::uint64_t{bytes[2]} << 24 | std::uint64_t{bytes[3]} << 16 |
                std::uint64_t{bytes[4]} << 8 | std::uint64_t{bytes[5]};
