@@ -2,6 +2,7 @@
 // put together from several keys (their names begin with an underscore).
 #include "control/ctl/render.hpp"
 
+#include <cstdint>
 #include <map>
 #include <utility>
 #include <vector>
@@ -131,16 +132,35 @@ std::string fdb_target(const Json& entry) {
     return remotes.is_null() ? "-" : "dst " + cell(remotes);
 }
 
-std::string percent(const Json& part, const Json& whole) {
-    if (!part.is_number() || !whole.is_number() || whole.get<double>() <= 0) return "-";
-    return cell(100 * part.get<double>() / whole.get<double>()) + "%";
+Json ratio(const Json& part, const Json& whole) {
+    if (!part.is_number() || !whole.is_number() || whole.get<double>() <= 0) return nullptr;
+    return part.get<double>() / whole.get<double>();
 }
 
-Json prepare(View view, const Json& result) {
+std::string percent(const Json& part, const Json& whole) {
+    const Json share = ratio(part, whole);
+    return share.is_null() ? "-" : cell(100 * share.get<double>()) + "%";
+}
+
+// What a counter grew by since `before`; all of it when there is no `before`.
+Json growth(const Json& row, const Json* before, const std::string& path) {
+    const Json& now = at(row, path);
+    if (before == nullptr || !now.is_number_integer()) return now;
+    const Json& then = at(*before, path);
+    return then.is_number_integer() && now >= then
+               ? Json(now.get<std::uint64_t>() - then.get<std::uint64_t>())
+               : now;
+}
+
+Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
     Json rows = view == View::fdb ? at(result, "/entries") : result;
     if (!rows.is_array()) return Json::array();
     for (auto& row : rows) {
         if (!row.is_object()) continue;
+        const bool compared = view == View::workers || view == View::stages;
+        const Json* before = earlier == nullptr || !compared
+                                 ? nullptr
+                                 : same_row(*earlier, row, shapes().at(view).key);
         if (view == View::ports || view == View::port) {
             const Json& link = at(row, "/link");
             row["_link"] = link.is_boolean() ? Json(link.get<bool>() ? "up" : "down") : link;
@@ -152,7 +172,11 @@ Json prepare(View view, const Json& result) {
                 row["_errors"] = in.get<std::uint64_t>() + out.get<std::uint64_t>();
             }
         } else if (view == View::workers) {
-            row["_empty"] = percent(at(row, "/empty_polls"), at(row, "/polls"));
+            row["_empty"] =
+                percent(growth(row, before, "/empty_polls"), growth(row, before, "/polls"));
+        } else if (view == View::stages && before != nullptr) {
+            row["cycles_per_packet"] =
+                ratio(growth(row, before, "/cycles"), growth(row, before, "/packets"));
         } else if (view == View::fdb) {
             row["_to"] = fdb_target(row);
         }
@@ -174,8 +198,8 @@ std::string pairs(const Json& row, const Named& named) {
     return text;
 }
 
-void add_detail(std::string& text, const std::string& line) {
-    if (!line.empty()) text += "    " + line + "\n";
+void add_detail(std::string& text, const std::string& line, const std::string& head = {}) {
+    if (!line.empty()) text += "    " + head + line + "\n";
 }
 
 std::string show_port(const Json& port) {
@@ -191,16 +215,20 @@ std::string show_port(const Json& port) {
     add_detail(text, pairs(port, {{"rx-queues", "/rx_queues"},
                                   {"tx-queues", "/tx_queues"},
                                   {"multi-segment-tx", "/multi_segment_tx"}}));
-    add_detail(text, "rx: " + pairs(port, {{"packets", "/rx/packets"},
-                                           {"bytes", "/rx/bytes"},
-                                           {"missed", "/_device/imissed"},
-                                           {"errors", "/_device/ierrors"},
-                                           {"no-buffer", "/_device/rx_nombuf"}}));
-    add_detail(text, "tx: " + pairs(port, {{"packets", "/tx/packets"},
-                                           {"bytes", "/tx/bytes"},
-                                           {"full", "/tx/full"},
-                                           {"errors", "/_device/oerrors"}}));
-    for (const auto& note : at(port, "/notes")) add_detail(text, "note: " + cell(note));
+    add_detail(text,
+               pairs(port, {{"packets", "/rx/packets"},
+                            {"bytes", "/rx/bytes"},
+                            {"missed", "/_device/imissed"},
+                            {"errors", "/_device/ierrors"},
+                            {"no-buffer", "/_device/rx_nombuf"}}),
+               "rx: ");
+    add_detail(text,
+               pairs(port, {{"packets", "/tx/packets"},
+                            {"bytes", "/tx/bytes"},
+                            {"full", "/tx/full"},
+                            {"errors", "/_device/oerrors"}}),
+               "tx: ");
+    for (const auto& note : at(port, "/notes")) add_detail(text, cell(note), "note: ");
     return text;
 }
 
@@ -217,17 +245,24 @@ std::string show_segment(const Json& segment) {
                                      {"fdb", "/fdb_used"}}));
     add_detail(text, pairs(segment, {{"ports", "/ports"}}));
     add_detail(text, pairs(segment, {{"remotes", "/remotes"}}));
-    add_detail(text, "rx: " + pairs(segment, {{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}}));
-    add_detail(text, "tx: " + pairs(segment, {{"packets", "/tx/packets"},
-                                              {"bytes", "/tx/bytes"},
-                                              {"flooded", "/flooded"}}));
+    add_detail(text, pairs(segment, {{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}}), "rx: ");
+    add_detail(text,
+               pairs(segment,
+                     {{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}}),
+               "tx: ");
     return text;
 }
 
 std::string show_version(const Json& result) {
-    return "vxctl " VXPLANE_VERSION "\nvxplane " + cell(at(result, "/version")) + ": " +
-           pairs(result, {{"dpdk", "/dpdk"}, {"pid", "/pid"}, {"topology", "/topology"}}) + " up " +
-           cell(at(result, "/uptime_s")) + " s\n";
+    std::string text = "vxctl " VXPLANE_VERSION "\nvxplane " + cell(at(result, "/version")) + "\n";
+    if (const Json& dpdk = at(result, "/dpdk"); dpdk.is_string()) {
+        const std::string name = cell(dpdk);
+        text += (name.starts_with("DPDK") ? "" : "DPDK ") + name + "\n";
+    }
+    add_detail(
+        text,
+        pairs(result, {{"pid", "/pid"}, {"up-seconds", "/uptime_s"}, {"topology", "/topology"}}));
+    return text;
 }
 
 std::string show_health(const Json& result) {
@@ -257,17 +292,18 @@ std::string show_methods(const Json& result) {
 }
 
 std::string fdb_footer(const Json& result) {
-    if (at(result, "/used").is_null()) return {};
-    return "used " + cell(at(result, "/used")) + " of " + cell(at(result, "/capacity")) + ", " +
-           pairs(result, {{"high-water", "/high_water"},
-                          {"refused", "/refused"},
-                          {"memory", "/memory_bytes"}}) +
-           " bytes\n";
+    const std::string text = pairs(result, {{"used", "/used"},
+                                            {"capacity", "/capacity"},
+                                            {"high-water", "/high_water"},
+                                            {"refused", "/refused"},
+                                            {"memory-bytes", "/memory_bytes"}});
+    return text.empty() ? text : text + "\n";
 }
 
 std::string show_table(View view, const Json& result, const Interval* interval) {
     const Shape& shape = shapes().at(view);
-    const Json rows = prepare(view, result);
+    const Json rows = prepare(
+        view, result, interval != nullptr && interval->seconds > 0 ? &interval->before : nullptr);
     std::string text =
         rows.empty() ? shape.when_empty + "\n" : table(shape.columns, rows, shape.key, interval);
     if (view == View::fdb) text += fdb_footer(result);

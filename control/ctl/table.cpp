@@ -37,17 +37,6 @@ std::string rate_header(const Column& column) {
     return header + "/S";
 }
 
-const Json* same_row(const Json& rows, const Json& row, const std::vector<std::string>& key) {
-    for (const auto& other : rows) {
-        if (std::all_of(key.begin(), key.end(), [&](const std::string& path) {
-                return at(other, path) == at(row, path);
-            })) {
-            return &other;
-        }
-    }
-    return nullptr;
-}
-
 std::string rate(const Column& column, const Json& row, const Json* before, double seconds) {
     const Json& now = at(row, column.path);
     if (before == nullptr || seconds <= 0 || !now.is_number()) return "-";
@@ -115,6 +104,17 @@ std::string cell(const Json& value) {
     return text.empty() ? "-" : text;
 }
 
+const Json* same_row(const Json& rows, const Json& row, const std::vector<std::string>& key) {
+    for (const auto& other : rows) {
+        if (std::all_of(key.begin(), key.end(), [&](const std::string& path) {
+                return at(other, path) == at(row, path);
+            })) {
+            return &other;
+        }
+    }
+    return nullptr;
+}
+
 std::string table(const std::vector<Column>& columns, const Json& rows,
                   const std::vector<std::string>& key, const Interval* interval) {
     std::vector<std::vector<std::string>> lines(1);
@@ -122,8 +122,10 @@ std::string table(const std::vector<Column>& columns, const Json& rows,
         lines[0].push_back(interval != nullptr && is_counter(column.kind) ? rate_header(column)
                                                                           : column.header);
     }
+    const bool counts = std::any_of(columns.begin(), columns.end(),
+                                    [](const Column& column) { return is_counter(column.kind); });
     for (const auto& row : rows) {
-        const Json* before = interval != nullptr && interval->seconds > 0
+        const Json* before = interval != nullptr && interval->seconds > 0 && counts
                                  ? same_row(interval->before, row, key)
                                  : nullptr;
         auto& line = lines.emplace_back();

@@ -37,6 +37,9 @@ struct Interval {
 [[nodiscard]] std::string cell(const Json& value);
 /// The value at a pointer, or null.
 [[nodiscard]] const Json& at(const Json& row, const std::string& path);
+/// The row of `rows` with the same values at the pointers `key`, or null.
+[[nodiscard]] const Json* same_row(const Json& rows, const Json& row,
+                                   const std::vector<std::string>& key);
 /// 0, 999, 1.25k, 98.7M, 1.00G: at most three digits of worth; powers of 1000.
 [[nodiscard]] std::string human(double value);
 

@@ -66,7 +66,7 @@ enum class Type : std::uint8_t { string, integer, boolean, array, object };
 
 /// One parameter. Parameters given by position are taken in the order of the schema.
 struct Param {
-    std::string name;
+    std::string name{};
     Type type = Type::string;
     bool required = false;
     std::string help{};
@@ -74,13 +74,13 @@ struct Param {
 };
 
 struct Method {
-    std::string name;
-    std::string help;
+    std::string name{};
+    std::string help{};
     std::vector<Param> params{};
     bool writes = false;  ///< changes something; said in `rpc.methods`
     /// Gets an object that has passed the schema (never null; missing optional keys are absent).
     /// Runs on the loop's thread and must not block. An exception becomes error -32603.
-    std::function<Reply(const Json& params)> call;
+    std::function<Reply(const Json& params)> call{};
 };
 
 class MethodTable {

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "control/ctl/app.hpp"
+#include "control/ctl/table.hpp"
 #include "rpc_fixture.hpp"
 
 namespace vxplane::control::ctl {

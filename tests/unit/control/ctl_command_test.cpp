@@ -18,10 +18,12 @@ std::vector<std::string> words(const std::string& line) {
 // `method params params...`, or `? problem`.
 std::string parsed(const std::string& line, bool all = false) {
     const auto result = parse_command(words(line), all);
-    if (const auto* bad = std::get_if<Usage>(&result)) return "? " + bad->problem;
+    std::string text;
+    if (const auto* bad = std::get_if<Usage>(&result))
+        return text.append("? ").append(bad->problem);
     const auto& command = std::get<Command>(result);
-    std::string text = command.method;
-    for (const auto& params : command.calls) text += " " + params.dump();
+    text = command.method;
+    for (const auto& params : command.calls) text.append(1, ' ').append(params.dump());
     return text;
 }
 

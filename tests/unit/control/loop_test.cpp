@@ -78,13 +78,14 @@ TEST(EventLoop, an_old_event_does_not_reach_the_next_owner_of_the_number) {
     const Pair b;
     int strangers = 0;
     int calls = 0;
-    const auto swap_other = [&](int other) {
+    const auto swap_other = [&](int self, int other) {
         ++calls;
+        loop.remove(self);
         loop.remove(other);
         ASSERT_TRUE(loop.add(other, EPOLLOUT, [&](std::uint32_t) { ++strangers; }));
     };
-    ASSERT_TRUE(loop.add(a.fd[0], EPOLLIN, [&](std::uint32_t) { swap_other(b.fd[0]); }));
-    ASSERT_TRUE(loop.add(b.fd[0], EPOLLIN, [&](std::uint32_t) { swap_other(a.fd[0]); }));
+    ASSERT_TRUE(loop.add(a.fd[0], EPOLLIN, [&](std::uint32_t) { swap_other(a.fd[0], b.fd[0]); }));
+    ASSERT_TRUE(loop.add(b.fd[0], EPOLLIN, [&](std::uint32_t) { swap_other(b.fd[0], a.fd[0]); }));
     a.poke();
     b.poke();
     loop.run_once(milliseconds{100});
@@ -115,7 +116,9 @@ TEST(EventLoop, a_periodic_timer_skips_what_it_missed_and_can_cancel_itself) {
     id = loop.every(milliseconds{5}, [&] {
         ++calls;
         if (calls == 1) std::this_thread::sleep_for(milliseconds{60});
-        if (calls == 3) EXPECT_TRUE(loop.cancel(id));
+        if (calls == 3) {
+            EXPECT_TRUE(loop.cancel(id));
+        }
     });
     loop.after(milliseconds{150}, [&] { loop.stop(); });
     loop.run();

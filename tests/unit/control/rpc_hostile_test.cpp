@@ -223,7 +223,8 @@ TEST(RpcHostile, together_they_cannot_take_more_than_the_memory_limit) {
     const std::string part(700 << 10, 'a');
     for (int i = 0; i < 12; ++i) {
         clients.push_back(fake.connect());
-        ASSERT_TRUE(clients.back().send(part));
+        // May fail: the one that sends can be the one that has to go.
+        [[maybe_unused]] const bool taken = clients.back().send(part);
     }
     EXPECT_TRUE(fake.eventually([](const ServerStats& s) { return s.closed_slow >= 5; }));
     EXPECT_LT(fake.stats().memory_high_water, 6U << 20);
