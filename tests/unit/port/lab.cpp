@@ -14,6 +14,12 @@
 
 #include "dataplane/port/hugepages.hpp"
 
+/// libxdp keeps the description of a closed socket's memory when net_af_xdp closes it.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+    return "leak:xsk_umem__create\n";
+}
+
 namespace vxplane::port::test {
 namespace {
 
