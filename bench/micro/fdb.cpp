@@ -36,7 +36,6 @@ constexpr std::uint32_t burst = 32;
 constexpr std::uint32_t bursts_per_round = 256;
 constexpr std::array<std::uint32_t, 5> sizes{16, 1'000, 16'000, 100'000, 1'000'000};
 using Keys = std::array<std::uint64_t, burst>;
-
 /// What was measured: row -> column (a size) -> figure.
 std::map<std::string, std::map<std::uint32_t, double>> cycles;
 std::vector<std::string> row_order;
@@ -379,7 +378,6 @@ void start_eal(bool huge) {
 
 }  // namespace
 }  // namespace vxplane::bench
-
 int main(int argc, char** argv) {
     bool huge = false;
     const auto end = std::remove_if(argv + 1, argv + argc, [&huge](const char* word) {
