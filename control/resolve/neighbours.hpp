@@ -75,7 +75,7 @@ class NeighbourSink {
     virtual void send_frame(std::uint16_t port, std::span<const std::byte> frame) = 0;
     /// The next hop has a usable MAC address from now on, or its MAC address changed.
     virtual void reachable(NeighbourKey key, net::MacAddress mac) = 0;
-    /// The next hop has no usable MAC address (any more): it failed or was removed.
+    /// The next hop has no usable MAC address (any more): it failed, failed again, or was removed.
     virtual void unreachable(NeighbourKey key) = 0;
     /// The next hop is resolved: send it. Called after reachable(), oldest packet first.
     virtual void release(NeighbourKey key, net::MacAddress mac, Held&& held) = 0;
