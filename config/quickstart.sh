@@ -273,6 +273,7 @@ ip -n "$peer" address add fd00::2/64 dev vxlan100 nodad
 # ---- traffic ---------------------------------------------------------------------------------
 
 in_tenant() { ip netns exec "$tenant" "$@"; }
+# For the foreground only: in the background a function is a shell of its own, and its pid not the program's.
 in_peer() { ip netns exec "$peer" "$@"; }
 inspect_hint="run with --keep, then look at 'vxctl drops' and at tcpdump on both taps"
 
@@ -293,7 +294,7 @@ ping_line "peer -> tenant IPv6" in_peer ping -c 5 -i 0.2 -W 2 fd00::1
 ping_line "largest frame, DF  " in_tenant ping -c 3 -i 0.2 -W 2 -M "do" -s 1422 10.0.0.2
 
 step "iperf3, $seconds s each" "$inspect_hint"
-in_peer iperf3 -s -B 10.0.0.2 >"$run_dir/iperf3.log" 2>&1 &
+ip netns exec "$peer" iperf3 -s -B 10.0.0.2 >"$run_dir/iperf3.log" 2>&1 &
 iperf_server=$!
 remember_process "$iperf_server"
 sleep 0.5
@@ -313,7 +314,7 @@ iperf_line "UDP peer -> tenant" -u -b 100M -l 1200 -R
 stop_process "$iperf_server" "$(started_at "$iperf_server")"
 
 step "one VXLAN frame on the underlay, decoded" "is tcpdump allowed to open packet sockets here?"
-in_peer tcpdump -i "$tap_peer" -U -c 1 -w "$run_dir/underlay.pcap" 'udp dst port 4789 and ip src 192.0.2.1' \
+ip netns exec "$peer" tcpdump -i "$tap_peer" -U -c 1 -w "$run_dir/underlay.pcap" 'udp dst port 4789 and ip src 192.0.2.1' \
   >"$run_dir/tcpdump.log" 2>&1 &
 capture=$!
 remember_process "$capture"
