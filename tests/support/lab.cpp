@@ -1,0 +1,258 @@
+// The lab's configuration: from words to published tables and workers.
+#include "tests/support/lab.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/support/environment.hpp"
+
+namespace vxplane::support {
+namespace {
+
+unsigned labs = 0;
+
+[[noreturn]] void give_up(const std::string& text) {
+    std::fprintf(stderr, "lab: %s\n", text.c_str());
+    std::abort();
+}
+
+std::vector<std::pair<std::uint64_t, std::uint32_t>> pairs(
+    const std::map<std::uint64_t, std::uint32_t>& map) {
+    return {map.begin(), map.end()};
+}
+
+}  // namespace
+
+Lab::Lab(LabWords words) : words_{words}, number_{labs++}, fdb_{words.fdb_capacity} {
+    level_ = pools().in_use();
+}
+
+Lab::~Lab() {
+    collect();
+    workers_.clear();
+    ports_.clear();
+    for (rte_ring* one : rings_) rte_ring_free(one);
+}
+
+PortId Lab::add_port(const std::string& name, const PortWords& words, table::PortRole role) {
+    port::MemoryPortOptions options;
+    options.name = "lab" + std::to_string(number_) + "_" + std::to_string(ports_.size());
+    options.queues = words.queues;
+    options.ring_slots = words.slots;
+    options.mtu = words.mtu;
+    auto made = port::MemoryPort::make(options, pools());
+    if (!made) give_up(made.failure().text);
+    const PortId id = (*made)->port().id();
+    PortState& state = ports_[id];
+    state.name = name;
+    state.memory = std::move(*made);
+    state.words = words;
+    state.entry.role = role;
+    state.entry.learning = words.learning;
+    state.entry.multi_segment_tx = words.chains;
+    state.entry.promiscuous = words.promiscuous;
+    state.entry.trusts_rx_checksum = words.trusts_checksum;
+    state.entry.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
+    state.entry.mac = words.mac.number();
+    return id;
+}
+
+PortId Lab::underlay(const std::string& name, PortWords words) {
+    return add_port(name, words, table::PortRole::underlay);
+}
+
+PortId Lab::twin(const std::string& name, PortId of, PortWords words) {
+    const PortId id = add_port(name, words, table::PortRole::twin);
+    ports_[id].entry.partner = of;
+    ports_[of].entry.partner = id;
+    return id;
+}
+
+PortId Lab::access(const std::string& name, SegmentId segment, PortWords words) {
+    const PortId id = add_port(name, words, table::PortRole::access);
+    ports_[id].entry.segment = segment;
+    return id;
+}
+
+SegmentId Lab::segment(const std::string& name, SegmentWords words) {
+    SegmentState state;
+    state.name = name;
+    state.dstport = words.dstport;
+    table::Segment& s = state.entry;
+    s.vni = {words.vni};
+    s.vni_word = net::VxlanHeader::of(s.vni).vni_reserved.wire();
+    s.own_mac = words.own_mac.number();
+    s.profile = words.profile;
+    s.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
+    s.learning = words.learning;
+    s.inner_vlan = words.inner_vlan;
+    s.in_use = true;
+    segments_.push_back(std::move(state));
+    return static_cast<SegmentId>(segments_.size() - 1);
+}
+
+void Lab::own(net::Ipv4Address address, PortId port) {
+    addresses_[address.be.wire()] = port;
+}
+
+TunnelId Lab::tunnel(const table::TunnelSpec& spec, std::uint32_t profile) {
+    tunnels_.push_back(table::make_tunnel(spec));
+    const auto id = static_cast<TunnelId>(tunnels_.size() - 1);
+    if (profile != 0) peers_[table::peer_key(profile, spec.remote)] = id;
+    return id;
+}
+
+void Lab::replace_tunnel(TunnelId id, const table::TunnelSpec& spec) {
+    tunnels_[id] = table::make_tunnel(spec);
+}
+
+table::RemoteList Lab::add_remotes(const std::vector<TunnelId>& ids) {
+    const table::RemoteList list{static_cast<std::uint32_t>(remotes_.size()),
+                                 static_cast<std::uint32_t>(ids.size())};
+    remotes_.insert(remotes_.end(), ids.begin(), ids.end());
+    return list;
+}
+
+std::uint32_t Lab::flood_list(std::vector<TunnelId> remotes) {
+    flood_lists_.push_back(add_remotes(remotes));
+    return static_cast<std::uint32_t>(flood_lists_.size() - 1);
+}
+
+void Lab::flood_to(SegmentId segment, std::vector<TunnelId> remotes) {
+    segments_[segment].entry.flood_remotes = flood_list(std::move(remotes));
+}
+
+std::uint32_t Lab::group(std::vector<TunnelId> members) {
+    groups_.push_back(add_remotes(members));
+    return static_cast<std::uint32_t>(groups_.size() - 1);
+}
+
+void Lab::fdb(SegmentId segment, net::MacAddress address, table::FdbKind kind, std::uint32_t index,
+              table::FdbState state, std::uint8_t epoch) {
+    const auto put = fdb_.put(table::FdbKey::make(address.number(), segment),
+                              table::FdbValue::make(kind, index, state, epoch));
+    if (put == table::Fdb::Put::full) give_up("the FDB is full");
+}
+
+void Lab::fdb_erase(SegmentId segment, net::MacAddress address) {
+    fdb_.erase(table::FdbKey::make(address.number(), segment));
+}
+
+table::FdbValue Lab::fdb_find(SegmentId segment, net::MacAddress address) const {
+    return fdb_.find(table::FdbKey::make(address.number(), segment)).value;
+}
+
+void Lab::publish() {
+    auto t = std::make_unique<table::Tables>();
+    t->generation = generations_.size() + 1;
+    t->fdb = &fdb_;
+    std::vector<table::PortEntry> ports(ports_.empty() ? 1 : ports_.rbegin()->first + 1U);
+    for (const auto& [id, state] : ports_) ports[id] = state.entry;
+    std::vector<std::uint16_t> members;
+    std::vector<table::Segment> segments;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis, dstports;
+    for (SegmentId i = 0; i < segments_.size(); ++i) {
+        table::Segment entry = segments_[i].entry;
+        entry.local_begin = static_cast<std::uint32_t>(members.size());
+        for (const auto& [id, state] : ports_)
+            if (state.entry.role == table::PortRole::access && state.entry.segment == i)
+                members.push_back(id);
+        entry.local_count = static_cast<std::uint16_t>(members.size() - entry.local_begin);
+        segments.push_back(entry);
+        if (!entry.in_use) continue;
+        vnis.emplace_back(table::vni_key(segments_[i].dstport, entry.vni), i);
+        dstports.emplace_back(segments_[i].dstport, 0);
+    }
+    t->ports = table::Shared{std::move(ports)};
+    t->segments = table::Shared{std::move(segments)};
+    t->tunnels = table::Shared{tunnels_};
+    t->flood_lists = table::Shared{flood_lists_};
+    t->groups = table::Shared{groups_};
+    t->remotes = table::Shared{remotes_};
+    t->members = table::Shared{std::move(members)};
+    t->vnis = std::make_shared<const table::FlatMap>(vnis);
+    t->peers = std::make_shared<const table::FlatMap>(pairs(peers_));
+    t->addresses = std::make_shared<const table::FlatMap>(pairs(addresses_));
+    t->dstports = std::make_shared<const table::FlatMap>(dstports);
+    generations_.push_back(std::move(t));
+    tables_.store(generations_.back().get(), std::memory_order_release);
+}
+
+rte_ring* Lab::ring(const char* what, std::uint32_t slots, unsigned item, unsigned flags) {
+    const std::string name = "lab" + std::to_string(number_) + what + std::to_string(rings_.size());
+    rte_ring* made = rte_ring_create_elem(name.c_str(), item, slots, SOCKET_ID_ANY, flags);
+    if (made == nullptr) give_up(name + ": no memory for a ring");
+    rings_.push_back(made);
+    return made;
+}
+
+void Lab::start() {
+    if (!workers_.empty()) return;
+    publish();
+    constexpr unsigned kOneToOne = RING_F_SP_ENQ | RING_F_SC_DEQ;
+    if (words_.workers > 1)
+        for (const auto& [id, state] : ports_)
+            handoffs_[id] = ring("_ho", words_.handoff_slots, sizeof(void*), RING_F_SC_DEQ);
+    for (unsigned w = 0; w < words_.workers; ++w) {
+        worker::WorkerOptions options;
+        options.id = w;
+        options.rings.punt = ring("_pu", words_.punt_slots, sizeof(path::PuntItem), kOneToOne);
+        options.rings.learn = ring("_le", words_.learn_slots, sizeof(step::LearnEvent), kOneToOne);
+        options.rings.inject =
+            ring("_in", words_.inject_slots, sizeof(path::InjectItem), kOneToOne);
+        control_.push_back(options.rings);
+        options.port_count = ports_.empty() ? 1 : ports_.rbegin()->first + 1U;
+        options.segment_count = segments_.size();
+        options.lanes.resize(options.port_count);
+        for (const auto& [id, state] : ports_) {
+            path::TxLane& lane = options.lanes[id];
+            lane.port = id;
+            lane.multi_segment = state.words.chains;
+            if (state.words.owner == w) {
+                if (words_.workers > 1) options.shared.push_back({id, handoffs_[id]});
+            } else {
+                lane.handoff = handoffs_[id];
+            }
+            if (state.words.poller == w)
+                for (std::uint16_t q = 0; q < state.words.queues; ++q)
+                    options.rx.push_back({id, q});
+        }
+        options.punt_rate = words_.punt_rate;
+        options.idle = worker::Idle::busy;
+        options.tables = &tables_;
+        options.clock = &clock;
+        options.pools = port::WorkerPools{pools(), 0};
+        workers_.push_back(std::make_unique<worker::Worker>(std::move(options)));
+    }
+    before_ = counts();
+}
+
+void Lab::pass_time(std::uint32_t milliseconds) {
+    clock.milliseconds += milliseconds;
+}
+
+void Lab::next_epoch() {
+    ++clock.epoch;
+}
+
+rte_mempool* Lab::header_pool() const {
+    return pools().of(0).headers;
+}
+
+rte_mempool* Lab::packet_pool() const {
+    return pools().of(0).packets;
+}
+
+std::unique_ptr<Lab::Famine> Lab::starve(rte_mempool* pool) {
+    return std::make_unique<Famine>(pool);
+}
+
+Lab::Famine::Famine(rte_mempool* pool) {
+    while (rte_mbuf* one = rte_pktmbuf_alloc(pool)) taken_.push_back(one);
+}
+
+Lab::Famine::~Famine() {
+    for (rte_mbuf* one : taken_) rte_pktmbuf_free(one);
+}
+
+}  // namespace vxplane::support
