@@ -39,10 +39,12 @@ void Worker::receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count)
     }
     path::PortCounters& counters = counters_.ports[port];
     std::uint64_t bytes = 0;
+    // Made once: a line that is put together in pieces and copied at once stalls at every frame.
+    packet::PacketMeta fresh;
+    fresh.in_port = port;
     for (std::uint16_t i = 0; i < count; ++i) {
         burst_.mbufs[i] = frames[i];
-        burst_.meta[i] = packet::PacketMeta{};
-        burst_.meta[i].in_port = port;
+        burst_.meta[i] = fresh;
         bytes += frames[i]->pkt_len;
     }
     burst_.count = count;
