@@ -50,8 +50,9 @@ concept AgeingTable = requires(T& table, std::uint64_t key, std::uint8_t mark) {
 /// and the next visit is after at most 224.
 ///
 /// With exact calls of advance() every P ms, an entry with age A goes between A and
-/// A + 500 ms + P after it was last seen, if stamps are at most 250 ms old when they are written. When
-/// advance() was not called for 4 s or more, an unused entry may live one age longer, never shorter.
+/// A + 500 ms + P after it was last seen, if stamps are at most 250 ms old when they are written.
+/// When advance() was not called for 4 s or more, an unused entry may live one age longer, never
+/// shorter.
 class AgeingWheel {
   public:
     /// `capacity`: keys held at most; memory for all (36 to 40 bytes each) is taken here.

@@ -54,7 +54,7 @@ std::vector<std::byte> build(const Request& r) {
         append(frame, &vlan, sizeof vlan);
     }
     append(frame, &net::ether_type::kIpv4, 2);
-    std::vector<std::byte> packet(20 + r.options);
+    std::vector<std::byte> packet(20 + r.options, std::byte{1});  // options: no operation
     Ipv4Header ip{};
     ip.version_ihl = static_cast<std::uint8_t>(0x40 | ((20 + r.options) / 4));
     ip.tos = r.tos;
@@ -64,7 +64,6 @@ std::vector<std::byte> build(const Request& r) {
     ip.protocol = r.protocol;
     ip.source = r.source;
     ip.destination = r.destination;
-    std::memset(packet.data() + 20, 1, r.options);  // no operation
     std::memcpy(packet.data(), &ip, sizeof ip);
     const Be16 sum = net::finish(net::add_bytes(0, packet.data(), packet.size()));
     std::memcpy(packet.data() + 10, &sum, 2);
