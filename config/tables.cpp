@@ -228,6 +228,8 @@ constexpr std::array port_keys{
         scalar<&Port::host>()},
     Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
               scalar<&Port::promiscuous>()},
+    Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},
+              scalar<&Port::learning>()},
 };
 
 constexpr std::array route_keys{

@@ -106,6 +106,7 @@ struct Port {
     std::vector<std::string> rss{};  ///< hash types: ipv4 ipv6 tcp udp; empty = what the port has
     std::string host{};              ///< name of the kernel twin; empty = none. Underlay only
     bool promiscuous = true;         ///< access: always; underlay: false unless said
+    bool learning = true;  ///< access only: learn source addresses of frames received here
     Position where;
     std::vector<Position> address_where{};
     KeyPositions keys{};
@@ -177,8 +178,8 @@ struct Vxlan {
     std::uint8_t tos = 0;
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
-    bool udpcsum = false;  ///< RFC 7348 section 5: SHOULD be zero
-    bool learning = true;
+    bool udpcsum = false;        ///< RFC 7348 section 5: SHOULD be zero
+    bool learning = true;        ///< from tunnels
     std::uint32_t ageing = 300;  ///< seconds; 0 = never
     std::uint32_t maxaddr = 0;   ///< learned and configured addresses; 0 = no limit
     bool inner_vlan = false;     ///< VLAN-tagged inner frames allowed

@@ -1,0 +1,236 @@
+// Configuration, publication and what is shown; the FDB's writer is in bridge_fdb.cpp.
+#include "control/apply/bridge.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vxplane::control {
+
+Bridge::Bridge(std::uint32_t fdb_capacity, Tunnels& tunnels, Publisher& publisher)
+    : tunnels_(tunnels),
+      publisher_(publisher),
+      fdb_(fdb_capacity),
+      origin_(Neighbours::Clock::now()),
+      wheel_(fdb_capacity, 0) {}
+
+std::string_view name(FdbNews::Kind kind) noexcept {
+    constexpr std::array<std::string_view, 6> kNames{"learned", "moved",    "aged",
+                                                     "added",   "replaced", "removed"};
+    return kNames[static_cast<std::size_t>(kind)];
+}
+
+AgeingTime Bridge::millis(Time now) const noexcept {
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now - origin_).count();
+    return since < 0 ? 0 : static_cast<AgeingTime>(since);
+}
+
+void Bridge::set_port(std::uint16_t id, const table::PortEntry& port) {
+    if (ports_.size() <= id) {
+        ports_.resize(id + 1U);
+    }
+    ports_[id] = port;
+    shape_changed_ = true;
+}
+
+void Bridge::set_addresses(std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses) {
+    addresses_ = std::move(addresses);
+    shape_changed_ = true;
+}
+
+std::uint16_t Bridge::add_segment(const SegmentSpec& spec, Time /*now*/) {
+    const auto index = static_cast<std::uint16_t>(specs_.size());
+    table::Segment segment;
+    segment.vni = spec.vni;
+    segment.vni_word = net::VxlanHeader::of(spec.vni).vni_reserved.wire();
+    segment.own_mac = spec.own_mac.number();
+    segment.profile = tunnels_.profile_id(spec.profile);
+    segment.flood_remotes = new_list();
+    segment.local_count = static_cast<std::uint16_t>(spec.ports.size());
+    segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
+    segment.learning = spec.learning;
+    segment.inner_vlan = spec.inner_vlan;
+    segment.in_use = true;
+    for (const std::uint16_t port : spec.ports) {
+        ports_[port].segment = index;
+    }
+    specs_.push_back(spec);
+    segments_.push_back(segment);
+    used_.push_back(0);
+    shape_changed_ = true;
+    return index;
+}
+
+std::optional<std::uint16_t> Bridge::find_segment(std::string_view name) const {
+    const auto at = std::find_if(specs_.begin(), specs_.end(),
+                                 [name](const SegmentSpec& spec) { return spec.name == name; });
+    return at == specs_.end() ? std::nullopt
+                              : std::optional(static_cast<std::uint16_t>(at - specs_.begin()));
+}
+
+std::vector<net::Ipv4Address> Bridge::flood_remotes(std::uint16_t segment) const {
+    std::vector<net::Ipv4Address> remotes;
+    for (const std::uint32_t id : lists_[segments_[segment].flood_remotes]) {
+        remotes.push_back(tunnels_.remote(id));
+    }
+    return remotes;
+}
+
+std::unique_ptr<table::Tables> Bridge::build() {
+    auto next = publisher_.current() == nullptr
+                    ? std::make_unique<table::Tables>()
+                    : std::make_unique<table::Tables>(*publisher_.current());
+    next->fdb = &fdb_;
+    if (shape_changed_) {
+        std::vector<std::uint16_t> members;
+        std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
+        std::vector<std::pair<std::uint64_t, std::uint32_t>> dstports;
+        std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
+        for (std::size_t i = 0; i < segments_.size(); ++i) {
+            segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
+            members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
+            const std::uint16_t dstport = specs_[i].profile.dstport;
+            vnis.emplace_back(table::vni_key(dstport, specs_[i].vni), i);
+            dstports.emplace_back(dstport, 0);
+        }
+        for (const auto& [address, port] : addresses_) {
+            addresses.emplace_back(address.be.wire(), port);
+        }
+        next->ports = table::Shared<table::PortEntry>(ports_);
+        next->segments = table::Shared<table::Segment>(segments_);
+        next->members = table::Shared<std::uint16_t>(std::move(members));
+        next->vnis = std::make_shared<const table::FlatMap>(vnis);
+        next->dstports = std::make_shared<const table::FlatMap>(dstports);
+        next->addresses = std::make_shared<const table::FlatMap>(addresses);
+    }
+    if (lists_changed_ || shape_changed_) {
+        std::vector<std::uint32_t> remotes;
+        const auto flatten = [&remotes](const std::vector<List>& lists) {
+            std::vector<table::RemoteList> slices;
+            for (const List& list : lists) {
+                slices.push_back({static_cast<std::uint32_t>(remotes.size()),
+                                  static_cast<std::uint32_t>(list.size())});
+                remotes.insert(remotes.end(), list.begin(), list.end());
+            }
+            return table::Shared<table::RemoteList>(std::move(slices));
+        };
+        next->flood_lists = flatten(lists_);
+        next->groups = flatten(groups_);
+        next->remotes = table::Shared<std::uint32_t>(std::move(remotes));
+    }
+    if (tunnels_.changed()) {
+        tunnels_.fill(*next);
+    }
+    shape_changed_ = false;
+    lists_changed_ = false;
+    return next;
+}
+
+void Bridge::finish_loading() {
+    loading_ = false;
+    commit();
+}
+
+void Bridge::commit() {
+    if (loading_) {
+        return;
+    }
+    if (shape_changed_ || lists_changed_ || tunnels_.changed()) {
+        publisher_.publish(build());
+    }
+}
+
+bool Bridge::commit_and_wait() {
+    // A napping worker is offline and a polling one is back within microseconds; longer means that
+    // the CPU was taken away, or that the worker is stuck.
+    constexpr std::chrono::milliseconds kLimit{50};
+    commit();
+    return loading_ || publisher_.wait_for_readers(kLimit);
+}
+
+void Bridge::reclaim() {
+    if (fdb_.needs_grace()) {
+        fdb_.begin_grace();
+        publisher_.after_grace([this] { fdb_.end_grace(); });
+    }
+    publisher_.reclaim();
+}
+
+FdbView Bridge::view(table::FdbKey key, table::FdbValue value, Time now) const {
+    FdbView view;
+    view.segment = key.segment();
+    view.mac = net::MacAddress::from_number(key.mac48());
+    view.state = value.state();
+    switch (value.kind()) {
+        case table::FdbKind::port:
+            view.port = static_cast<std::uint16_t>(value.index());
+            break;
+        case table::FdbKind::tunnel:
+            view.remotes.push_back(tunnels_.remote(value.index()));
+            break;
+        case table::FdbKind::nexthop_group:
+            view.nhid = group_nhid_[value.index()];
+            break;
+        case table::FdbKind::flood_list:
+            view = view_of_list(key.segment(), view.mac, value.index());
+            break;
+        case table::FdbKind::none:
+            break;
+    }
+    if (value.state() == table::FdbState::dynamic) {
+        const AgeingTime at = millis(now);
+        const auto seen = wheel_.last_seen(key.raw, value.epoch(), at);
+        view.age = std::chrono::milliseconds(seen && *seen < at ? at - *seen : 0);
+    }
+    if (const auto moved = previous_.find(key.raw); moved != previous_.end()) {
+        view.previous = moved->second;
+    }
+    return view;
+}
+
+FdbView Bridge::view_of_list(std::uint16_t segment, net::MacAddress mac, std::uint32_t list) const {
+    FdbView view;
+    view.segment = segment;
+    view.mac = mac;
+    view.state = table::FdbState::permanent;
+    for (const std::uint32_t id : lists_[list]) {
+        view.remotes.push_back(tunnels_.remote(id));
+    }
+    return view;
+}
+
+bool Bridge::fits(const FdbFilter& filter, const FdbView& view) const {
+    const auto has = [&view](net::Ipv4Address remote) {
+        return std::find(view.remotes.begin(), view.remotes.end(), remote) != view.remotes.end();
+    };
+    return (!filter.segment || *filter.segment == view.segment) &&
+           (!filter.mac || *filter.mac == view.mac) &&
+           (!filter.state || *filter.state == view.state) &&
+           (!filter.place.remote || has(*filter.place.remote)) &&
+           (!filter.place.nhid || filter.place.nhid == view.nhid) &&
+           (!filter.place.port || filter.place.port == view.port);
+}
+
+void Bridge::show(const FdbFilter& filter, Time now,
+                  const std::function<bool(const FdbView&)>& each) const {
+    bool more = true;
+    for (std::uint16_t i = 0; more && i < segments_.size(); ++i) {
+        if (!lists_[segments_[i].flood_remotes].empty()) {
+            const FdbView flood = view_of_list(i, {}, segments_[i].flood_remotes);
+            more = !fits(filter, flood) || each(flood);
+        }
+    }
+    fdb_.for_each([&](table::FdbKey key, table::FdbValue value, std::uint32_t) {
+        if (more && (!filter.segment || *filter.segment == key.segment())) {
+            const FdbView entry = view(key, value, now);
+            more = !fits(filter, entry) || each(entry);
+        }
+    });
+}
+
+void Bridge::tell(FdbNews::Kind kind, FdbView view) {
+    if (listener_) {
+        listener_({kind, std::move(view)});
+    }
+}
+
+}  // namespace vxplane::control

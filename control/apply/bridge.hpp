@@ -1,0 +1,192 @@
+// Segments and their forwarding database as control keeps them: the one writer of the FDB, and the
+// maker of the tables that workers see.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/apply/publisher.hpp"
+#include "control/apply/tunnels.hpp"
+#include "control/resolve/ageing.hpp"
+#include "dataplane/step/context.hpp"
+#include "dataplane/table/tables.hpp"
+
+namespace vxplane::control {
+
+/// A segment as configured; the index is its place in Tables::segments.
+struct SegmentSpec {
+    std::string name;
+    net::Vni vni;
+    TunnelProfile profile;
+    net::MacAddress own_mac;
+    std::uint16_t mtu = 1450;    ///< of inner frames, after their Ethernet header
+    std::uint32_t ageing = 300;  ///< seconds; 0 = never
+    std::uint32_t maxaddr = 0;   ///< 0 = no limit
+    bool learning = true;
+    bool inner_vlan = false;
+    std::vector<std::uint16_t> ports;  ///< DPDK ids of member access ports
+};
+
+/// Where an FDB entry leads: exactly one is set.
+struct FdbPlace {
+    std::optional<net::Ipv4Address> remote;
+    std::optional<std::uint32_t> nhid;
+    std::optional<std::uint16_t> port;
+};
+
+struct FdbRequest {
+    std::uint16_t segment = 0;
+    net::MacAddress mac;
+    FdbPlace place;
+    table::FdbState state = table::FdbState::permanent;
+};
+
+/// Every selector that is set must fit.
+struct FdbFilter {
+    std::optional<std::uint16_t> segment;
+    std::optional<net::MacAddress> mac;
+    FdbPlace place;
+    std::optional<table::FdbState> state;
+};
+
+/// One entry, as shown. The all-zero MAC stands for the flood list.
+struct FdbView {
+    std::uint16_t segment = 0;
+    net::MacAddress mac;
+    table::FdbState state = table::FdbState::dynamic;
+    std::vector<net::Ipv4Address> remotes;
+    std::optional<std::uint32_t> nhid;
+    std::optional<std::uint16_t> port;
+    std::optional<std::chrono::milliseconds> age;  ///< dynamic only: since last seen
+    std::optional<net::Ipv4Address> previous;      ///< the VTEP behind which it was before it moved
+};
+
+/// What happened to an entry.
+struct FdbNews {
+    enum class Kind : std::uint8_t { learned, moved, aged, added, replaced, removed };
+    Kind kind = Kind::learned;
+    FdbView entry;
+};
+std::string_view name(FdbNews::Kind kind) noexcept;
+
+struct BridgeCounters {
+    std::uint64_t learned = 0;
+    std::uint64_t moved = 0;
+    std::uint64_t aged = 0;
+    std::uint64_t learn_refused = 0;   ///< table, tunnel table or segment limit full
+    std::uint64_t learn_deferred = 0;  ///< a worker did not pass its quiescent point in time
+};
+
+/// Control thread only. A problem is returned as a text; nothing is changed then.
+class Bridge {
+  public:
+    using Time = Neighbours::Time;
+    using Problem = std::optional<std::string>;
+
+    Bridge(std::uint32_t fdb_capacity, Tunnels& tunnels, Publisher& publisher);
+
+    /// Called with every change of the FDB but those of a flush, which is told as a whole.
+    void on_news(std::function<void(const FdbNews&)> listener) { listener_ = std::move(listener); }
+
+    // --- configuration
+    void set_port(std::uint16_t id, const table::PortEntry& port);
+    void set_addresses(std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses);
+    std::uint16_t add_segment(const SegmentSpec& spec, Time now);
+    /// Members of `ip nexthop add id N group ... fdb`.
+    void set_nexthops(std::map<std::uint32_t, std::vector<net::Ipv4Address>> groups) {
+        nexthops_ = std::move(groups);
+    }
+
+    // --- the FDB
+    Problem add(const FdbRequest& request, Time now);
+    Problem replace(const FdbRequest& request, Time now);
+    /// Without a place: the whole entry. With a remote: that one of several.
+    Problem remove(std::uint16_t segment, net::MacAddress mac,
+                   std::optional<net::Ipv4Address> remote);
+    /// Removes what fits; flood lists only when named by state or remote. Returns the number.
+    std::uint32_t flush(const FdbFilter& filter);
+    /// Takes what workers learned.
+    void learn(std::span<const step::LearnEvent> events, Time now);
+    /// Ages; at most about `budget` entries are looked at.
+    void age(Time now, std::size_t budget);
+    void show(const FdbFilter& filter, Time now,
+              const std::function<bool(const FdbView&)>& each) const;
+
+    // --- publication
+    /// Until this is called nothing is published: the start puts in everything at once.
+    void finish_loading();
+    /// Publishes when something changed.
+    void commit();
+    /// The same, and waits for all workers to see it. False when one did not within the limit.
+    bool commit_and_wait();
+    /// Starts and ends grace periods of the FDB; called often.
+    void reclaim();
+
+    [[nodiscard]] const table::Fdb& fdb() const noexcept { return fdb_; }
+    [[nodiscard]] std::size_t segment_count() const noexcept { return specs_.size(); }
+    [[nodiscard]] const SegmentSpec& segment(std::uint16_t index) const { return specs_[index]; }
+    [[nodiscard]] std::optional<std::uint16_t> find_segment(std::string_view name) const;
+    [[nodiscard]] std::uint32_t used(std::uint16_t segment) const { return used_[segment]; }
+    [[nodiscard]] const BridgeCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] std::vector<net::Ipv4Address> flood_remotes(std::uint16_t segment) const;
+    [[nodiscard]] std::uint8_t epoch(Time now) const noexcept { return epoch_byte(millis(now)); }
+
+  private:
+    friend struct AgeingView;
+    using List = std::vector<std::uint32_t>;  // tunnel ids
+
+    [[nodiscard]] AgeingTime millis(Time now) const noexcept;
+    [[nodiscard]] std::uint32_t profile_of(std::uint16_t segment) const {
+        return segments_[segment].profile;
+    }
+    Problem check_room(std::uint16_t segment) const;
+    Problem put(const FdbRequest& request, bool replacing, Time now);
+    Problem put_list(const FdbRequest& request, bool replacing, Time now);
+    Problem store(table::FdbKey key, table::FdbValue value, Time now);
+    void erase(table::FdbKey key, table::FdbValue value);
+    void take_out(table::FdbKey key, table::FdbValue value);
+    std::uint32_t new_list();
+    void drop_list(std::uint32_t id);
+    std::optional<std::uint32_t> group_of(std::uint32_t profile, std::uint32_t nhid, Time now);
+    void give_back(table::FdbValue value);
+    void learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel, Time now);
+    [[nodiscard]] FdbView view(table::FdbKey key, table::FdbValue value, Time now) const;
+    [[nodiscard]] FdbView view_of_list(std::uint16_t segment, net::MacAddress mac,
+                                       std::uint32_t list) const;
+    [[nodiscard]] bool fits(const FdbFilter& filter, const FdbView& view) const;
+    void tell(FdbNews::Kind kind, FdbView view);
+    std::unique_ptr<table::Tables> build();
+
+    Tunnels& tunnels_;
+    Publisher& publisher_;
+    table::Fdb fdb_;
+    Time origin_;
+    AgeingWheel wheel_;
+    std::function<void(const FdbNews&)> listener_;
+
+    std::vector<table::PortEntry> ports_;
+    std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses_;
+    std::vector<SegmentSpec> specs_;
+    std::vector<table::Segment> segments_;
+    std::vector<std::uint32_t> used_;  ///< entries by segment, flood lists not counted
+    std::vector<List> lists_{1};       ///< flood lists; 0 is empty
+    std::vector<std::uint32_t> free_lists_;
+    std::map<std::uint32_t, std::vector<net::Ipv4Address>> nexthops_;
+    std::vector<List> groups_{1};
+    std::vector<std::uint32_t> group_nhid_{0};
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
+    std::unordered_map<std::uint64_t, net::Ipv4Address> previous_;
+    BridgeCounters counters_;
+    bool loading_ = true;
+    bool shape_changed_ = true;
+    bool lists_changed_ = true;
+};
+
+}  // namespace vxplane::control

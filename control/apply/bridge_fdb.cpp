@@ -1,0 +1,379 @@
+// The FDB's one writer: what people, peers and time put in and take out.
+#include <algorithm>
+
+#include "control/apply/bridge.hpp"
+#include "control/apply/words.hpp"
+
+namespace vxplane::control {
+
+using table::FdbKey;
+using table::FdbKind;
+using table::FdbState;
+using table::FdbValue;
+
+/// The FDB as the ageing wheel sees it.
+struct AgeingView {
+    Bridge& bridge;
+    Bridge::Time now;
+
+    AgeingLook look(std::uint64_t key, std::uint8_t mark) {
+        const auto hit = bridge.fdb_.find(FdbKey{key});
+        if (!hit || hit.value.is_fixed()) {
+            return {};
+        }
+        return {true, bridge.fdb_.exchange_epoch(hit.slot, mark),
+                AgeingTime{bridge.specs_[FdbKey{key}.segment()].ageing} * 1000};
+    }
+    void expire(std::uint64_t key) {
+        const auto hit = bridge.fdb_.find(FdbKey{key});
+        if (!hit) {
+            return;
+        }
+        ++bridge.counters_.aged;
+        bridge.tell(FdbNews::Kind::aged, bridge.view(FdbKey{key}, hit.value, now));
+        bridge.take_out(FdbKey{key}, hit.value);
+    }
+};
+
+Bridge::Problem Bridge::check_room(std::uint16_t segment) const {
+    const SegmentSpec& spec = specs_[segment];
+    if (spec.maxaddr != 0 && used_[segment] >= spec.maxaddr) {
+        return "segment " + spec.name + " holds as many addresses as its maxaddr " +
+               std::to_string(spec.maxaddr) + " allows";
+    }
+    if (fdb_.used() >= fdb_.capacity()) {
+        return "the forwarding database is full (system: fdb-capacity " +
+               std::to_string(fdb_.capacity()) + ")";
+    }
+    return std::nullopt;
+}
+
+std::uint32_t Bridge::new_list() {
+    lists_changed_ = true;
+    if (!free_lists_.empty()) {
+        const std::uint32_t id = free_lists_.back();
+        free_lists_.pop_back();
+        return id;
+    }
+    lists_.emplace_back();
+    return static_cast<std::uint32_t>(lists_.size() - 1);
+}
+
+void Bridge::drop_list(std::uint32_t id) {
+    for (const std::uint32_t tunnel : lists_[id]) {
+        tunnels_.release(tunnel);
+    }
+    lists_[id].clear();
+    lists_changed_ = true;
+    publisher_.after_grace([this, id] { free_lists_.push_back(id); });
+}
+
+std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32_t nhid, Time now) {
+    const auto [at, added] = group_ids_.try_emplace({profile, nhid}, 0);
+    if (!added) {
+        return at->second;
+    }
+    List members;
+    for (const net::Ipv4Address remote : nexthops_.at(nhid)) {
+        const auto tunnel = tunnels_.acquire(profile, remote, now);
+        if (!tunnel) {
+            for (const std::uint32_t taken : members) {
+                tunnels_.release(taken);
+            }
+            group_ids_.erase(at);
+            return std::nullopt;
+        }
+        members.push_back(*tunnel);
+    }
+    at->second = static_cast<std::uint32_t>(groups_.size());
+    groups_.push_back(std::move(members));
+    group_nhid_.push_back(nhid);
+    lists_changed_ = true;
+    return at->second;
+}
+
+void Bridge::give_back(FdbValue value) {
+    if (value.kind() == FdbKind::tunnel) {
+        tunnels_.release(value.index());
+    } else if (value.kind() == FdbKind::flood_list) {
+        drop_list(value.index());
+    }
+}
+
+void Bridge::erase(FdbKey key, FdbValue value) {
+    wheel_.forget(key.raw);
+    take_out(key, value);
+}
+
+void Bridge::take_out(FdbKey key, FdbValue value) {
+    fdb_.erase(key);
+    previous_.erase(key.raw);
+    --used_[key.segment()];
+    give_back(value);
+}
+
+Bridge::Problem Bridge::store(FdbKey key, FdbValue value, Time now) {
+    const auto before = fdb_.find(key);
+    if (fdb_.put(key, value) == table::Fdb::Put::full) {
+        return "the forwarding database has no room for this entry (system: fdb-capacity " +
+               std::to_string(fdb_.capacity()) + ")";
+    }
+    if (before) {
+        give_back(before.value);
+    } else {
+        ++used_[key.segment()];
+    }
+    if (value.state() == FdbState::dynamic) {
+        wheel_.track(key.raw, millis(now));
+    } else {
+        wheel_.forget(key.raw);
+    }
+    return std::nullopt;
+}
+
+Bridge::Problem Bridge::add(const FdbRequest& request, Time now) {
+    return put(request, false, now);
+}
+
+Bridge::Problem Bridge::replace(const FdbRequest& request, Time now) {
+    return put(request, true, now);
+}
+
+Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now) {
+    if (request.mac.is_zero() || request.mac.is_group()) {
+        return put_list(request, replacing, now);
+    }
+    const std::string mac = text(request.mac);
+    const FdbKey key = FdbKey::make(request.mac.number(), request.segment);
+    const auto before = fdb_.find(key);
+    if (before && !replacing) {
+        return mac +
+               " is there already; a unicast address has one remote (use replace, or a "
+               "next-hop group by nhid)";
+    }
+    if (!before) {
+        if (auto problem = check_room(request.segment)) {
+            return problem;
+        }
+    }
+    FdbValue value;
+    const std::uint8_t stamp = epoch(now);
+    const std::uint32_t profile = profile_of(request.segment);
+    if (request.place.port) {
+        const auto& members = specs_[request.segment].ports;
+        if (std::find(members.begin(), members.end(), *request.place.port) == members.end()) {
+            return "the port is not a member of segment " + specs_[request.segment].name;
+        }
+        value = FdbValue::make(FdbKind::port, *request.place.port, request.state, stamp);
+    } else if (request.place.nhid) {
+        if (!nexthops_.contains(*request.place.nhid)) {
+            return "there is no next-hop group " + std::to_string(*request.place.nhid);
+        }
+        const auto group = group_of(profile, *request.place.nhid, now);
+        if (!group) {
+            return "the tunnel table is full (system: tunnel-capacity)";
+        }
+        value = FdbValue::make(FdbKind::nexthop_group, *group, request.state, stamp);
+    } else {
+        const auto tunnel = tunnels_.acquire(profile, *request.place.remote, now);
+        if (!tunnel) {
+            return "the tunnel table is full (system: tunnel-capacity)";
+        }
+        value = FdbValue::make(FdbKind::tunnel, *tunnel, request.state, stamp);
+    }
+    // Workers must know the tunnel before an FDB entry can lead them to it.
+    if (!commit_and_wait()) {
+        give_back(value);
+        return "a worker does not answer; see the health of the daemon";
+    }
+    if (auto problem = store(key, value, now)) {
+        give_back(value);
+        return problem;
+    }
+    tell(before ? FdbNews::Kind::replaced : FdbNews::Kind::added, view(key, value, now));
+    return std::nullopt;
+}
+
+Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time now) {
+    const std::string mac = text(request.mac);
+    if (!request.place.remote) {
+        return mac + " is a flood list or a group address: it takes dst";
+    }
+    if (replacing) {
+        return mac + " has a list of remotes: add and del change it one by one";
+    }
+    const FdbKey key = FdbKey::make(request.mac.number(), request.segment);
+    const auto before = request.mac.is_zero() ? table::Fdb::Hit{} : fdb_.find(key);
+    if (!request.mac.is_zero() && !before) {
+        if (auto problem = check_room(request.segment)) {
+            return problem;
+        }
+    }
+    if (before && before.value.kind() != FdbKind::flood_list) {
+        return mac + " is there already with another kind of place";
+    }
+    const bool fresh = !request.mac.is_zero() && !before;
+    const std::uint32_t list = request.mac.is_zero() ? segments_[request.segment].flood_remotes
+                               : before              ? before.value.index()
+                                                     : new_list();
+    const net::Ipv4Address remote = *request.place.remote;
+    for (const std::uint32_t id : lists_[list]) {
+        if (tunnels_.remote(id) == remote) {
+            return mac + " dst " + text(remote) + " is there already";
+        }
+    }
+    const auto tunnel = tunnels_.acquire(profile_of(request.segment), remote, now);
+    if (!tunnel) {
+        if (fresh) {
+            drop_list(list);
+        }
+        return "the tunnel table is full (system: tunnel-capacity)";
+    }
+    lists_[list].push_back(*tunnel);
+    lists_changed_ = true;
+    const bool seen = commit_and_wait();
+    if (fresh) {
+        const FdbValue value =
+            FdbValue::make(FdbKind::flood_list, list, FdbState::permanent, epoch(now));
+        Problem problem = seen ? store(key, value, now)
+                               : "a worker does not answer; see the health of the daemon";
+        if (problem) {
+            drop_list(list);
+            return problem;
+        }
+    }
+    tell(FdbNews::Kind::added, view_of_list(request.segment, request.mac, list));
+    return std::nullopt;
+}
+
+Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
+                               std::optional<net::Ipv4Address> remote) {
+    const FdbKey key = FdbKey::make(mac.number(), segment);
+    const auto hit = mac.is_zero() ? table::Fdb::Hit{} : fdb_.find(key);
+    const bool is_list = mac.is_zero() || (hit && hit.value.kind() == FdbKind::flood_list);
+    if (!mac.is_zero() && !hit) {
+        return text(mac) + " is not in segment " + specs_[segment].name;
+    }
+    if (!is_list) {
+        const bool other = remote && (hit.value.kind() != FdbKind::tunnel ||
+                                      tunnels_.remote(hit.value.index()) != *remote);
+        if (other) {
+            return text(mac) + " has no dst " + text(*remote);
+        }
+        tell(FdbNews::Kind::removed, view(key, hit.value, Neighbours::Clock::now()));
+        erase(key, hit.value);
+        commit();
+        return std::nullopt;
+    }
+    const std::uint32_t list = mac.is_zero() ? segments_[segment].flood_remotes : hit.value.index();
+    List& remotes = lists_[list];
+    const auto at = std::find_if(remotes.begin(), remotes.end(), [&](std::uint32_t id) {
+        return remote && tunnels_.remote(id) == *remote;
+    });
+    if (remotes.empty() || (remote && at == remotes.end())) {
+        return text(mac) + (remote ? " has no dst " + text(*remote) : " has no remotes");
+    }
+    FdbView gone = view_of_list(segment, mac, list);
+    if (remote && remotes.size() > 1) {
+        gone.remotes = {*remote};
+        const std::uint32_t tunnel = *at;
+        remotes.erase(at);
+        lists_changed_ = true;
+        tunnels_.release(tunnel);
+    } else if (mac.is_zero()) {
+        for (const std::uint32_t id : remotes) {
+            tunnels_.release(id);
+        }
+        remotes.clear();
+        lists_changed_ = true;
+    } else {
+        erase(key, hit.value);
+    }
+    tell(FdbNews::Kind::removed, std::move(gone));
+    commit();
+    return std::nullopt;
+}
+
+std::uint32_t Bridge::flush(const FdbFilter& filter) {
+    const Time now = Neighbours::Clock::now();
+    std::uint32_t removed = 0;
+    fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
+        if (filter.segment && *filter.segment != key.segment()) {
+            return;
+        }
+        if (value.kind() == FdbKind::flood_list && !filter.place.remote && !filter.state) {
+            return;
+        }
+        if (fits(filter, view(key, value, now))) {
+            erase(key, value);
+            ++removed;
+        }
+    });
+    commit();
+    return removed;
+}
+
+void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
+    // Tunnels to new peers come first and together: one publication and one grace period for all.
+    std::vector<std::optional<std::uint32_t>> tunnels(events.size());
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        const FdbKey key{events[i].key};
+        if (!events[i].remote.is_zero() && key.segment() < segments_.size()) {
+            tunnels[i] = tunnels_.acquire(profile_of(key.segment()), events[i].remote, now);
+            counters_.learn_refused += tunnels[i] ? 0U : 1U;
+        }
+    }
+    const bool seen = !tunnels_.changed() || commit_and_wait();
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        if (!seen) {
+            ++counters_.learn_deferred;
+        } else if (tunnels[i] || events[i].remote.is_zero()) {
+            learn_one(events[i], tunnels[i], now);
+        }
+        if (tunnels[i]) {
+            tunnels_.release(*tunnels[i]);
+        }
+    }
+}
+
+void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel,
+                       Time now) {
+    const FdbKey key{event.key};
+    if (key.segment() >= segments_.size()) {
+        return;
+    }
+    const FdbValue value =
+        tunnel ? FdbValue::make(FdbKind::tunnel, *tunnel, FdbState::dynamic, epoch(now))
+               : FdbValue::make(FdbKind::port, event.port, FdbState::dynamic, epoch(now));
+    const auto before = fdb_.find(key);
+    if (before && (before.value.is_fixed() || before.value.location() == value.location())) {
+        return;
+    }
+    if (!before && check_room(key.segment())) {
+        ++counters_.learn_refused;
+        return;
+    }
+    std::optional<net::Ipv4Address> previous;
+    if (before && before.value.kind() == FdbKind::tunnel) {
+        previous = tunnels_.remote(before.value.index());
+    }
+    if (store(key, value, now)) {
+        ++counters_.learn_refused;
+        return;
+    }
+    if (tunnel) {
+        tunnels_.add_user(*tunnel);
+    }
+    if (previous) {
+        previous_[key.raw] = *previous;
+    }
+    ++(before ? counters_.moved : counters_.learned);
+    tell(before ? FdbNews::Kind::moved : FdbNews::Kind::learned, view(key, value, now));
+}
+
+void Bridge::age(Time now, std::size_t budget) {
+    AgeingView view{*this, now};
+    wheel_.advance(millis(now), view, budget);
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,75 @@
+#include "control/apply/publisher.hpp"
+
+#include <rte_malloc.h>
+#include <rte_pause.h>
+
+#include <new>
+
+namespace vxplane::control {
+
+Publisher::Publisher(unsigned workers) {
+    const std::size_t size = rte_rcu_qsbr_get_memsize(workers);
+    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("vxplane_rcu", size, RTE_CACHE_LINE_SIZE));
+    if (rcu_ == nullptr || rte_rcu_qsbr_init(rcu_, workers) != 0) {
+        rte_free(rcu_);
+        throw std::bad_alloc();
+    }
+    for (unsigned id = 0; id < workers; ++id) {
+        rte_rcu_qsbr_thread_register(rcu_, id);
+    }
+}
+
+Publisher::~Publisher() {
+    drain();
+    delete current();
+    rte_free(rcu_);
+}
+
+void Publisher::publish(std::unique_ptr<table::Tables> next) {
+    next->generation = ++generation_;
+    const table::Tables* old = current();
+    current_.store(next.release(), std::memory_order_release);
+    if (old != nullptr) {
+        after_grace([old] { delete old; });
+    }
+}
+
+void Publisher::after_grace(std::function<void()> action) {
+    waiting_.push_back({rte_rcu_qsbr_start(rcu_), Clock::now(), std::move(action)});
+}
+
+void Publisher::reclaim() {
+    while (!waiting_.empty() && rte_rcu_qsbr_check(rcu_, waiting_.front().token, false) == 1) {
+        const auto action = std::move(waiting_.front().action);
+        waiting_.pop_front();
+        action();
+    }
+}
+
+void Publisher::drain() {
+    while (!waiting_.empty()) {
+        const auto action = std::move(waiting_.front().action);
+        waiting_.pop_front();
+        action();
+    }
+}
+
+bool Publisher::wait_for_readers(std::chrono::microseconds limit) {
+    const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
+    const auto until = Clock::now() + limit;
+    while (rte_rcu_qsbr_check(rcu_, token, false) != 1) {
+        if (Clock::now() > until) {
+            return false;
+        }
+        rte_pause();
+    }
+    return true;
+}
+
+std::chrono::milliseconds Publisher::oldest_wait() const noexcept {
+    return waiting_.empty() ? std::chrono::milliseconds{0}
+                            : std::chrono::duration_cast<std::chrono::milliseconds>(
+                                  Clock::now() - waiting_.front().since);
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,154 @@
+#include "control/apply/tunnels.hpp"
+
+#include <algorithm>
+
+namespace vxplane::control {
+
+Tunnels::Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
+                 Publisher& publisher)
+    : capacity_(std::min(capacity, table::FdbValue::max_index)),
+      routes_(routes),
+      neighbours_(neighbours),
+      publisher_(publisher) {}
+
+std::uint32_t Tunnels::profile_id(const TunnelProfile& profile) {
+    const auto [at, added] =
+        profiles_.try_emplace(profile, static_cast<std::uint32_t>(profile_list_.size()));
+    if (added) {
+        profile_list_.push_back(profile);
+    }
+    return at->second;
+}
+
+std::optional<std::uint32_t> Tunnels::find(std::uint32_t profile, net::Ipv4Address remote) const {
+    const auto at = by_peer_.find(table::peer_key(profile, remote));
+    return at == by_peer_.end() ? std::nullopt : std::optional(at->second);
+}
+
+std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Address remote,
+                                              Time now) {
+    if (const auto known = find(profile, remote)) {
+        ++records_[*known].users;
+        return known;
+    }
+    if (used_ == capacity_) {
+        ++refused_;
+        return std::nullopt;
+    }
+    std::uint32_t id = 0;
+    if (free_.empty()) {
+        id = static_cast<std::uint32_t>(records_.size());
+        records_.emplace_back();
+        lines_.emplace_back();
+    } else {
+        id = free_.back();
+        free_.pop_back();
+    }
+    high_water_ = std::max(high_water_, ++used_);
+    records_[id] = {profile, remote, 1, std::nullopt};
+    by_peer_[table::peer_key(profile, remote)] = id;
+    build(id, now);
+    return id;
+}
+
+void Tunnels::release(std::uint32_t id) {
+    Record& record = records_[id];
+    if (--record.users != 0) {
+        return;
+    }
+    by_peer_.erase(table::peer_key(record.profile, record.remote));
+    if (record.next_hop) {
+        const auto [first, last] = by_next_hop_.equal_range(*record.next_hop);
+        by_next_hop_.erase(
+            std::find_if(first, last, [id](const auto& e) { return e.second == id; }));
+        neighbours_.unwant(*record.next_hop);
+        record.next_hop.reset();
+    }
+    lines_[id].state = table::TunnelState::refused;
+    lines_[id].refusal = packet::DropReason::port_gone;
+    changed_ = true;
+    --used_;
+    publisher_.after_grace([this, id] { free_.push_back(id); });
+}
+
+void Tunnels::build(std::uint32_t id, Time now) {
+    using packet::DropReason;
+    Record& record = records_[id];
+    const TunnelProfile& profile = profile_list_[record.profile];
+    table::TunnelSpec spec;
+    spec.local = net::Ipv4Address::of(profile.local);
+    spec.remote = record.remote;
+    spec.dstport = profile.dstport;
+    spec.source_port_lo = profile.source_port_lo;
+    spec.source_port_span = profile.source_port_span;
+    spec.ttl = profile.ttl;
+    spec.tos = profile.tos;
+    spec.dont_fragment = profile.dont_fragment;
+    spec.udp_checksum = profile.udp_checksum;
+    spec.ecn = profile.ecn;
+    // Size is judged before the route: a frame that no underlay could take is not worth asking for.
+    spec.underlay_mtu = 0xFFFF;
+    const auto refuse = [&spec](table::TunnelState state, DropReason reason) {
+        spec.state = state;
+        spec.refusal = reason;
+    };
+    const auto route = routes_.lookup(record.remote.number());
+    if (!route || route->type == table::RouteType::throw_) {
+        refuse(table::TunnelState::told, DropReason::tunnel_no_route);
+    } else if (route->type == table::RouteType::blackhole) {
+        refuse(table::TunnelState::refused, DropReason::tunnel_blackhole);
+    } else if (route->type == table::RouteType::unreachable) {
+        refuse(table::TunnelState::told, DropReason::tunnel_unreachable);
+    } else if (route->type == table::RouteType::prohibit) {
+        refuse(table::TunnelState::told, DropReason::tunnel_prohibited);
+    } else if (route->type == table::RouteType::local || !uplinks_.contains(route->port)) {
+        refuse(table::TunnelState::told, DropReason::tunnel_no_route);
+    } else {
+        const Uplink& uplink = uplinks_.at(route->port);
+        spec.out_port = route->port;
+        spec.source_mac = uplink.mac;
+        spec.underlay_mtu = uplink.mtu;
+        spec.state = table::TunnelState::waiting;
+        record.next_hop = NeighbourKey{
+            route->port, route->via == 0 ? record.remote : net::Ipv4Address::of(route->via)};
+    }
+    lines_[id] = table::make_tunnel(spec);
+    changed_ = true;
+    if (record.next_hop) {
+        by_next_hop_.emplace(*record.next_hop, id);
+        neighbours_.want(*record.next_hop, now);
+        if (const auto mac = neighbours_.use(*record.next_hop, now)) {
+            reachable(*record.next_hop, *mac);
+        }
+    }
+}
+
+void Tunnels::reachable(NeighbourKey key, net::MacAddress mac) {
+    const auto [first, last] = by_next_hop_.equal_range(key);
+    for (auto at = first; at != last; ++at) {
+        lines_[at->second].ethernet.destination = mac;
+        lines_[at->second].state = table::TunnelState::ready;
+        changed_ = true;
+    }
+}
+
+void Tunnels::unreachable(NeighbourKey key) {
+    const auto [first, last] = by_next_hop_.equal_range(key);
+    for (auto at = first; at != last; ++at) {
+        lines_[at->second].state = table::TunnelState::waiting;
+        changed_ = true;
+    }
+}
+
+std::optional<NeighbourKey> Tunnels::next_hop(std::uint32_t id) const {
+    return id < records_.size() && records_[id].users != 0 ? records_[id].next_hop : std::nullopt;
+}
+
+void Tunnels::fill(table::Tables& tables) {
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> peers(by_peer_.begin(), by_peer_.end());
+    tables.tunnels = table::Shared<table::Tunnel>(lines_);
+    tables.peers = std::make_shared<const table::FlatMap>(peers);
+    changed_ = false;
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,104 @@
+// Remote VTEPs as control knows them: who needs one, which route and next hop lead there, and the
+// prebuilt header that workers copy. Ids are stable while a tunnel is in use and are reused only
+// after a grace period, because FDB entries hold them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/apply/publisher.hpp"
+#include "control/resolve/neighbours.hpp"
+#include "dataplane/table/fib.hpp"
+#include "dataplane/table/tables.hpp"
+
+namespace vxplane::control {
+
+/// What segments must have in common to share tunnels.
+struct TunnelProfile {
+    std::uint32_t local = 0;  ///< host order
+    std::uint16_t dstport = 4789;
+    std::uint16_t source_port_lo = 32768;
+    std::uint16_t source_port_span = 28231;
+    std::uint8_t ttl = 64;
+    std::uint8_t tos = 0;
+    bool dont_fragment = false;
+    bool udp_checksum = false;
+    net::EcnMode ecn = net::EcnMode::rfc6040;
+    auto operator<=>(const TunnelProfile&) const = default;
+};
+
+/// The underlay port that tunnels leave by.
+struct Uplink {
+    net::MacAddress mac;
+    std::uint16_t mtu = 1500;
+};
+
+/// Control thread only.
+class Tunnels {
+  public:
+    using Time = Neighbours::Time;
+
+    Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
+            Publisher& publisher);
+
+    void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = uplink; }
+    /// The number of a profile: half of the key of Tables::peers.
+    std::uint32_t profile_id(const TunnelProfile& profile);
+
+    /// One more user of the tunnel to `remote`. None when the table is full (counted).
+    std::optional<std::uint32_t> acquire(std::uint32_t profile, net::Ipv4Address remote, Time now);
+    void add_user(std::uint32_t id) { ++records_[id].users; }
+    void release(std::uint32_t id);
+    [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t profile,
+                                                    net::Ipv4Address remote) const;
+
+    /// The resolver's news.
+    void reachable(NeighbourKey key, net::MacAddress mac);
+    void unreachable(NeighbourKey key);
+
+    [[nodiscard]] net::Ipv4Address remote(std::uint32_t id) const { return records_[id].remote; }
+    [[nodiscard]] std::optional<NeighbourKey> next_hop(std::uint32_t id) const;
+    [[nodiscard]] const table::Tunnel& line(std::uint32_t id) const { return lines_[id]; }
+
+    /// True when lines or peers changed since the last fill().
+    [[nodiscard]] bool changed() const noexcept { return changed_; }
+    void fill(table::Tables& tables);
+
+    [[nodiscard]] std::uint32_t used() const noexcept { return used_; }
+    [[nodiscard]] std::uint32_t high_water() const noexcept { return high_water_; }
+    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+
+  private:
+    struct Record {
+        std::uint32_t profile = 0;
+        net::Ipv4Address remote;
+        std::uint32_t users = 0;
+        std::optional<NeighbourKey> next_hop;
+    };
+
+    void build(std::uint32_t id, Time now);
+
+    std::uint32_t capacity_;
+    const table::Fib4& routes_;
+    Neighbours& neighbours_;
+    Publisher& publisher_;
+    std::map<std::uint16_t, Uplink> uplinks_;
+    std::map<TunnelProfile, std::uint32_t> profiles_;
+    std::vector<TunnelProfile> profile_list_;
+    std::vector<Record> records_;
+    std::vector<table::Tunnel> lines_;
+    std::unordered_map<std::uint64_t, std::uint32_t> by_peer_;  ///< table::peer_key -> id
+    std::multimap<NeighbourKey, std::uint32_t> by_next_hop_;
+    std::vector<std::uint32_t> free_;
+    std::uint32_t used_ = 0;
+    std::uint32_t high_water_ = 0;
+    std::uint64_t refused_ = 0;
+    bool changed_ = true;
+};
+
+}  // namespace vxplane::control

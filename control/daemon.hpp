@@ -1,0 +1,78 @@
+// The daemon: builds everything from a topology, turns the control loop, and takes everything down
+// in order.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/topology.hpp"
+#include "control/apply/bridge.hpp"
+#include "control/loop/event_loop.hpp"
+#include "control/machine.hpp"
+#include "control/punts.hpp"
+#include "control/rpc/server.hpp"
+#include "control/stats/stats.hpp"
+
+namespace vxplane::control {
+
+class Telemetry;
+
+/// One per process. run() returns the exit code: 0 after a clean stop, 1 after a run-time failure.
+class Daemon {
+  public:
+    explicit Daemon(config::Topology topology);
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    int run();
+
+    // --- for the methods of the RPC server
+    [[nodiscard]] const config::Topology& topology() const noexcept { return topology_; }
+    [[nodiscard]] Machine& machine() noexcept { return machine_; }
+    [[nodiscard]] Bridge& bridge() noexcept { return *bridge_; }
+    [[nodiscard]] Tunnels& tunnels() noexcept { return *tunnels_; }
+    [[nodiscard]] Neighbours& neighbours() noexcept { return *neighbours_; }
+    [[nodiscard]] const table::Fib4& routes() const noexcept { return routes_; }
+    [[nodiscard]] Publisher& publisher() noexcept { return *publisher_; }
+    [[nodiscard]] Punts& punts() noexcept { return *punts_; }
+    [[nodiscard]] rpc::Server& server() noexcept { return server_; }
+    [[nodiscard]] stats::Reader& stats() noexcept { return *stats_; }
+    [[nodiscard]] std::chrono::steady_clock::time_point started() const noexcept {
+        return started_;
+    }
+
+  private:
+    std::optional<std::string> start();
+    void load_ports();
+    void load_routes();
+    void load_neighbours();
+    std::optional<std::string> load_segments();
+    std::optional<std::string> load_fdb(const config::Vxlan& vxlan, std::uint16_t index);
+    void start_events();
+    void tick();
+    void take_learned(Neighbours::Time now);
+    void stop();
+
+    config::Topology topology_;
+    EventLoop loop_;
+    rpc::Server server_;
+    Machine machine_;
+    worker::SharedClock clock_;
+    table::Fib4 routes_;
+    std::unique_ptr<Publisher> publisher_;
+    std::unique_ptr<Punts> punts_;
+    std::unique_ptr<Neighbours> neighbours_;
+    std::unique_ptr<Tunnels> tunnels_;
+    std::unique_ptr<Bridge> bridge_;
+    std::unique_ptr<stats::Reader> stats_;
+    std::unique_ptr<Telemetry> telemetry_;
+    std::chrono::steady_clock::time_point started_{};
+    std::chrono::steady_clock::time_point move_logged_{};
+    bool failed_ = false;
+};
+
+}  // namespace vxplane::control

@@ -1,0 +1,377 @@
+#include "control/machine.hpp"
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "config/resolve.hpp"
+#include "control/resolve/neighbours.hpp"
+
+namespace vxplane::control {
+
+namespace {
+
+rte_ring* make_ring(const std::string& name, unsigned element, unsigned count, unsigned flags) {
+    rte_ring* ring = element == sizeof(void*)
+                         ? rte_ring_create(name.c_str(), count, SOCKET_ID_ANY, flags)
+                         : rte_ring_create_elem(name.c_str(), element, count, SOCKET_ID_ANY, flags);
+    if (ring == nullptr) {
+        throw std::bad_alloc();
+    }
+    return ring;
+}
+
+/// CPUs on which this process may run.
+std::vector<unsigned> own_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<unsigned> cpus;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+            if (CPU_ISSET(cpu, &set)) {
+                cpus.push_back(cpu);
+            }
+        }
+    }
+    return cpus;
+}
+
+port::RssTypes rss_types(const std::vector<std::string>& words) {
+    if (words.empty()) {
+        return port::RssTypes::all();
+    }
+    const auto has = [&words](std::string_view word) {
+        return std::find(words.begin(), words.end(), word) != words.end();
+    };
+    return {has("ipv4"), has("ipv6"), has("tcp"), has("udp")};
+}
+
+port::PortOptions options_of(const config::Port& port, unsigned workers) {
+    port::PortOptions options;
+    options.name = port.name;
+    options.device = port.device;
+    options.mtu = port.mtu;
+    if (port.mac) {
+        options.mac = port.mac->bytes;
+    }
+    options.rx_queues_wanted = port.rx_queues;
+    options.workers = static_cast<std::uint16_t>(workers);
+    options.rx_descriptors = port.rx_descriptors;
+    options.tx_descriptors = port.tx_descriptors;
+    options.rss = rss_types(port.rss);
+    options.promiscuous = port.role == config::PortRole::access || port.promiscuous;
+    return options;
+}
+
+bool is_pci(const config::Port& port) {
+    return port.device.rfind("net_", 0) != 0 && port.device.find(':') != std::string::npos;
+}
+
+}  // namespace
+
+WorkerRings::~WorkerRings() {
+    rte_ring_free(rings.punt);
+    rte_ring_free(rings.learn);
+    rte_ring_free(rings.inject);
+}
+
+Machine::~Machine() {
+    stop_workers();
+    close();
+}
+
+std::optional<std::string> Machine::choose_cpus(const config::System& system) {
+    const std::vector<unsigned> cpus = own_cpus();
+    if (cpus.empty()) {
+        return "cannot read the CPU affinity of the process";
+    }
+    worker_cpus_ = system.workers;
+    if (worker_cpus_.empty()) {
+        const unsigned taken = system.control.value_or(cpus.front());
+        const auto other =
+            std::find_if(cpus.begin(), cpus.end(), [taken](unsigned cpu) { return cpu != taken; });
+        worker_cpus_ = {other == cpus.end() ? cpus.front() : *other};
+    }
+    const auto is_free = [this](unsigned cpu) {
+        return std::find(worker_cpus_.begin(), worker_cpus_.end(), cpu) == worker_cpus_.end();
+    };
+    const auto free_cpu = std::find_if(cpus.begin(), cpus.end(), is_free);
+    control_cpu_ = system.control.value_or(free_cpu == cpus.end() ? cpus.front() : *free_cpu);
+    return std::nullopt;
+}
+
+std::optional<std::string> Machine::open_eal(const config::Topology& topology, port::LogLine log) {
+    const config::System& system = topology.system;
+    port::EalOptions options;
+    options.worker_cpus = worker_cpus_;
+    options.control_cpu = control_cpu_;
+    options.memory_bytes = system.memory;
+    options.hugepages =
+        system.hugepages == config::Hugepages::require ? port::EalOptions::Hugepages::require
+        : system.hugepages == config::Hugepages::off   ? port::EalOptions::Hugepages::off
+                                                       : port::EalOptions::Hugepages::automatic;
+    options.file_prefix = "vxplane-" + std::to_string(getpid());
+    options.extra = system.eal;
+    options.pci = std::any_of(topology.ports.begin(), topology.ports.end(), is_pci);
+    options.log_line = log;
+    auto eal = port::start_eal(options);
+    if (!eal) {
+        return eal.failure().text;
+    }
+    eal_ = *eal;
+    eal_runs_ = true;
+    return std::nullopt;
+}
+
+std::optional<std::string> Machine::open_pools(const config::Topology& topology) {
+    const auto workers = static_cast<std::uint32_t>(worker_cpus_.size());
+    port::PoolDemand demand;
+    port::PoolSizes sizes;
+    std::uint32_t remotes = 0;
+    for (const config::Port& port : topology.ports) {
+        demand.ports.push_back(port::demand_of(options_of(port, workers)));
+        if (!port.host.empty()) {
+            const std::uint32_t descriptors = port::TwinOptions{}.descriptors;
+            demand.ports.push_back({1, descriptors, 1, descriptors});
+        }
+        sizes.mtu = std::max(sizes.mtu, port.mtu);
+    }
+    for (const config::Vxlan& vxlan : topology.vxlans) {
+        remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
+    }
+    demand.lcores = workers + 1;
+    demand.burst = packet::kBurstSize;
+    demand.held = static_cast<std::uint32_t>(NeighbourOptions{}.held_packets);
+    demand.ring_slots = workers * (kPuntRing + kInjectRing) +
+                        static_cast<std::uint32_t>(topology.ports.size()) * kHandoffRing;
+    sizes.packets =
+        topology.system.mbufs != 0 ? topology.system.mbufs : port::packets_needed(demand);
+    sizes.headers = port::headers_needed(demand, remotes);
+    auto pools = port::PoolSet::make(sizes, port::nodes_of_lcores());
+    if (!pools) {
+        return pools.failure().text;
+    }
+    pools_ = *std::move(pools);
+    control_pools_ = port::WorkerPools(*pools_, static_cast<int>(rte_socket_id()));
+    return std::nullopt;
+}
+
+std::optional<std::string> Machine::open_port(const config::Port& port) {
+    const auto workers = worker_count();
+    port::PortOptions options = options_of(port, workers);
+    for (unsigned queue = 0; queue < workers; ++queue) {
+        const unsigned worker = (next_worker_ + queue) % workers;
+        options.queue_nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker + 1)));
+    }
+    auto opened = port::open_port(options, *pools_);
+    if (!opened) {
+        return "port " + port.name + ": " + opened.failure().text;
+    }
+    OpenPort open;
+    open.config = &port;
+    open.port = *std::move(opened);
+    open.first_worker = next_worker_ % workers;
+    next_worker_ += open.port->rx_queues();
+    if (port.host.empty()) {
+        ports_.push_back(std::move(open));
+        return std::nullopt;
+    }
+    port::TwinOptions twin;
+    twin.name = port.name + ".host";
+    twin.ifname = port.host;
+    twin.mac = open.port->mac();
+    twin.mtu = open.port->mtu();
+    auto made = port::make_twin(twin, *pools_);
+    if (!made) {
+        return "port " + port.name + ": host " + port.host + ": " + made.failure().text;
+    }
+    OpenPort second;
+    second.config = &port;
+    second.port = *std::move(made);
+    second.is_twin = true;
+    second.partner = open.port->id();
+    second.first_worker = open.first_worker;
+    open.partner = second.port->id();
+    ports_.push_back(std::move(open));
+    ports_.push_back(std::move(second));
+    return std::nullopt;
+}
+
+std::optional<std::string> Machine::open(const config::Topology& topology, port::LogLine log) {
+    if (auto problem = choose_cpus(topology.system)) {
+        return problem;
+    }
+    if (auto problem = open_eal(topology, log)) {
+        return problem;
+    }
+    if (auto problem = open_pools(topology)) {
+        return problem;
+    }
+    for (const config::Port& port : topology.ports) {
+        if (auto problem = open_port(port)) {
+            return problem;
+        }
+    }
+    return std::nullopt;
+}
+
+void Machine::make_workers(const config::Topology& topology, const Publisher& publisher,
+                           const worker::SharedClock& clock, std::size_t segments) {
+    const unsigned count = worker_count();
+    std::uint16_t ids = 0;
+    for (const OpenPort& open : ports_) {
+        ids = std::max(ids, static_cast<std::uint16_t>(open.port->id() + 1));
+    }
+    constexpr unsigned kOneToOne = RING_F_SP_ENQ | RING_F_SC_DEQ;
+    std::vector<worker::WorkerOptions> plans(count);
+    for (unsigned id = 0; id < count; ++id) {
+        worker::WorkerOptions& plan = plans[id];
+        const std::string suffix = "_" + std::to_string(id);
+        rings_.emplace_back();
+        rings_.back().rings.punt =
+            make_ring("punt" + suffix, sizeof(path::PuntItem), kPuntRing, kOneToOne);
+        rings_.back().rings.learn =
+            make_ring("learn" + suffix, sizeof(step::LearnEvent), kLearnRing, kOneToOne);
+        rings_.back().rings.inject =
+            make_ring("inject" + suffix, sizeof(path::InjectItem), kInjectRing, kOneToOne);
+        plan.id = id;
+        plan.lcore = id + 1;
+        plan.rings = rings_.back().rings;
+        plan.lanes.resize(ids);
+        plan.port_count = ids;
+        plan.segment_count = segments;
+        plan.idle = topology.system.idle == config::IdlePolicy::busy ? worker::Idle::busy
+                                                                     : worker::Idle::adaptive;
+        plan.tables = &publisher.pointer();
+        plan.clock = &clock;
+        plan.rcu = publisher.rcu();
+        plan.pools = port::WorkerPools(*pools_, static_cast<int>(rte_lcore_to_socket_id(id + 1)));
+    }
+    for (const OpenPort& open : ports_) {
+        const port::Port& port = *open.port;
+        for (std::uint16_t queue = 0; queue < port.rx_queues(); ++queue) {
+            plans[(open.first_worker + queue) % count].rx.push_back({port.id(), queue});
+        }
+        const bool own_queues = port.tx_queues() >= count;
+        rte_ring* handoff = nullptr;
+        if (!own_queues) {
+            handoff = make_ring("handoff_" + std::to_string(port.id()), sizeof(void*), kHandoffRing,
+                                RING_F_SC_DEQ);
+            handoffs_.push_back(handoff);
+            plans[open.first_worker].shared.push_back({port.id(), handoff});
+        }
+        for (unsigned id = 0; id < count; ++id) {
+            path::TxLane& lane = plans[id].lanes[port.id()];
+            lane.port = port.id();
+            lane.queue = own_queues ? static_cast<std::uint16_t>(id) : std::uint16_t{0};
+            lane.handoff = own_queues || id == open.first_worker ? nullptr : handoff;
+            lane.multi_segment = port.multi_segment_tx();
+        }
+    }
+    for (worker::WorkerOptions& plan : plans) {
+        workers_.push_back(std::make_unique<worker::Worker>(std::move(plan)));
+    }
+}
+
+std::optional<std::string> Machine::start() {
+    for (OpenPort& open : ports_) {
+        if (const auto done = open.port->start(); !done) {
+            return "port " + open.port->name() + ": " + done.failure().text;
+        }
+    }
+    workers_run_ = true;
+    for (const auto& worker : workers_) {
+        const auto body = [](void* self) {
+            static_cast<worker::Worker*>(self)->run();
+            return 0;
+        };
+        if (rte_eal_remote_launch(body, worker.get(), worker->options().lcore) != 0) {
+            return "worker " + std::to_string(worker->options().id) + " does not start";
+        }
+    }
+    return std::nullopt;
+}
+
+void Machine::stop_workers() {
+    if (!workers_run_) {
+        return;
+    }
+    for (const auto& worker : workers_) {
+        worker->stop();
+    }
+    for (const auto& worker : workers_) {
+        rte_eal_wait_lcore(worker->options().lcore);
+    }
+    workers_run_ = false;
+    drain_rings();
+}
+
+void Machine::drain_rings() noexcept {
+    for (const WorkerRings& ring : rings_) {
+        path::PuntItem punt;
+        while (rte_ring_sc_dequeue_elem(ring.rings.punt, &punt, sizeof punt) == 0) {
+            rte_pktmbuf_free(punt.mbuf);
+        }
+        path::InjectItem item;
+        while (rte_ring_sc_dequeue_elem(ring.rings.inject, &item, sizeof item) == 0) {
+            rte_pktmbuf_free(item.mbuf);
+        }
+    }
+    for (rte_ring* handoff : handoffs_) {
+        void* mbuf = nullptr;
+        while (rte_ring_sc_dequeue(handoff, &mbuf) == 0) {
+            rte_pktmbuf_free(static_cast<rte_mbuf*>(mbuf));
+        }
+    }
+}
+
+std::uint64_t Machine::close() {
+    if (!eal_runs_) {
+        return 0;
+    }
+    workers_.clear();
+    for (OpenPort& open : ports_) {
+        open.port->stop();
+    }
+    while (!ports_.empty()) {
+        ports_.pop_back();
+    }
+    rings_.clear();
+    for (rte_ring* handoff : handoffs_) {
+        rte_ring_free(handoff);
+    }
+    handoffs_.clear();
+    const std::uint64_t missing = pools_ ? pools_->in_use() : 0;
+    pools_.reset();
+    eal_runs_ = false;
+    port::stop_eal();
+    return missing;
+}
+
+bool Machine::inject(rte_mbuf* mbuf, std::uint16_t port) noexcept {
+    const OpenPort* open = by_id(port);
+    if (open == nullptr) {
+        return false;
+    }
+    path::InjectItem item{mbuf, port, 0};
+    return rte_ring_sp_enqueue_elem(rings_[open->first_worker].rings.inject, &item, sizeof item) ==
+           0;
+}
+
+const OpenPort* Machine::by_id(std::uint16_t id) const noexcept {
+    const auto at = std::find_if(ports_.begin(), ports_.end(),
+                                 [id](const OpenPort& open) { return open.port->id() == id; });
+    return at == ports_.end() ? nullptr : &*at;
+}
+
+const OpenPort* Machine::by_name(std::string_view name) const noexcept {
+    const auto at = std::find_if(ports_.begin(), ports_.end(), [name](const OpenPort& open) {
+        return open.port->name() == name;
+    });
+    return at == ports_.end() ? nullptr : &*at;
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,104 @@
+// The machinery under the tables: EAL, buffer pools, ports and their kernel twins, rings, workers.
+// Opened as a whole before the tables exist, closed as a whole after the last packet.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/topology.hpp"
+#include "control/apply/publisher.hpp"
+#include "dataplane/port/eal.hpp"
+#include "dataplane/port/pool.hpp"
+#include "dataplane/port/port.hpp"
+#include "dataplane/worker/worker.hpp"
+
+namespace vxplane::control {
+
+/// A port of the topology, or the twin of one.
+struct OpenPort {
+    const config::Port* config = nullptr;  ///< of the underlay port for a twin
+    std::unique_ptr<port::Port> port;
+    bool is_twin = false;
+    std::uint16_t partner = table::kNoPort;  ///< twin <-> underlay port
+    unsigned first_worker = 0;               ///< that polls receive queue 0
+};
+
+/// Control's ends of a worker's rings.
+struct WorkerRings {
+    path::ControlRings rings;
+    WorkerRings() = default;
+    ~WorkerRings();
+    WorkerRings(WorkerRings&& other) noexcept : rings(other.rings) { other.rings = {}; }
+    WorkerRings(const WorkerRings&) = delete;
+};
+
+/// Control thread only.
+class Machine {
+  public:
+    /// Packets and events that may wait in the rings of one worker.
+    static constexpr unsigned kPuntRing = 1024;
+    static constexpr unsigned kLearnRing = 16384;
+    static constexpr unsigned kInjectRing = 1024;
+    static constexpr unsigned kHandoffRing = 1024;
+
+    Machine() = default;
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    /// Opens everything that `topology` names. A problem text when something is not to be had;
+    /// close() then takes back what was opened. `log` receives DPDK's own log lines.
+    std::optional<std::string> open(const config::Topology& topology, port::LogLine log);
+    /// Makes the workers. `segments`: room for counters.
+    void make_workers(const config::Topology& topology, const Publisher& publisher,
+                      const worker::SharedClock& clock, std::size_t segments);
+    /// Starts ports, then workers. A problem text names the port that would not start.
+    std::optional<std::string> start();
+    /// Ends workers, then frees what is in rings. Ports stay open.
+    void stop_workers();
+    /// Closes ports and pools and ends EAL. Returns the number of buffers that did not come back.
+    std::uint64_t close();
+
+    /// Sends a frame; false (and `mbuf` still the caller's) when the ring is full or the port gone.
+    bool inject(rte_mbuf* mbuf, std::uint16_t port) noexcept;
+
+    [[nodiscard]] const std::vector<OpenPort>& ports() const noexcept { return ports_; }
+    [[nodiscard]] std::vector<OpenPort>& ports() noexcept { return ports_; }
+    [[nodiscard]] const OpenPort* by_id(std::uint16_t id) const noexcept;
+    [[nodiscard]] const OpenPort* by_name(std::string_view name) const noexcept;
+    [[nodiscard]] const std::vector<std::unique_ptr<worker::Worker>>& workers() const noexcept {
+        return workers_;
+    }
+    [[nodiscard]] const std::vector<WorkerRings>& rings() const noexcept { return rings_; }
+    [[nodiscard]] unsigned cpu_of(unsigned worker) const { return worker_cpus_[worker]; }
+    [[nodiscard]] unsigned worker_count() const noexcept {
+        return static_cast<unsigned>(worker_cpus_.size());
+    }
+    [[nodiscard]] const port::EalInfo& eal() const noexcept { return eal_; }
+    [[nodiscard]] port::WorkerPools& control_pools() noexcept { return control_pools_; }
+    [[nodiscard]] const port::PoolSet& pools() const noexcept { return *pools_; }
+
+  private:
+    std::optional<std::string> choose_cpus(const config::System& system);
+    std::optional<std::string> open_eal(const config::Topology& topology, port::LogLine log);
+    std::optional<std::string> open_pools(const config::Topology& topology);
+    std::optional<std::string> open_port(const config::Port& port);
+    void drain_rings() noexcept;
+
+    bool eal_runs_ = false;
+    bool workers_run_ = false;
+    unsigned control_cpu_ = 0;
+    unsigned next_worker_ = 0;
+    std::vector<unsigned> worker_cpus_;
+    port::EalInfo eal_;
+    std::unique_ptr<port::PoolSet> pools_;
+    port::WorkerPools control_pools_;
+    std::vector<OpenPort> ports_;
+    std::vector<WorkerRings> rings_;
+    std::vector<rte_ring*> handoffs_;
+    std::vector<std::unique_ptr<worker::Worker>> workers_;
+};
+
+}  // namespace vxplane::control

@@ -1,0 +1,306 @@
+#include "control/methods.hpp"
+
+#include <rte_version.h>
+#include <unistd.h>
+
+#include "control/apply/words.hpp"
+#include "control/daemon.hpp"
+
+namespace vxplane::control {
+
+using rpc::Json;
+using rpc::Method;
+using rpc::Reply;
+using rpc::Type;
+
+namespace {
+
+std::optional<std::string> word(const Json& params, const char* key) {
+    return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
+}
+
+const std::vector<std::string> kStates{"dynamic", "static", "permanent"};
+
+std::optional<table::FdbState> state_of(const Json& params) {
+    const auto name = word(params, "state");
+    if (!name) {
+        return std::nullopt;
+    }
+    return *name == "dynamic"  ? table::FdbState::dynamic
+           : *name == "static" ? table::FdbState::static_
+                               : table::FdbState::permanent;
+}
+
+/// Reads the parameters that name an entry or its place; problems become error -32602 or -32000.
+struct Selection {
+    FdbFilter filter;
+    std::optional<rpc::Error> error;
+};
+
+Selection selection(Daemon& daemon, const Json& params) {
+    Selection out;
+    if (const auto name = word(params, "segment")) {
+        out.filter.segment = daemon.bridge().find_segment(*name);
+        if (!out.filter.segment) {
+            out.error = rpc::refuse("no segment '" + *name + "'");
+            return out;
+        }
+    }
+    if (const auto mac = word(params, "mac")) {
+        out.filter.mac = parse_mac(*mac);
+        if (!out.filter.mac) {
+            out.error = rpc::invalid("mac: '" + *mac + "' is not a MAC address");
+            return out;
+        }
+    }
+    if (const auto dst = word(params, "dst")) {
+        out.filter.place.remote = parse_ipv4(*dst);
+        if (!out.filter.place.remote || !out.filter.place.remote->is_unicast()) {
+            out.error = rpc::invalid("dst: '" + *dst + "' is not a unicast IPv4 address");
+            return out;
+        }
+    }
+    if (const auto port = word(params, "port")) {
+        const OpenPort* open = daemon.machine().by_name(*port);
+        if (open == nullptr) {
+            out.error = rpc::refuse("no port '" + *port + "'");
+            return out;
+        }
+        out.filter.place.port = open->port->id();
+    }
+    if (params.contains("nhid")) {
+        out.filter.place.nhid = params.at("nhid").get<std::uint32_t>();
+    }
+    out.filter.state = state_of(params);
+    return out;
+}
+
+Json entry_json(Daemon& daemon, const FdbView& view) {
+    const SegmentSpec& segment = daemon.bridge().segment(view.segment);
+    Json row{{"mac", text(view.mac)},
+             {"segment", segment.name},
+             {"vni", segment.vni.number},
+             {"state", text(view.state)}};
+    if (view.port) {
+        const OpenPort* port = daemon.machine().by_id(*view.port);
+        row["port"] = port == nullptr ? "?" : port->port->name();
+    } else if (view.nhid) {
+        row["nhid"] = *view.nhid;
+    } else if (view.remotes.size() == 1) {
+        row["dst"] = text(view.remotes.front());
+    } else {
+        Json remotes = Json::array();
+        for (const net::Ipv4Address remote : view.remotes) {
+            remotes.push_back(text(remote));
+        }
+        row["remotes"] = remotes;
+    }
+    if (view.age) {
+        row["age_s"] = static_cast<double>(view.age->count()) / 1000.0;
+    }
+    if (view.previous) {
+        row["previous"] = text(*view.previous);
+    }
+    return row;
+}
+
+Reply fdb_show(Daemon& daemon, const Json& params) {
+    const Selection chosen = selection(daemon, params);
+    if (chosen.error) {
+        return *chosen.error;
+    }
+    // Enough for a person; a program asks for what it needs.
+    constexpr std::int64_t kDefaultLimit = 10'000;
+    const std::int64_t limit = params.value("limit", kDefaultLimit);
+    Json entries = Json::array();
+    bool cut = false;
+    daemon.bridge().show(chosen.filter, Neighbours::Clock::now(), [&](const FdbView& view) {
+        if (static_cast<std::int64_t>(entries.size()) >= limit) {
+            cut = true;
+            return false;
+        }
+        entries.push_back(entry_json(daemon, view));
+        return true;
+    });
+    const table::Fdb& fdb = daemon.bridge().fdb();
+    return Json{{"entries", entries},
+                {"cut", cut},
+                {"used", fdb.used()},
+                {"high_water", fdb.high_water()},
+                {"refused", fdb.refused() + daemon.bridge().counters().learn_refused},
+                {"capacity", fdb.capacity()},
+                {"memory_bytes", fdb.memory_bytes()},
+                {"tunnels",
+                 {{"used", daemon.tunnels().used()},
+                  {"high_water", daemon.tunnels().high_water()},
+                  {"refused", daemon.tunnels().refused()},
+                  {"capacity", daemon.tunnels().capacity()}}}};
+}
+
+Reply fdb_put(Daemon& daemon, const Json& params, bool replacing) {
+    const Selection chosen = selection(daemon, params);
+    if (chosen.error) {
+        return *chosen.error;
+    }
+    const FdbPlace& place = chosen.filter.place;
+    if ((place.remote ? 1 : 0) + (place.nhid ? 1 : 0) + (place.port ? 1 : 0) != 1) {
+        return rpc::invalid("exactly one of dst, nhid and port must be given");
+    }
+    for (const config::Port& port : daemon.topology().ports) {
+        for (const config::IpPrefix& own : port.addresses) {
+            if (place.remote && own.address.ipv4_number() == place.remote->number()) {
+                return rpc::refuse("dst " + text(*place.remote) + " is our own address");
+            }
+        }
+    }
+    FdbRequest request;
+    request.segment = *chosen.filter.segment;
+    request.mac = *chosen.filter.mac;
+    request.place = place;
+    request.state = chosen.filter.state.value_or(table::FdbState::permanent);
+    const auto now = Neighbours::Clock::now();
+    const auto problem =
+        replacing ? daemon.bridge().replace(request, now) : daemon.bridge().add(request, now);
+    return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
+}
+
+Reply fdb_del(Daemon& daemon, const Json& params) {
+    const Selection chosen = selection(daemon, params);
+    if (chosen.error) {
+        return *chosen.error;
+    }
+    const auto problem = daemon.bridge().remove(*chosen.filter.segment, *chosen.filter.mac,
+                                                chosen.filter.place.remote);
+    return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
+}
+
+Reply fdb_flush(Daemon& daemon, const Json& params) {
+    const Selection chosen = selection(daemon, params);
+    if (chosen.error) {
+        return *chosen.error;
+    }
+    const std::uint32_t removed = daemon.bridge().flush(chosen.filter);
+    daemon.server().publish("fdb", {{"what", "flushed"}, {"removed", removed}});
+    return Json{{"removed", removed}};
+}
+
+Reply neigh(Daemon& daemon) {
+    Json out = Json::array();
+    daemon.neighbours().for_each(Neighbours::Clock::now(), [&](const Neighbours::View& view) {
+        const OpenPort* port = daemon.machine().by_id(view.key.port);
+        out.push_back({{"address", text(view.key.address)},
+                       {"lladdr", view.mac.is_zero() ? "" : text(view.mac)},
+                       {"dev", port == nullptr ? "?" : port->port->name()},
+                       {"state", name(view.state)},
+                       {"held_packets", view.held_packets},
+                       {"held_bytes", view.held_bytes},
+                       {"probes", view.probes},
+                       {"age_s", static_cast<double>(view.since_confirmed.count()) / 1000.0}});
+    });
+    return out;
+}
+
+std::string_view name_of(table::RouteType type) {
+    constexpr std::array<std::string_view, 6> kNames{"unicast",     "local",    "blackhole",
+                                                     "unreachable", "prohibit", "throw"};
+    return kNames[static_cast<std::size_t>(type)];
+}
+
+Reply routes(Daemon& daemon) {
+    Json out = Json::array();
+    daemon.routes().for_each([&](std::uint32_t prefix, std::uint8_t length, table::Route route) {
+        const std::string to =
+            length == 0 ? "default"
+                        : text(net::Ipv4Address::of(prefix)) + "/" + std::to_string(length);
+        Json row{{"to", to}, {"type", name_of(route.type)}, {"via", ""}, {"dev", ""}};
+        if (route.type == table::RouteType::unicast || route.type == table::RouteType::local) {
+            const OpenPort* port = daemon.machine().by_id(route.port);
+            row["dev"] = port == nullptr ? "?" : port->port->name();
+            row["via"] = route.via == 0 ? "" : text(net::Ipv4Address::of(route.via));
+        }
+        out.push_back(std::move(row));
+    });
+    return out;
+}
+
+Reply version(Daemon& daemon) {
+    const auto up = std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::steady_clock::now() - daemon.started());
+    return Json{{"version", VXPLANE_VERSION},
+                {"dpdk", rte_version()},
+                {"pid", getpid()},
+                {"uptime_s", up.count()},
+                {"topology", daemon.topology().file},
+                {"hugepages", daemon.machine().eal().hugepages},
+                {"eal", daemon.machine().eal().text}};
+}
+
+}  // namespace
+
+void add_methods(Daemon& daemon) {
+    rpc::MethodTable& table = daemon.server().methods();
+    const auto read = [&](std::string name, std::string help, std::vector<rpc::Param> params,
+                          std::function<Reply(const Json&)> call) {
+        table.add({std::move(name), std::move(help), std::move(params), false, std::move(call)});
+    };
+    const auto write = [&](std::string name, std::string help, std::vector<rpc::Param> params,
+                           std::function<Reply(const Json&)> call) {
+        table.add({std::move(name), std::move(help), std::move(params), true, std::move(call)});
+    };
+    const rpc::Param name{"name", Type::string, false, "only the one of this name"};
+    const rpc::Param segment{"segment", Type::string, false, "name of a segment"};
+    const rpc::Param mac{"mac", Type::string, false, "MAC address; all zero is the flood list"};
+    const rpc::Param dst{"dst", Type::string, false, "IPv4 address of a remote VTEP"};
+    const rpc::Param nhid{"nhid", Type::integer, false, "id of a next-hop group"};
+    const rpc::Param port{"port", Type::string, false, "name of an access port"};
+    const rpc::Param state{"state", Type::string, false, "how long it stays", kStates};
+    const rpc::Param limit{"limit", Type::integer, false, "entries at most, 10000 unless given"};
+    const auto required = [](rpc::Param param) {
+        param.required = true;
+        return param;
+    };
+
+    read("version", "version, process, topology", {},
+         [&daemon](const Json&) { return version(daemon); });
+    read("health", "alarms, and packets that are unaccounted for", {},
+         [&daemon](const Json&) { return daemon.stats().health(); });
+    read("ports", "ports with their counters", {name},
+         [&daemon](const Json& params) { return daemon.stats().ports(word(params, "name")); });
+    read("workers", "workers with their counters", {},
+         [&daemon](const Json&) { return daemon.stats().workers(); });
+    read("segments", "VXLAN segments with their counters", {name},
+         [&daemon](const Json& params) { return daemon.stats().segments(word(params, "name")); });
+    read(
+        "drops", "dropped packets by reason",
+        {{"all", Type::boolean, false, "also reasons that never happened"}},
+        [&daemon](const Json& params) { return daemon.stats().drops(params.value("all", false)); });
+    read("stages", "cycles per packet by path and stage", {},
+         [&daemon](const Json&) { return daemon.stats().stages(); });
+    read("neigh", "next hops of the underlay", {},
+         [&daemon](const Json&) { return neigh(daemon); });
+    read("routes", "routes of the underlay", {}, [&daemon](const Json&) { return routes(daemon); });
+    read("fdb.show", "entries of the forwarding database",
+         {segment, mac, dst, nhid, port, state, limit},
+         [&daemon](const Json& params) { return fdb_show(daemon, params); });
+
+    const std::vector<rpc::Param> entry{required(segment), required(mac), dst, nhid, port, state};
+    write("fdb.add", "adds an entry, or a remote to a flood list", entry,
+          [&daemon](const Json& params) { return fdb_put(daemon, params, false); });
+    write("fdb.replace", "adds an entry or changes its place", entry,
+          [&daemon](const Json& params) { return fdb_put(daemon, params, true); });
+    write("fdb.del", "removes an entry, or one remote of several",
+          {required(segment), required(mac), dst},
+          [&daemon](const Json& params) { return fdb_del(daemon, params); });
+    write("fdb.flush", "removes every entry that fits", {segment, dst, nhid, port, state},
+          [&daemon](const Json& params) { return fdb_flush(daemon, params); });
+    write("stats.reset", "lets all counters start at zero", {}, [&daemon](const Json&) {
+        daemon.stats().reset();
+        return Reply(Json::object());
+    });
+
+    daemon.server().add_topic("fdb", "entries learned, moved, aged, added, removed");
+    daemon.server().add_topic("neigh", "next hops resolved, failed, in conflict");
+    daemon.server().add_topic("alarm", "alarms that came or went");
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,11 @@
+// The daemon's RPC methods: what can be asked, with which parameters, and what is answered.
+#pragma once
+
+namespace vxplane::control {
+
+class Daemon;
+
+/// Adds every method and topic to the daemon's server. Before the server opens.
+void add_methods(Daemon& daemon);
+
+}  // namespace vxplane::control

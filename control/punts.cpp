@@ -1,0 +1,253 @@
+#include "control/punts.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+
+#include "control/apply/words.hpp"
+#include "dataplane/step/add_tunnel.hpp"
+#include "dataplane/step/read_flow.hpp"
+
+namespace vxplane::control {
+
+using packet::DropReason;
+
+namespace {
+
+// Bounds the time of one turn: about half a millisecond when every packet asks for an answer.
+constexpr unsigned kPacketsPerTurn = 512;
+
+std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
+    return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+}
+
+}  // namespace
+
+Punts::Punts(Machine& machine, Publisher& publisher) : machine_(machine), publisher_(publisher) {
+    context_.pools = &machine.control_pools();
+}
+
+void Punts::take(Time now) {
+    unsigned left = kPacketsPerTurn;
+    for (const WorkerRings& rings : machine_.rings()) {
+        path::PuntItem item;
+        while (left != 0 && rte_ring_sc_dequeue_elem(rings.rings.punt, &item, sizeof item) == 0) {
+            --left;
+            ++counters_.taken;
+            take_one(item, now);
+        }
+    }
+}
+
+void Punts::take_one(const path::PuntItem& item, Time now) {
+    switch (item.why) {
+        case packet::Punt::arp:
+            take_arp(item, now);
+            break;
+        case packet::Punt::icmp:
+            take_icmp(item);
+            break;
+        case packet::Punt::unresolved:
+            take_unresolved(item, now);
+            break;
+        case packet::Punt::unreachable:
+            answer(item.mbuf, item.in_port, item.segment,
+                   item.if_refused == DropReason::tunnel_prohibited ? IcmpError::admin_prohibited
+                   : item.if_refused == DropReason::tunnel_unreachable
+                       ? IcmpError::host_unreachable
+                       : IcmpError::net_unreachable);
+            drop(item.mbuf, item.if_refused);
+            break;
+    }
+}
+
+void Punts::take_arp(const path::PuntItem& item, Time now) {
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const ArpResult result = neighbours_->on_arp(item.in_port, frame, now);
+    if (result == ArpResult::malformed) {
+        drop(item.mbuf, DropReason::arp_malformed);
+        return;
+    }
+    // Answers may be for the kernel too, which asks through the twin with the same MAC address.
+    const OpenPort* port = machine_.by_id(item.in_port);
+    const auto operation =
+        net::load<net::ArpHeader>(frame.data() + sizeof(net::EthernetHeader)).operation;
+    const bool for_kernel = result == ArpResult::not_ours || operation != net::ArpHeader::kRequest;
+    if (port != nullptr && port->partner != table::kNoPort && for_kernel) {
+        forward(item.mbuf, port->partner);
+    } else {
+        consume(item.mbuf);
+    }
+}
+
+void Punts::take_icmp(const path::PuntItem& item) {
+    const std::span<const std::byte> request = bytes_of(item.mbuf);
+    rte_mbuf* reply = machine_.control_pools().packet();
+    if (reply == nullptr) {
+        consume(item.mbuf);
+        return;
+    }
+    const std::span<std::byte> out{rte_pktmbuf_mtod(reply, std::byte*),
+                                   rte_pktmbuf_tailroom(reply)};
+    const IcmpMade made = make_echo_reply(request, addresses_[item.in_port], out);
+    if (!made) {
+        rte_pktmbuf_free(reply);
+        if (made.why == NoIcmp::truncated || made.why == NoIcmp::bad_icmp_checksum) {
+            drop(item.mbuf, DropReason::icmp_malformed);
+        } else {
+            consume(item.mbuf);
+        }
+        return;
+    }
+    reply->data_len = static_cast<std::uint16_t>(made.size);
+    reply->pkt_len = static_cast<std::uint32_t>(made.size);
+    ++counters_.made;
+    forward(reply, item.in_port);
+    consume(item.mbuf);
+}
+
+void Punts::take_unresolved(const path::PuntItem& item, Time now) {
+    const auto next_hop = tunnels_->next_hop(item.tunnel);
+    if (!next_hop) {
+        drop(item.mbuf, DropReason::port_gone);
+        return;
+    }
+    Held held;
+    held.mbuf = item.mbuf;
+    held.bytes = item.mbuf->pkt_len;
+    held.tunnel = item.tunnel;
+    held.segment = item.segment;
+    held.opaque = item.in_port;
+    neighbours_->hold(*next_hop, std::move(held), now);
+}
+
+void Punts::answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error) {
+    std::array<std::byte, kIcmpErrorFrame> out{};
+    const std::span<const std::byte> bytes = bytes_of(frame);
+    const IcmpMade made = make_icmp_error(bytes, error, 0, out);
+    if (!made) {
+        return;
+    }
+    const auto shape = net::shape_of(bytes.data(), bytes.size());
+    const auto source = net::load<net::Ipv4Header>(bytes.data() + shape.l3_offset).source;
+    if (limiter_.allow(segment, source, Neighbours::Clock::now())) {
+        send_made(in_port, std::span(out).first(made.size));
+    }
+}
+
+void Punts::send_made(std::uint16_t port, std::span<const std::byte> frame) {
+    rte_mbuf* mbuf = machine_.control_pools().packet();
+    char* to = mbuf == nullptr ? nullptr
+                               : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
+    if (to == nullptr) {
+        rte_pktmbuf_free(mbuf);
+        return;
+    }
+    std::memcpy(to, frame.data(), frame.size());
+    ++counters_.made;
+    forward(mbuf, port);
+}
+
+void Punts::forward(rte_mbuf* mbuf, std::uint16_t port) {
+    if (machine_.inject(mbuf, port)) {
+        ++counters_.forwarded;
+    } else {
+        drop(mbuf, DropReason::inject_ring_full);
+    }
+}
+
+void Punts::drop(rte_mbuf* mbuf, DropReason reason) {
+    ++counters_.dropped;
+    ++counters_.drops[static_cast<std::size_t>(reason)];
+    rte_pktmbuf_free(mbuf);
+}
+
+void Punts::consume(rte_mbuf* mbuf) {
+    ++counters_.consumed;
+    rte_pktmbuf_free(mbuf);
+}
+
+void Punts::send_released() {
+    for (const auto& [key, held] : released_) {
+        // The tunnel may have gone, and its number may lead elsewhere by now.
+        if (tunnels_->next_hop(held.tunnel) == key) {
+            encapsulate(held);
+        } else {
+            drop(held.mbuf, DropReason::port_gone);
+        }
+    }
+    released_.clear();
+}
+
+void Punts::encapsulate(const Held& held) {
+    context_.begin(publisher_.current(), 0, 0);
+    packet::Packet p(held.mbuf);
+    packet::PacketMeta meta;
+    meta.in_port = static_cast<std::uint16_t>(held.opaque);
+    meta.out_port = table::kNoPort;
+    meta.tunnel = held.tunnel;
+    meta.segment = held.segment;
+    meta.vni_word = context_.tables->segments[held.segment].vni_word;
+    step::ReadFlow{}(p, meta, context_);
+    const packet::Verdict verdict = step::AddTunnel{}(p, meta, context_);
+    if (verdict.goes_on()) {
+        forward(p.mbuf(), meta.out_port);
+    } else {
+        drop(p.mbuf(), verdict.is_drop() ? verdict.reason() : DropReason::neigh_failed);
+    }
+}
+
+void Punts::drop_all() {
+    for (const auto& [key, held] : released_) {
+        drop(held.mbuf, DropReason::port_gone);
+    }
+    released_.clear();
+}
+
+void Punts::send_frame(std::uint16_t port, std::span<const std::byte> frame) {
+    send_made(port, frame);
+}
+
+void Punts::reachable(NeighbourKey key, net::MacAddress mac) {
+    tunnels_->reachable(key, mac);
+    if (news_) {
+        news_("reachable", key, mac);
+    }
+}
+
+void Punts::unreachable(NeighbourKey key) {
+    tunnels_->unreachable(key);
+    spdlog::warn("neighbour {} does not answer", text(key.address));
+    if (news_) {
+        news_("failed", key, {});
+    }
+}
+
+void Punts::release(NeighbourKey key, net::MacAddress /*mac*/, Held&& held) {
+    released_.emplace_back(key, held);
+}
+
+void Punts::give_up(NeighbourKey /*key*/, Held&& held, DropReason reason) {
+    if (reason == DropReason::neigh_failed) {
+        answer(held.mbuf, static_cast<std::uint16_t>(held.opaque), held.segment,
+               IcmpError::host_unreachable);
+    }
+    drop(held.mbuf, reason);
+}
+
+void Punts::conflict(NeighbourKey own, net::MacAddress other) {
+    spdlog::error("address conflict: {} says that it has our address {}", text(other),
+                  text(own.address));
+    if (news_) {
+        news_("conflict", own, other);
+    }
+}
+
+void Punts::table_full(NeighbourKey refused) {
+    spdlog::error("neighbour table is full, {} is not resolved", text(refused.address));
+    if (news_) {
+        news_("refused", refused, {});
+    }
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,89 @@
+// What workers hand to control: ARP and ICMP to our own addresses, and packets whose next hop is
+// not resolved or not reachable. Control answers through the inject rings.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "control/apply/bridge.hpp"
+#include "control/machine.hpp"
+#include "control/resolve/icmp.hpp"
+#include "control/resolve/neighbours.hpp"
+
+namespace vxplane::control {
+
+/// taken + made = consumed + forwarded + dropped + held, always.
+struct PuntCounters {
+    std::uint64_t taken = 0;      ///< packets from workers
+    std::uint64_t made = 0;       ///< frames of our own
+    std::uint64_t consumed = 0;   ///< understood, and at their end
+    std::uint64_t forwarded = 0;  ///< given to a worker to be sent
+    std::uint64_t dropped = 0;
+    packet::DropCounts drops{};
+};
+
+/// Control thread only.
+class Punts final : public NeighbourSink {
+  public:
+    using Time = Neighbours::Time;
+    /// Neighbour news for the event subscription: what happened, key, MAC.
+    using News = std::function<void(std::string_view, NeighbourKey, net::MacAddress)>;
+
+    Punts(Machine& machine, Publisher& publisher);
+
+    void connect(Neighbours& neighbours, Tunnels& tunnels) {
+        neighbours_ = &neighbours;
+        tunnels_ = &tunnels;
+    }
+    void on_news(News news) { news_ = std::move(news); }
+    void set_addresses(std::uint16_t port, std::vector<OwnAddress> addresses) {
+        addresses_[port] = std::move(addresses);
+    }
+
+    /// Takes what is in the punt rings, a bounded number of packets.
+    void take(Time now);
+    /// Sends the packets whose next hop was resolved; the tables must have been published.
+    void send_released();
+    /// Frees everything that waits.
+    void drop_all();
+
+    [[nodiscard]] const PuntCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
+
+    // --- NeighbourSink
+    void send_frame(std::uint16_t port, std::span<const std::byte> frame) override;
+    void reachable(NeighbourKey key, net::MacAddress mac) override;
+    void unreachable(NeighbourKey key) override;
+    void release(NeighbourKey key, net::MacAddress mac, Held&& held) override;
+    void give_up(NeighbourKey key, Held&& held, packet::DropReason reason) override;
+    void conflict(NeighbourKey own, net::MacAddress other) override;
+    void table_full(NeighbourKey refused) override;
+
+  private:
+    void take_one(const path::PuntItem& item, Time now);
+    void take_arp(const path::PuntItem& item, Time now);
+    void take_icmp(const path::PuntItem& item);
+    void take_unresolved(const path::PuntItem& item, Time now);
+    void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
+    void forward(rte_mbuf* mbuf, std::uint16_t port);
+    void drop(rte_mbuf* mbuf, packet::DropReason reason);
+    void consume(rte_mbuf* mbuf);
+    void send_made(std::uint16_t port, std::span<const std::byte> frame);
+    void encapsulate(const Held& held);
+
+    Machine& machine_;
+    Publisher& publisher_;
+    Neighbours* neighbours_ = nullptr;
+    Tunnels* tunnels_ = nullptr;
+    News news_;
+    IcmpLimiter limiter_;
+    std::map<std::uint16_t, std::vector<OwnAddress>> addresses_;
+    std::vector<std::pair<NeighbourKey, Held>> released_;
+    step::Context context_;
+    PuntCounters counters_;
+};
+
+}  // namespace vxplane::control

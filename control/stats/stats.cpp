@@ -1,0 +1,352 @@
+#include "control/stats/stats.hpp"
+
+#include <rte_cycles.h>
+
+#include "config/resolve.hpp"
+#include "control/apply/words.hpp"
+#include "dataplane/path/from_access.hpp"
+#include "dataplane/path/from_twin.hpp"
+#include "dataplane/path/from_underlay.hpp"
+
+namespace vxplane::control::stats {
+
+namespace {
+
+constexpr std::array<std::string_view, 14> kWorkerFields{
+    "received",   "sent",  "copies",      "dropped",     "diverted", "injected",     "handed_off",
+    "taken_over", "polls", "empty_polls", "busy_cycles", "sleeps",   "learn_events", "learn_lost"};
+
+/// A worker that takes longer than this over one poll is reported.
+constexpr std::chrono::milliseconds kStuckAfter{1000};
+
+double ratio(std::uint64_t a, std::uint64_t b) {
+    return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
+}
+
+template <class Path>
+void add_stages(Json& out, const auto& table, const auto& zero) {
+    const auto& totals = table[static_cast<std::size_t>(Path::id)];
+    const auto& zeros = zero[static_cast<std::size_t>(Path::id)];
+    for (std::size_t i = 0; i <= Path::stage_names.size(); ++i) {
+        const std::uint64_t cycles = totals[i].cycles - zeros[i].cycles;
+        const std::uint64_t packets = totals[i].packets - zeros[i].packets;
+        out.push_back({{"path", Path::name},
+                       {"stage", i < Path::stage_names.size() ? Path::stage_names[i] : "exit"},
+                       {"packets", packets},
+                       {"cycles", cycles},
+                       {"cycles_per_packet", ratio(cycles, packets)}});
+    }
+}
+
+}  // namespace
+
+Reader::Reader(Machine& machine, const Punts& punts, const Bridge& bridge,
+               const Publisher& publisher)
+    : machine_(machine), punts_(punts), bridge_(bridge), publisher_(publisher) {
+    port_zero_.resize(RTE_MAX_ETHPORTS);
+    segment_zero_.resize(bridge.segment_count());
+    worker_zero_.resize(machine.worker_count());
+}
+
+Reader::PortTotals Reader::port_totals(std::uint16_t id) const {
+    PortTotals sum;
+    for (const auto& worker : machine_.workers()) {
+        const path::PortCounters& c = worker->counters().ports[id];
+        sum.rx_packets += c.rx_packets.get();
+        sum.rx_bytes += c.rx_bytes.get();
+        sum.tx_packets += c.tx_packets.get();
+        sum.tx_bytes += c.tx_bytes.get();
+        sum.tx_full += c.tx_full.get();
+        sum.tx_copies += c.tx_copies.get();
+    }
+    return sum;
+}
+
+Reader::SegmentTotals Reader::segment_totals(std::size_t index) const {
+    SegmentTotals sum;
+    for (const auto& worker : machine_.workers()) {
+        const path::SegmentCounters& c = worker->counters().segments[index];
+        sum.rx_packets += c.rx_packets.get();
+        sum.rx_bytes += c.rx_bytes.get();
+        sum.tx_packets += c.tx_packets.get();
+        sum.tx_bytes += c.tx_bytes.get();
+        sum.flooded += c.flooded.get();
+        sum.oversize += c.oversize.get();
+    }
+    return sum;
+}
+
+Reader::WorkerFigures Reader::figures(const path::WorkerCounters& c) {
+    return {c.received.get(),     c.sent.get(),        c.copies.get(),      c.dropped.get(),
+            c.diverted.get(),     c.injected.get(),    c.handed_off.get(),  c.taken_over.get(),
+            c.polls.get(),        c.empty_polls.get(), c.busy_cycles.get(), c.sleeps.get(),
+            c.learn_events.get(), c.learn_lost.get()};
+}
+
+packet::DropCounts Reader::drop_totals() const {
+    packet::DropCounts sum = punts_.counters().drops;
+    for (const auto& worker : machine_.workers()) {
+        for (std::size_t i = 0; i < sum.size(); ++i) {
+            sum[i] += worker->counters().drops[i].get();
+        }
+    }
+    return sum;
+}
+
+Reader::StageTable Reader::stage_totals() const {
+    StageTable sum{};
+    for (const auto& worker : machine_.workers()) {
+        for (std::size_t p = 0; p < path::kPaths; ++p) {
+            for (std::size_t s = 0; s < path::kMaxStages; ++s) {
+                sum[p][s].cycles += worker->counters().stages[p][s].cycles.get();
+                sum[p][s].packets += worker->counters().stages[p][s].packets.get();
+            }
+        }
+    }
+    return sum;
+}
+
+Json Reader::ports(const std::optional<std::string>& name) const {
+    Json out = Json::array();
+    for (const OpenPort& open : machine_.ports()) {
+        const port::Port& port = *open.port;
+        if (name && *name != port.name()) {
+            continue;
+        }
+        const PortTotals now = port_totals(port.id());
+        const PortTotals& zero = port_zero_[port.id()];
+        const port::DeviceCounters device = port.counters();
+        const port::LinkStatus link = port.link();
+        Json addresses = Json::array();
+        if (!open.is_twin) {
+            for (const config::IpPrefix& address : open.config->addresses) {
+                addresses.push_back(address.text());
+            }
+        }
+        net::MacAddress mac;
+        mac.bytes = port.mac();
+        const bool underlay = open.config->role == config::PortRole::underlay;
+        out.push_back({{"name", port.name()},
+                       {"id", port.id()},
+                       {"role", open.is_twin ? "host"
+                                : underlay   ? "underlay"
+                                             : "access"},
+                       {"device", port.device()},
+                       {"driver", port.driver()},
+                       {"mac", text(mac)},
+                       {"mtu", port.mtu()},
+                       {"link", link.up},
+                       {"speed_mbps", link.mbps},
+                       {"numa_node", port.socket()},
+                       {"rx_queues", port.rx_queues()},
+                       {"tx_queues", port.tx_queues()},
+                       {"rss", port.rss()},
+                       {"addresses", addresses},
+                       {"host", open.is_twin ? "" : open.config->host},
+                       {"multi_segment_tx", port.multi_segment_tx()},
+                       {"notes", port.notes()},
+                       {"rx",
+                        {{"packets", now.rx_packets - zero.rx_packets},
+                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
+                       {"tx",
+                        {{"packets", now.tx_packets - zero.tx_packets},
+                         {"bytes", now.tx_bytes - zero.tx_bytes},
+                         {"full", now.tx_full - zero.tx_full},
+                         {"copies", now.tx_copies - zero.tx_copies}}},
+                       {"device_counters",
+                        {{"imissed", device.imissed},
+                         {"ierrors", device.ierrors},
+                         {"rx_nombuf", device.rx_nombuf},
+                         {"oerrors", device.oerrors}}}});
+    }
+    return out;
+}
+
+Json Reader::workers() const {
+    Json out = Json::array();
+    const bool waits = publisher_.oldest_wait() > kStuckAfter;
+    for (const auto& worker : machine_.workers()) {
+        const unsigned id = worker->options().id;
+        const WorkerFigures now = figures(worker->counters());
+        Json row{{"id", id}, {"cpu", machine_.cpu_of(id)}, {"lcore", worker->options().lcore}};
+        for (std::size_t i = 0; i < kWorkerFields.size(); ++i) {
+            row[std::string(kWorkerFields[i])] = now[i] - worker_zero_[id][i];
+        }
+        Json queues = Json::array();
+        for (const worker::RxQueue& rx : worker->options().rx) {
+            const OpenPort* port = machine_.by_id(rx.port);
+            queues.push_back((port == nullptr ? "?" : port->port->name()) + "/" +
+                             std::to_string(rx.queue));
+        }
+        const std::uint64_t polls = row["polls"];
+        const std::uint64_t empty = row["empty_polls"];
+        row["queues"] = queues;
+        row["state"] = waits ? "waited-for" : "running";
+        row["tsc_hz"] = rte_get_tsc_hz();
+        row["packets_per_burst"] = ratio(row["received"], polls - empty);
+        row["empty_poll_ratio"] = ratio(empty, polls);
+        row["unaccounted"] = worker->counters().unaccounted.get();
+        row["held"] = 0;
+        row["foreign_buffers"] = worker->pools().foreign();
+        row["refused_buffers"] = worker->pools().refused();
+        out.push_back(std::move(row));
+    }
+    return out;
+}
+
+Json Reader::segments(const std::optional<std::string>& name) const {
+    Json out = Json::array();
+    for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
+        const auto index = static_cast<std::uint16_t>(i);
+        const SegmentSpec& spec = bridge_.segment(index);
+        if (name && *name != spec.name) {
+            continue;
+        }
+        Json members = Json::array();
+        for (const std::uint16_t id : spec.ports) {
+            const OpenPort* port = machine_.by_id(id);
+            members.push_back(port == nullptr ? "?" : port->port->name());
+        }
+        Json remotes = Json::array();
+        for (const net::Ipv4Address remote : bridge_.flood_remotes(index)) {
+            remotes.push_back(text(remote));
+        }
+        const SegmentTotals now = segment_totals(i);
+        const SegmentTotals& zero = segment_zero_[i];
+        out.push_back({{"name", spec.name},
+                       {"vni", spec.vni.number},
+                       {"local", text(net::Ipv4Address::of(spec.profile.local))},
+                       {"dstport", spec.profile.dstport},
+                       {"srcport",
+                        {spec.profile.source_port_lo,
+                         spec.profile.source_port_lo + spec.profile.source_port_span}},
+                       {"mtu", spec.mtu},
+                       {"mac", text(spec.own_mac)},
+                       {"learning", spec.learning},
+                       {"ageing", spec.ageing},
+                       {"maxaddr", spec.maxaddr},
+                       {"udpcsum", spec.profile.udp_checksum},
+                       {"ports", members},
+                       {"remotes", remotes},
+                       {"fdb_used", bridge_.used(index)},
+                       {"rx",
+                        {{"packets", now.rx_packets - zero.rx_packets},
+                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
+                       {"tx",
+                        {{"packets", now.tx_packets - zero.tx_packets},
+                         {"bytes", now.tx_bytes - zero.tx_bytes}}},
+                       {"flooded", now.flooded - zero.flooded},
+                       {"oversize", now.oversize - zero.oversize},
+                       {"state", "up"}});
+    }
+    return out;
+}
+
+Json Reader::drops(bool all) const {
+    Json out = Json::array();
+    const packet::DropCounts totals = drop_totals();
+    for (std::size_t i = 1; i < packet::kDropReasons; ++i) {
+        const std::uint64_t packets = totals[i] - drop_zero_[i];
+        if (!all && packets == 0) {
+            continue;
+        }
+        const packet::DropReasonInfo& reason = packet::kDropReasonInfo[i];
+        out.push_back({{"reason", reason.name},
+                       {"severity", packet::name(reason.severity)},
+                       {"text", reason.text},
+                       {"packets", packets}});
+    }
+    return out;
+}
+
+Json Reader::stages() const {
+    Json out = Json::array();
+    const StageTable totals = stage_totals();
+    add_stages<path::FromAccess>(out, totals, stage_zero_);
+    add_stages<path::FromUnderlay>(out, totals, stage_zero_);
+    add_stages<path::FromTwin>(out, totals, stage_zero_);
+    return out;
+}
+
+std::uint64_t Reader::unaccounted() const {
+    // Two's complement: what is missing at one worker cannot hide what another has too much of.
+    std::uint64_t sum = 0;
+    for (const auto& worker : machine_.workers()) {
+        const auto difference = static_cast<std::int64_t>(worker->counters().unaccounted.get());
+        sum += static_cast<std::uint64_t>(difference < 0 ? -difference : difference);
+    }
+    return sum;
+}
+
+std::vector<std::string> Reader::alarms() const {
+    std::vector<std::string> out;
+    if (publisher_.oldest_wait() > kStuckAfter) {
+        out.push_back("a worker has not finished its poll for " +
+                      std::to_string(publisher_.oldest_wait().count()) + " ms");
+    }
+    if (const std::uint64_t n = unaccounted(); n != 0) {
+        out.push_back(std::to_string(n) + " packets are unaccounted for");
+    }
+    const table::Fdb& fdb = bridge_.fdb();
+    // The threshold at which an operator still has time to act.
+    if (std::uint64_t{fdb.used()} * 10 >= std::uint64_t{fdb.capacity()} * 8) {
+        out.push_back("the forwarding database is " +
+                      std::to_string(std::uint64_t{fdb.used()} * 100 / fdb.capacity()) + " % full");
+    }
+    for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
+        const auto index = static_cast<std::uint16_t>(i);
+        const SegmentSpec& spec = bridge_.segment(index);
+        if (spec.maxaddr != 0 &&
+            std::uint64_t{bridge_.used(index)} * 10 >= std::uint64_t{spec.maxaddr} * 8) {
+            out.push_back("segment " + spec.name + " holds " + std::to_string(bridge_.used(index)) +
+                          " of at most " + std::to_string(spec.maxaddr) + " addresses");
+        }
+    }
+    for (const OpenPort& open : machine_.ports()) {
+        if (!open.port->link().up) {
+            out.push_back("port " + open.port->name() + " has no link");
+        }
+    }
+    return out;
+}
+
+Json Reader::health() const {
+    const std::vector<std::string> list = alarms();
+    const PuntCounters& punts = punts_.counters();
+    return {{"ok", list.empty()},
+            {"alarms", list},
+            {"packets_unaccounted", unaccounted()},
+            {"generation", publisher_.generation()},
+            {"grace_waiting", publisher_.waiting()},
+            {"grace_oldest_ms", publisher_.oldest_wait().count()},
+            {"buffers_in_use", machine_.pools().in_use()},
+            {"learned", bridge_.counters().learned},
+            {"moved", bridge_.counters().moved},
+            {"aged", bridge_.counters().aged},
+            {"learn_refused", bridge_.counters().learn_refused},
+            {"learn_deferred", bridge_.counters().learn_deferred},
+            {"icmp_suppressed", punts_.icmp_suppressed()},
+            {"control",
+             {{"taken", punts.taken},
+              {"made", punts.made},
+              {"consumed", punts.consumed},
+              {"forwarded", punts.forwarded},
+              {"dropped", punts.dropped}}}};
+}
+
+void Reader::reset() {
+    for (const OpenPort& open : machine_.ports()) {
+        port_zero_[open.port->id()] = port_totals(open.port->id());
+        open.port->reset_counters();
+    }
+    for (std::size_t i = 0; i < segment_zero_.size(); ++i) {
+        segment_zero_[i] = segment_totals(i);
+    }
+    for (const auto& worker : machine_.workers()) {
+        worker_zero_[worker->options().id] = figures(worker->counters());
+    }
+    drop_zero_ = drop_totals();
+    stage_zero_ = stage_totals();
+}
+
+}  // namespace vxplane::control::stats

@@ -1,0 +1,75 @@
+// Counters as people and collectors see them: sums over workers and control, from the last reset
+// on, as JSON.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/apply/bridge.hpp"
+#include "control/machine.hpp"
+#include "control/punts.hpp"
+
+namespace vxplane::control::stats {
+
+using Json = nlohmann::json;
+
+/// Control thread only. Workers' counters are never written: reset() remembers a zero.
+class Reader {
+  public:
+    Reader(Machine& machine, const Punts& punts, const Bridge& bridge, const Publisher& publisher);
+
+    [[nodiscard]] Json ports(const std::optional<std::string>& name) const;
+    [[nodiscard]] Json workers() const;
+    [[nodiscard]] Json segments(const std::optional<std::string>& name) const;
+    /// `all`: also reasons that never happened.
+    [[nodiscard]] Json drops(bool all) const;
+    [[nodiscard]] Json stages() const;
+    /// {"ok", "alarms", "packets_unaccounted", ...}
+    [[nodiscard]] Json health() const;
+    void reset();
+
+    /// Packets that came and are nowhere, over all workers and control; 0.
+    [[nodiscard]] std::uint64_t unaccounted() const;
+    /// Sentences about what needs an operator; empty in a healthy daemon.
+    [[nodiscard]] std::vector<std::string> alarms() const;
+
+  private:
+    struct PortTotals {
+        std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, tx_full = 0,
+                      tx_copies = 0;
+    };
+    struct SegmentTotals {
+        std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, flooded = 0,
+                      oversize = 0;
+    };
+    /// Figures of one worker, in the order of kWorkerFields.
+    static constexpr std::size_t kWorkerFigures = 14;
+    using WorkerFigures = std::array<std::uint64_t, kWorkerFigures>;
+    struct StageTotals {
+        std::uint64_t cycles = 0, packets = 0;
+    };
+    using StageTable = std::array<std::array<StageTotals, path::kMaxStages>, path::kPaths>;
+
+    [[nodiscard]] PortTotals port_totals(std::uint16_t id) const;
+    [[nodiscard]] SegmentTotals segment_totals(std::size_t index) const;
+    [[nodiscard]] static WorkerFigures figures(const path::WorkerCounters& counters);
+    [[nodiscard]] packet::DropCounts drop_totals() const;
+    [[nodiscard]] StageTable stage_totals() const;
+
+    Machine& machine_;
+    const Punts& punts_;
+    const Bridge& bridge_;
+    const Publisher& publisher_;
+
+    std::vector<PortTotals> port_zero_;
+    std::vector<SegmentTotals> segment_zero_;
+    std::vector<WorkerFigures> worker_zero_;
+    packet::DropCounts drop_zero_{};
+    StageTable stage_zero_{};
+};
+
+}  // namespace vxplane::control::stats
