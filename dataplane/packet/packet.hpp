@@ -57,7 +57,7 @@ class Packet {
             mbuf_->data_len = static_cast<std::uint16_t>(length);
             mbuf_->pkt_len = length;
         } else {
-            cut_chain_to(length);
+            cut_chain_to(mbuf_, length);
         }
     }
     /// Puts `header` in front of the chain; this view then begins with it.
@@ -71,9 +71,9 @@ class Packet {
 
   private:
     /// Unlike rte_pktmbuf_trim, which refuses to cut more than the last segment holds.
-    void cut_chain_to(std::uint32_t length) noexcept {
-        mbuf_->pkt_len = length;
-        rte_mbuf* segment = mbuf_;
+    [[gnu::noinline]] static void cut_chain_to(rte_mbuf* first, std::uint32_t length) noexcept {
+        first->pkt_len = length;
+        rte_mbuf* segment = first;
         std::uint16_t kept = 1;
         while (length > segment->data_len) {
             length -= segment->data_len;
@@ -81,7 +81,7 @@ class Packet {
             ++kept;
         }
         segment->data_len = static_cast<std::uint16_t>(length);
-        mbuf_->nb_segs = kept;
+        first->nb_segs = kept;
         rte_mbuf* rest = segment->next;
         segment->next = nullptr;
         while (rest != nullptr) {

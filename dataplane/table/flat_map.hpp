@@ -1,6 +1,6 @@
-// A map that is built once by control and then only read: open addressing, at most half full, so a
-// lookup is one multiplication and mostly one cache line. Holds what configuration shapes: VNIs,
-// own addresses, known peers.
+// A map that is built once by control and then only read: open addressing, at most a quarter full,
+// so a lookup is one multiplication and mostly one cache line. Holds what configuration shapes:
+// VNIs, own addresses, known peers.
 #pragma once
 
 #include <bit>
@@ -50,7 +50,8 @@ class FlatMap {
         return (key * 0x9E3779B97F4A7C15ULL) >> shift_;
     }
     void rebuild(const std::vector<std::pair<std::uint64_t, std::uint32_t>>& pairs) {
-        const std::uint64_t size = std::bit_ceil(std::uint64_t{pairs.size()} * 2 + 2);
+        // Room to spare: where a search must step on, the processor has guessed wrong.
+        const std::uint64_t size = std::bit_ceil(std::uint64_t{pairs.size()} * 4 + 64);
         cells_.assign(size, Cell{});
         mask_ = size - 1;
         shift_ = static_cast<unsigned>(64 - std::countr_zero(size));
