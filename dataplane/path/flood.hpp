@@ -16,8 +16,16 @@ inline void send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
         verdict = step::AddTunnel{}(p, meta, ctx);
     }
     if (verdict.goes_on()) {
+        if (meta.counts_segment && !meta.from_tunnel) {
+            SegmentCounters& counters = exit.counters().segments[meta.segment];
+            counters.tx_packets.add(1);
+            counters.tx_bytes.add(p.length() - net::kVxlanIpv4Overhead);
+        }
         exit.send(p.mbuf(), meta.out_port);
     } else if (verdict.is_drop()) {
+        if (verdict.reason() == packet::DropReason::tunnel_oversize) {
+            exit.counters().segments[meta.segment].oversize.add(1);
+        }
         exit.drop(p.mbuf(), verdict.reason());
     } else {
         exit.to_control(p.mbuf(), meta);
@@ -46,13 +54,9 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         return;
     }
     counters.flooded.add(1);
-    const std::uint32_t bytes = p.length();
     if (meta.from_tunnel) {
         counters.rx_packets.add(1);
-        counters.rx_bytes.add(bytes);
-    } else {
-        counters.tx_packets.add(remote_count);
-        counters.tx_bytes.add(std::uint64_t{bytes} * remote_count);
+        counters.rx_bytes.add(p.length());
     }
     const auto copy_to = [&](std::uint16_t out_port, std::uint32_t tunnel) {
         rte_mbuf* copy = p.mbuf();
