@@ -111,6 +111,16 @@ Golden& Golden::learns_behind(const char* remote) {
     return counts("learn_events", 1);
 }
 
+Golden& Golden::moves_to(const std::string& worker, std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+        if (auto node = counts_.extract(name)) {
+            node.key() = worker + name;
+            counts_.insert(std::move(node));
+        }
+    }
+    return *this;
+}
+
 Golden& Golden::cut_may(std::initializer_list<DropReason> reasons) {
     cut_reasons_.insert(reasons);
     return *this;

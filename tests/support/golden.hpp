@@ -41,6 +41,8 @@ class Golden {
     Golden& learns_at(PortId port);
     Golden& learns_behind(const char* remote);
     Golden& counts(const std::string& name, std::uint64_t times);
+    /// The named counters are another worker's, whose names begin with `worker`.
+    Golden& moves_to(const std::string& worker, std::initializer_list<const char*> names);
     /// Reasons that a frame cut short may be dropped for, besides those of truncation.
     Golden& cut_may(std::initializer_list<DropReason> reasons);
     /// Not cut, when what the cut frames do is no business of the test.

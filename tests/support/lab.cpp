@@ -220,7 +220,7 @@ void Lab::start() {
         options.punt_rate = words_.punt_rate;
         options.idle = worker::Idle::busy;
         options.tables = &tables_;
-        options.clock = &clock;
+        options.clock = &clock_;
         options.pools = port::WorkerPools{pools(), 0};
         workers_.push_back(std::make_unique<worker::Worker>(std::move(options)));
     }
@@ -228,11 +228,11 @@ void Lab::start() {
 }
 
 void Lab::pass_time(std::uint32_t milliseconds) {
-    clock.milliseconds += milliseconds;
+    clock_.milliseconds += milliseconds;
 }
 
 void Lab::next_epoch() {
-    ++clock.epoch;
+    ++clock_.epoch;
 }
 
 rte_mempool* Lab::header_pool() const {
@@ -244,14 +244,16 @@ rte_mempool* Lab::packet_pool() const {
 }
 
 std::unique_ptr<Lab::Famine> Lab::starve(rte_mempool* pool) {
-    return std::make_unique<Famine>(pool);
+    return std::make_unique<Famine>(pool, level_);
 }
 
-Lab::Famine::Famine(rte_mempool* pool) {
+Lab::Famine::Famine(rte_mempool* pool, std::uint64_t& level) : level_{level} {
     while (rte_mbuf* one = rte_pktmbuf_alloc(pool)) taken_.push_back(one);
+    level_ += taken_.size();
 }
 
 Lab::Famine::~Famine() {
+    level_ -= taken_.size();
     for (rte_mbuf* one : taken_) rte_pktmbuf_free(one);
 }
 

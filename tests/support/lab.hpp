@@ -29,7 +29,7 @@ using Counts = std::map<std::string, std::uint64_t>;
 enum class Memory : std::uint8_t {
     pool,   ///< as a NIC leaves them: headroom in front, tailroom behind
     exact,  ///< a heap block of exactly the frame's size, so that ASan sees any byte read beyond
-    split   ///< two buffers: the first 16 bytes less than half, at least 64, then the rest
+    split  ///< two buffers, the last eight bytes in the second one, for frames longer than 72 bytes
 };
 
 struct PortWords {
@@ -150,7 +150,6 @@ class Lab {
     [[nodiscard]] const std::string& segment_name(SegmentId id) const {
         return segments_.at(id).name;
     }
-    worker::SharedClock clock;
     void pass_time(std::uint32_t milliseconds);
     void next_epoch();
     /// All counters as they stand.
@@ -184,6 +183,7 @@ class Lab {
     void take_rings(Seen& seen);
 
     LabWords words_;
+    worker::SharedClock clock_;
     unsigned number_;
     table::Fdb fdb_;
     std::map<PortId, PortState> ports_{};
@@ -206,12 +206,13 @@ class Lab {
 
 class Lab::Famine {
   public:
-    explicit Famine(rte_mempool* pool);
+    Famine(rte_mempool* pool, std::uint64_t& level);
     ~Famine();
     Famine(const Famine&) = delete;
     Famine& operator=(const Famine&) = delete;
 
   private:
+    std::uint64_t& level_;
     std::vector<rte_mbuf*> taken_{};
 };
 

@@ -91,10 +91,11 @@ packet::DropReason Seen::only_reason() const {
 
 rte_mbuf* Lab::buffer(const Bytes& frame, Memory memory) {
     rte_mbuf* mbuf = nullptr;
-    const std::size_t head = std::max<std::size_t>(64, frame.size() / 2 - 16);
+    constexpr std::size_t kSecond = 8;
     if (memory == Memory::exact) {
         mbuf = exact_buffer(packet_pool(), frame);
-    } else if (memory == Memory::split && frame.size() > head + 1) {
+    } else if (memory == Memory::split && frame.size() > 64 + kSecond) {
+        const std::size_t head = frame.size() - kSecond;
         mbuf = pool_buffer(packet_pool(), frame.data(), head);
         rte_mbuf* rest = pool_buffer(packet_pool(), frame.data() + head, frame.size() - head);
         if (mbuf != nullptr && rest != nullptr) rte_pktmbuf_chain(mbuf, rest);
