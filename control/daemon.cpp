@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <mutex>
 #include <random>
 
 #include "config/resolve.hpp"
@@ -39,15 +40,37 @@ net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
 }
 
 /// DPDK's own lines. Level 1 to 4 are emergency to error, 5 warning, 6 notice, 7 info, 8 debug.
-void log_of_dpdk(int level, std::string_view line) {
-    if (level <= 4) {
-        spdlog::error("dpdk: {}", line);
-    } else if (level == 5) {
-        spdlog::warn("dpdk: {}", line);
-    } else {
-        spdlog::debug("dpdk: {}", line);
+/// While the machinery is opened, drivers complain of much that does no harm: their errors are
+/// kept, and told only when opening fails.
+class DpdkLog {
+  public:
+    static void line(int level, std::string_view text) {
+        const std::lock_guard guard(lock_);
+        if (level > 5) {
+            spdlog::debug("dpdk: {}", text);
+        } else if (opening_) {
+            spdlog::debug("dpdk: {}", text);
+            kept_.emplace_back(text);
+        } else {
+            spdlog::log(level == 5 ? spdlog::level::warn : spdlog::level::err, "dpdk: {}", text);
+        }
     }
-}
+    static void opened(bool well) {
+        const std::lock_guard guard(lock_);
+        for (const std::string& text : kept_) {
+            if (!well) {
+                spdlog::error("dpdk: {}", text);
+            }
+        }
+        kept_.clear();
+        opening_ = false;
+    }
+
+  private:
+    static inline std::mutex lock_;
+    static inline bool opening_ = true;
+    static inline std::vector<std::string> kept_;
+};
 
 TunnelProfile profile_of(const config::Topology& topology, const config::Vxlan& vxlan) {
     TunnelProfile profile;
@@ -90,7 +113,9 @@ int Daemon::run() {
         spdlog::critical("{}", *problem);
         return 1;
     }
-    if (const auto problem = start()) {
+    const auto problem = start();
+    DpdkLog::opened(!problem);
+    if (problem) {
         spdlog::critical("{}", *problem);
         failed_ = true;
     } else {
@@ -105,7 +130,7 @@ int Daemon::run() {
 
 std::optional<std::string> Daemon::start() {
     started_ = std::chrono::steady_clock::now();
-    if (auto problem = machine_.open(topology_, log_of_dpdk)) {
+    if (auto problem = machine_.open(topology_, DpdkLog::line)) {
         return problem;
     }
     spdlog::info("EAL: {}", machine_.eal().text);
@@ -369,6 +394,7 @@ void Daemon::stop() {
     server_.close();
     machine_.stop_workers();
     if (neighbours_) {
+        punts_->disconnect();
         for (const OpenPort& open : machine_.ports()) {
             neighbours_->remove_port(open.port->id());
         }

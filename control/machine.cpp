@@ -1,11 +1,13 @@
 #include "control/machine.hpp"
 
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "config/resolve.hpp"
 #include "control/resolve/neighbours.hpp"
@@ -347,7 +349,11 @@ std::uint64_t Machine::close() {
     const std::uint64_t missing = pools_ ? pools_->in_use() : 0;
     pools_.reset();
     eal_runs_ = false;
+    const std::string runtime = rte_eal_get_runtime_dir();
     port::stop_eal();
+    // Named after this process, so nobody else's; EAL leaves it behind.
+    std::error_code ignored;
+    std::filesystem::remove_all(runtime, ignored);
     return missing;
 }
 

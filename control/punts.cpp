@@ -216,8 +216,12 @@ void Punts::reachable(NeighbourKey key, net::MacAddress mac) {
 }
 
 void Punts::unreachable(NeighbourKey key) {
-    tunnels_->unreachable(key);
-    spdlog::warn("neighbour {} does not answer", text(key.address));
+    if (tunnels_ == nullptr) {
+        return;
+    }
+    if (tunnels_->unreachable(key)) {
+        spdlog::warn("neighbour {} does not answer any more", text(key.address));
+    }
     if (news_) {
         news_("failed", key, {});
     }

@@ -38,6 +38,11 @@ class Punts final : public NeighbourSink {
         neighbours_ = &neighbours;
         tunnels_ = &tunnels;
     }
+    /// From now on news of neighbours is nobody's: the end has begun.
+    void disconnect() {
+        tunnels_ = nullptr;
+        news_ = {};
+    }
     void on_news(News news) { news_ = std::move(news); }
     void set_addresses(std::uint16_t port, std::vector<OwnAddress> addresses) {
         addresses_[port] = std::move(addresses);

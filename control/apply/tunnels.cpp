@@ -132,12 +132,16 @@ void Tunnels::reachable(NeighbourKey key, net::MacAddress mac) {
     }
 }
 
-void Tunnels::unreachable(NeighbourKey key) {
+bool Tunnels::unreachable(NeighbourKey key) {
     const auto [first, last] = by_next_hop_.equal_range(key);
+    bool lost = false;
     for (auto at = first; at != last; ++at) {
-        lines_[at->second].state = table::TunnelState::waiting;
-        changed_ = true;
+        table::TunnelState& state = lines_[at->second].state;
+        lost = lost || state == table::TunnelState::ready;
+        state = table::TunnelState::waiting;
     }
+    changed_ = changed_ || lost;
+    return lost;
 }
 
 std::optional<NeighbourKey> Tunnels::next_hop(std::uint32_t id) const {

@@ -58,7 +58,8 @@ class Tunnels {
 
     /// The resolver's news.
     void reachable(NeighbourKey key, net::MacAddress mac);
-    void unreachable(NeighbourKey key);
+    /// True if a tunnel worked until now.
+    bool unreachable(NeighbourKey key);
 
     [[nodiscard]] net::Ipv4Address remote(std::uint32_t id) const { return records_[id].remote; }
     [[nodiscard]] std::optional<NeighbourKey> next_hop(std::uint32_t id) const;

@@ -1,11 +1,26 @@
 // The life of an open port. How it comes to be is in port_open.cpp.
 #include "dataplane/port/port.hpp"
 
+#include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
+#include "dataplane/port/device.hpp"
+
 namespace vxplane::port {
+
+namespace {
+
+/// The kernel interface of a net_tap that was given a name; empty for every other device.
+std::string tap_interface(const std::string& text) {
+    const auto device = parse_device(text);
+    return device && device->facts != nullptr && device->facts->name == "net_tap"
+               ? device->argument("iface")
+               : std::string{};
+}
+
+}  // namespace
 
 Port::~Port() {
     if (id_ == RTE_MAX_ETHPORTS) return;
@@ -15,6 +30,12 @@ Port::~Port() {
 }
 
 LinkStatus Port::link() const noexcept {
+    // The driver asks the kernel by name and takes "no such interface" for "down". An interface
+    // that was moved to another network namespace has carrier as long as we hold its descriptor.
+    if (const std::string ifname = tap_interface(options_.device);
+        !ifname.empty() && if_nametoindex(ifname.c_str()) == 0) {
+        return {.up = true, .mbps = 0, .full_duplex = true};
+    }
     rte_eth_link link{};
     if (rte_eth_link_get_nowait(id_, &link) != 0) return {};
     LinkStatus status;
