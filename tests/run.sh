@@ -90,8 +90,12 @@ build() {
   return 1
 }
 build_release() { build "$1" build-test g++; }
-build_asan() { build "$1" build-asan g++ -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Db_lundef=false -Dbenches=false; }
-build_clang() { build "$1" build-clang clang++-14 -Dfuzzers=true; }
+# Little optimisation where speed is not looked at: it halves the time of these two builds.
+build_asan() {
+  build "$1" build-asan g++ -Db_sanitize=address,undefined -Dbuildtype=debug -Doptimization=1 \
+    -Db_lundef=false -Dbenches=false
+}
+build_clang() { build "$1" build-clang clang++-14 -Dfuzzers=true -Dbuildtype=debug -Doptimization=1; }
 
 # ---- layers ----------------------------------------------------------------------------------
 

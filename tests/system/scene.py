@@ -7,6 +7,8 @@ and fd00::1N behind it. Every word of the topology can be changed before start()
 """
 import copy
 
+from lab import wait_until
+
 VTEP = "192.0.2.1"
 TENANT4, TENANT6 = "10.0.0.1", "fd00::1"
 
@@ -37,6 +39,9 @@ class Peer:
 
     def mac(self, name="vx0"):
         return self.namespace.mac(name)
+
+    def in_underlay_subnet(self):
+        return self.underlay.startswith("192.0.2.")
 
 
 class Scene:
@@ -85,14 +90,25 @@ class Scene:
                                          **({"fdb": fdb} if fdb else {})}
         return self
 
-    def start(self, **system):
-        """Starts the daemon and plugs its taps in."""
+    def start(self, settle=True, **system):
+        """Starts the daemon and plugs its taps in. Settled means: cables carry, and both ends of the
+        underlay know each other's MAC, so that a single frame sent now arrives at once."""
         topology = copy.deepcopy(self.topology)
         if system:
             topology["system"] = {key.replace("_", "-"): value for key, value in system.items()}
         self.daemon = self.lab.daemon(topology, self.host).start()
         self.plug()
+        if settle:
+            self.settle()
         return self.daemon
+
+    def settle(self):
+        for peer in self.peers:
+            wait_until(lambda: peer.namespace.ping(VTEP, count=1, wait=0.2), 5, "a peer reaches the VTEP")
+        wanted = {peer.underlay for peer in self.peers if peer.in_underlay_subnet()}
+        wait_until(lambda: not [entry for entry in self.daemon.rpc("neigh")
+                                if entry["address"] in wanted and entry["state"] == "incomplete"],
+                   5, "all peers are resolved")
 
     def plug(self, again=False):
         if self.underlay == "tap":

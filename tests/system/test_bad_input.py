@@ -36,8 +36,12 @@ BAD_FILES = {
     "VX95 VNI zero": (("vxlans", "red", "id"), 0, "vxlans.red.id", "16777215"),
     "dangling port name": (("vxlans", "red", "ports"), ["acc9"], "vxlans.red.ports", "acc9"),
     "port in two segments": (("vxlans", "blue", "ports"), ["acc0"], "vxlans.blue.ports", "acc0"),
-    "overlapping addresses": (("ports", "uplink0", "addresses"), ["192.0.2.1/24", "192.0.2.9/25"],
-                              "ports.uplink0.addresses", "192.0.2"),
+    "overlapping addresses": (
+        ("ports", "uplink1"), {"device": "net_tap3,iface=und1", "role": "underlay", "addresses": ["192.0.2.9/25"]},
+        "ports.uplink1.addresses", "uplink0"),
+    "same address twice": (("ports", "uplink0", "addresses"), ["192.0.2.1/24", "192.0.2.1/24"],
+                           "ports.uplink0.addresses", "twice"),
+    "CPU twice": (("system", "workers"), [1, 1], "system.workers", "CPU 1"),
     "MTU that cannot fit": (("vxlans", "red", "mtu"), 1451, "vxlans.red.mtu", "1450"),
     "multicast MAC": (("vxlans", "red", "mac"), "01:00:5e:00:00:01", "vxlans.red.mac", "unicast"),
     "FDB entry that leads nowhere": (("vxlans", "red", "fdb"), [{"mac": "02:00:00:00:00:01"}],
@@ -102,13 +106,22 @@ def test_RP93_bad_file_is_refused_by_check_and_by_start(lab, write, kind):
     assert not (file.parent / "vxplane.sock").exists()
 
 
-def test_all_problems_are_listed_at_once(write):
-    topology = changed(("vxlans", "red", "id"), "many")
-    topology["vxlans"]["blue"]["ports"] = ["acc9"]
-    topology["ports"]["acc0"]["mtuu"] = 9
-    done = run(["--check", write(topology)])
+def test_all_problems_of_a_kind_are_listed_at_once(write):
+    """First all that cannot be read, then (in a file that can) all that does not fit together."""
+    unreadable = changed(("vxlans", "red", "id"), "many")
+    unreadable["ports"]["acc0"]["mtuu"] = 9
+    unreadable["ports"]["uplink0"]["role"] = "upstairs"
+    done = run(["--check", write(unreadable)])
     assert done.returncode == 2
-    for word in ("vxlans.red.id", "acc9", "mtuu"):
+    for word in ("vxlans.red.id", "mtuu", "upstairs"):
+        assert word in done.stderr, done.stderr
+    unfit = changed(("vxlans", "blue", "ports"), ["acc9"])
+    unfit["vxlans"]["red"]["fdb"][0]["mac"] = "01:00:5e:00:00:01"
+    unfit["vxlans"]["red"]["fdb"][0]["port"] = "acc0"
+    unfit["vxlans"]["red"]["local"] = "192.0.2.7"
+    done = run(["--check", write(unfit)])
+    assert done.returncode == 2
+    for word in ("acc9", "vxlans.red.fdb[0]", "192.0.2.7"):
         assert word in done.stderr, done.stderr
 
 

@@ -40,17 +40,19 @@ def test_RP61_neighbour_resolves_and_a_dead_one_fails(lab):
     tenant, peer = scene.members["acc0"][0], scene.peers[0]
     assert tenant.ping(peer.inner4) == 3
     alive = wait_until(lambda: scene.daemon.neighbour(peer.underlay), 1, "the peer is a neighbour")
-    assert alive["state"] == "reachable" and alive["lladdr"] == peer.mac("eth0")
+    assert alive["state"] in ("reachable", "stale", "delay", "probe") and alive["lladdr"] == peer.mac("eth0")
     wait_until(lambda: scene.daemon.neighbour("192.0.2.99")["state"] == "failed", 6, "three probes fail")
     wait_until(lambda: scene.daemon.drops().get("neigh_failed", 0) > 0, 1, "what waited is counted")
-    assert tenant.ping(peer.inner4) == 3, "a dead remote must not hurt the others"
+    assert tenant.ping(peer.inner4, count=70, interval=0.1) == 70, "a dead remote must not hurt the others"
+    assert scene.daemon.neighbour(peer.underlay)["state"] == "reachable", "traffic did not confirm it"
 
 
 def test_RP62_packets_wait_for_the_answer_and_leave_in_order(lab):
     scene = vtep_pair(lab, start=False)
     tenant, peer = scene.members["acc0"][0], scene.peers[0]
     peer.namespace.ip("link set eth0 arp off")
-    scene.start()
+    scene.start(settle=False)
+    time.sleep(0.3)
     ear = lab.wire(peer.namespace, "vx0")
     mouth = lab.wire(tenant, "acc0")
     for number in range(30):
@@ -96,7 +98,8 @@ def test_RP71_remote_behind_a_gateway_is_reached_by_the_longest_prefix(lab):
                                 {"to": "198.51.100.128/25", "type": "unreachable"}]
     scene.start()
     assert tenant.ping(peer.inner4) == 3
-    assert scene.daemon.neighbour(gateway)["state"] == "reachable"
+    assert scene.daemon.neighbour(gateway)["lladdr"] == peer.mac("eth0")
+    assert scene.daemon.neighbour("198.51.100.1") is None
 
 
 def test_RP71_blackhole_and_unreachable_routes_drop_with_their_own_reasons(lab):

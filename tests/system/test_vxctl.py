@@ -55,7 +55,9 @@ def test_exit_codes(scene):
     assert daemon.ctl("fdb", "del", "02:00:00:00:00:99", "dev", "vx100", check=False).returncode == 1
     assert daemon.ctl("fdb", "add", "02:00:00:00:00:99", "dev", "nowhere", "dst", "192.0.2.9",
                       check=False).returncode == 1
-    for words in (["frobnicate"], ["fdb", "add"], ["fdb", "add", "not-a-mac", "dev", "vx100", "dst", "1.2.3.4"]):
+    bad_mac = daemon.ctl("fdb", "add", "not-a-mac", "dev", "vx100", "dst", "1.2.3.4", check=False)
+    assert bad_mac.returncode != 0 and "not-a-mac" in bad_mac.stderr
+    for words in (["frobnicate"], ["fdb", "add"], ["fdb", "frobnicate"], ["--frobnicate", "port"]):
         done = daemon.ctl(*words, check=False)
         assert done.returncode == 2 and done.stderr, words
     nobody = subprocess.run([VXCTL, "-s", "/nonexistent/sock", "version"], text=True, capture_output=True)
