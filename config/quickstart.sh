@@ -236,7 +236,7 @@ vxlans:
     dstport: 4789
     ports: [tenant0]
 YAML
-"$vxplane" --check "$topology"
+"$vxplane" --check "$topology" | indent
 indent <"$topology"
 
 start_daemon() {
