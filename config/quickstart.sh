@@ -143,6 +143,11 @@ if [[ $clean_only == yes ]]; then
   count=0
   for dir in "$state_root"/quickstart.*; do
     [[ -d $dir ]] || continue
+    read -r word owner start <"$dir/state" || true
+    if [[ $word == owner ]] && is_running "$owner" "$start"; then
+      echo "quickstart: $dir belongs to a run that goes on (pid $owner): left alone"
+      continue
+    fi
     clean_run "$dir"
     count=$((count + 1))
   done
@@ -155,7 +160,7 @@ fi
 mkdir -p "$state_root"
 run_dir=$(mktemp -d "$state_root/quickstart.XXXXXX")
 main_log=$run_dir/quickstart.log
-: >"$run_dir/state"
+echo "owner $$ $(started_at $$)" >"$run_dir/state"
 
 step "packages" "look at the words of apt above; is the machine Debian 12, and does 'apt-get update' work?" "$main_log"
 install_packages "$main_log" "${packages_build[@]}" "${packages_lab[@]}" | indent
