@@ -17,21 +17,16 @@ using Sum = std::uint64_t;
 /// message may therefore have an odd size.
 inline Sum add_bytes(Sum sum, const void* data, std::size_t size) noexcept {
     const auto* p = static_cast<const unsigned char*>(data);
-    // Four-byte words into 64 bits: no carry can be lost below 2^32 words.
-    while (size >= 16) {
-        std::uint32_t w[4];
-        std::memcpy(w, p, sizeof w);
-        sum += Sum{w[0]} + w[1] + w[2] + w[3];
-        p += 16;
-        size -= 16;
-    }
-    while (size >= 4) {
+    // Four-byte words into 64 bits: no carry can be lost below 2^32 words. As a plain loop, which
+    // compilers turn into vector instructions.
+    const std::size_t words = size / sizeof(std::uint32_t);
+    for (std::size_t i = 0; i < words; ++i) {
         std::uint32_t w = 0;
-        std::memcpy(&w, p, sizeof w);
+        std::memcpy(&w, p + i * sizeof w, sizeof w);
         sum += w;
-        p += 4;
-        size -= 4;
     }
+    p += words * sizeof(std::uint32_t);
+    size %= sizeof(std::uint32_t);
     if (size >= 2) {
         std::uint16_t w = 0;
         std::memcpy(&w, p, sizeof w);
