@@ -104,7 +104,14 @@ gtest_layer() {  # gtest_layer LAYER DIR SUITES...
   local layer=$1 dir=$2 start=$SECONDS suite passed failed options=()
   shift 2
   title "$layer"
-  for suite in "$@"; do options+=(--suite "$suite"); done
+  for suite in "$@"; do
+    # meson refuses a suite without tests; none at all is judged below.
+    "$meson" test -C "$dir" --no-rebuild --list --suite "$suite" 2>/dev/null | grep -q ' / ' && options+=(--suite "$suite")
+  done
+  if ((${#options[@]} == 0)) && [[ $layer == oracle ]]; then
+    echo "no tests in this suite"
+    return 0
+  fi
   local log=$work/$layer.log code=0
   "$meson" test -C "$dir" --no-rebuild --print-errorlogs "${options[@]}" >"$log" 2>&1 || code=$?
   local full=$dir/meson-logs/testlog.txt
