@@ -166,6 +166,7 @@ std::optional<std::string> Daemon::start() {
     }
     loop_.every(kTick, [this] { tick(); });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
+        stats_->watch(std::chrono::steady_clock::now());
         telemetry_->renew(*stats_);
         const std::vector<std::string> now = stats_->alarms();
         for (const std::string& alarm : now) {
@@ -195,15 +196,16 @@ void Daemon::load_ports() {
         entry.promiscuous = open.config->promiscuous;
         entry.trusts_rx_checksum = port.rx_checksum();
         entry.partner = open.partner;
-        entry.max_frame =
-            static_cast<std::uint16_t>(open.config->mtu + sizeof(net::EthernetHeader));
+        // A twin may take less than its underlay port does.
+        const std::uint16_t mtu = std::min(open.config->mtu, port.mtu());
+        entry.max_frame = static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader));
         entry.mac = mac.number();
         bridge_->set_port(port.id(), entry);
         for (const std::string& note : port.notes()) {
             spdlog::info("port {}: {}", port.name(), note);
         }
         spdlog::info("port {}: {} ({}), MAC {}, MTU {}, {} rx and {} tx queues", port.name(),
-                     port.device(), port.driver(), text(mac), open.config->mtu, port.rx_queues(),
+                     port.device(), port.driver(), text(mac), mtu, port.rx_queues(),
                      port.tx_queues());
         if (open.is_twin || !underlay) {
             continue;

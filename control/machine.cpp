@@ -172,6 +172,11 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     if (!opened) {
         return "port " + port.name + ": " + opened.failure().text;
     }
+    // Segments would be sized for an MTU that the device drops frames of.
+    if ((*opened)->mtu() < port.mtu) {
+        return "port " + port.name + ": mtu " + std::to_string(port.mtu) +
+               ": the device takes at most " + std::to_string((*opened)->mtu());
+    }
     OpenPort open;
     open.config = &port;
     open.port = *std::move(opened);

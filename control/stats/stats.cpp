@@ -46,6 +46,7 @@ Reader::Reader(Machine& machine, const Punts& punts, const Bridge& bridge,
     port_zero_.resize(RTE_MAX_ETHPORTS);
     segment_zero_.resize(bridge.segment_count());
     worker_zero_.resize(machine.worker_count());
+    pulses_.resize(machine.worker_count());
 }
 
 Reader::PortTotals Reader::port_totals(std::uint16_t id) const {
@@ -164,7 +165,6 @@ Json Reader::ports(const std::optional<std::string>& name) const {
 
 Json Reader::workers() const {
     Json out = Json::array();
-    const bool waits = publisher_.oldest_wait() > kStuckAfter;
     for (const auto& worker : machine_.workers()) {
         const unsigned id = worker->options().id;
         const WorkerFigures now = figures(worker->counters());
@@ -181,7 +181,7 @@ Json Reader::workers() const {
         const std::uint64_t polls = row["polls"];
         const std::uint64_t empty = row["empty_polls"];
         row["queues"] = queues;
-        row["state"] = waits ? "waited-for" : "running";
+        row["state"] = pulses_[id].stuck ? "stuck" : "running";
         row["tsc_hz"] = rte_get_tsc_hz();
         row["packets_per_burst"] = ratio(row["received"], polls - empty);
         row["empty_poll_ratio"] = ratio(empty, polls);
@@ -268,6 +268,18 @@ Json Reader::stages() const {
     return out;
 }
 
+void Reader::watch(std::chrono::steady_clock::time_point now) {
+    for (const auto& worker : machine_.workers()) {
+        Pulse& pulse = pulses_[worker->options().id];
+        const std::uint64_t polls = worker->counters().polls.get();
+        if (polls != pulse.polls || pulse.moved == std::chrono::steady_clock::time_point{}) {
+            pulse = {polls, now, false};
+        } else {
+            pulse.stuck = now - pulse.moved > kStuckAfter;
+        }
+    }
+}
+
 std::uint64_t Reader::unaccounted() const {
     // Two's complement: what is missing at one worker cannot hide what another has too much of.
     std::uint64_t sum = 0;
@@ -275,14 +287,21 @@ std::uint64_t Reader::unaccounted() const {
         const auto difference = static_cast<std::int64_t>(worker->counters().unaccounted.get());
         sum += static_cast<std::uint64_t>(difference < 0 ? -difference : difference);
     }
-    return sum;
+    const auto control = static_cast<std::int64_t>(punts_.difference());
+    return sum + static_cast<std::uint64_t>(control < 0 ? -control : control);
 }
 
+// No figure that goes on changing: an alarm that stays must read the same at every look.
 std::vector<std::string> Reader::alarms() const {
     std::vector<std::string> out;
+    for (std::size_t id = 0; id < pulses_.size(); ++id) {
+        if (pulses_[id].stuck) {
+            out.push_back("worker " + std::to_string(id) + " does not poll");
+        }
+    }
     if (publisher_.oldest_wait() > kStuckAfter) {
-        out.push_back("a worker has not finished its poll for " +
-                      std::to_string(publisher_.oldest_wait().count()) + " ms");
+        out.push_back("a worker has not finished its poll for more than " +
+                      std::to_string(kStuckAfter.count()) + " ms");
     }
     if (const std::uint64_t n = unaccounted(); n != 0) {
         out.push_back(std::to_string(n) + " packets are unaccounted for");
@@ -290,16 +309,16 @@ std::vector<std::string> Reader::alarms() const {
     const table::Fdb& fdb = bridge_.fdb();
     // The threshold at which an operator still has time to act.
     if (std::uint64_t{fdb.used()} * 10 >= std::uint64_t{fdb.capacity()} * 8) {
-        out.push_back("the forwarding database is " +
-                      std::to_string(std::uint64_t{fdb.used()} * 100 / fdb.capacity()) + " % full");
+        out.push_back("the forwarding database is at least 80 % full (system: fdb-capacity " +
+                      std::to_string(fdb.capacity()) + ")");
     }
     for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
         const auto index = static_cast<std::uint16_t>(i);
         const SegmentSpec& spec = bridge_.segment(index);
         if (spec.maxaddr != 0 &&
             std::uint64_t{bridge_.used(index)} * 10 >= std::uint64_t{spec.maxaddr} * 8) {
-            out.push_back("segment " + spec.name + " holds " + std::to_string(bridge_.used(index)) +
-                          " of at most " + std::to_string(spec.maxaddr) + " addresses");
+            out.push_back("segment " + spec.name + " holds at least 80 % of its maxaddr " +
+                          std::to_string(spec.maxaddr));
         }
     }
     for (const OpenPort& open : machine_.ports()) {
@@ -331,7 +350,8 @@ Json Reader::health() const {
               {"made", punts.made},
               {"consumed", punts.consumed},
               {"forwarded", punts.forwarded},
-              {"dropped", punts.dropped}}}};
+              {"dropped", punts.dropped},
+              {"held", punts_.held()}}}};
 }
 
 void Reader::reset() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -31,6 +32,8 @@ class Reader {
     /// {"ok", "alarms", "packets_unaccounted", ...}
     [[nodiscard]] Json health() const;
     void reset();
+    /// Notices workers that do not poll. Called a few times a second.
+    void watch(std::chrono::steady_clock::time_point now);
 
     /// Packets that came and are nowhere, over all workers and control; 0.
     [[nodiscard]] std::uint64_t unaccounted() const;
@@ -60,6 +63,12 @@ class Reader {
     [[nodiscard]] packet::DropCounts drop_totals() const;
     [[nodiscard]] StageTable stage_totals() const;
 
+    struct Pulse {
+        std::uint64_t polls = 0;
+        std::chrono::steady_clock::time_point moved{};  ///< when `polls` was last seen to grow
+        bool stuck = false;
+    };
+
     Machine& machine_;
     const Punts& punts_;
     const Bridge& bridge_;
@@ -68,6 +77,7 @@ class Reader {
     std::vector<PortTotals> port_zero_;
     std::vector<SegmentTotals> segment_zero_;
     std::vector<WorkerFigures> worker_zero_;
+    std::vector<Pulse> pulses_;
     packet::DropCounts drop_zero_{};
     StageTable stage_zero_{};
 };

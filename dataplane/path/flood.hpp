@@ -92,6 +92,11 @@ inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& c
     const std::uint16_t twin = ctx.tables->ports[meta.in_port].partner;
     if (twin == table::kNoPort) {
         exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
+        return;
+    }
+    const std::uint32_t tag = p.at<net::EthernetHeader>(0)->is_vlan() ? sizeof(net::VlanHeader) : 0;
+    if (p.length() > ctx.tables->ports[twin].max_frame + tag) {
+        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
     } else {
         exit.send(p.mbuf(), twin);
     }
