@@ -2,13 +2,12 @@
 // packet to packet (lengths, VNI, source port, id, ECN, checksums) is patched.
 #pragma once
 
-#include <rte_ip.h>
-
 #include <cstring>
 
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/packet/chain_sum.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -114,11 +113,9 @@ struct AddTunnel {
         const auto* ip = rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, kIp);
         auto* udp = rte_pktmbuf_mtod_offset(mbuf, net::UdpHeader*, kUdp);
         const std::uint16_t length = udp->length.value();
-        std::uint16_t sum = 0;
-        // Walks the chain; cannot fail for a range that lies inside the packet.
-        rte_raw_cksum_mbuf(mbuf, kUdp, length, &sum);
         udp->checksum = net::udp_finish(
-            net::pseudo_header(ip->source, ip->destination, ip->protocol, length) + sum);
+            packet::add_chain(net::pseudo_header(ip->source, ip->destination, ip->protocol, length),
+                              mbuf, kUdp, length));
     }
 };
 

@@ -2,9 +2,8 @@
 // is there it must be right.
 #pragma once
 
-#include <rte_ip.h>
-
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/packet/chain_sum.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -32,10 +31,9 @@ struct CheckUdp {
             rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, sizeof(net::EthernetHeader));
         const auto* udp = rte_pktmbuf_mtod_offset(mbuf, const net::UdpHeader*, at);
         const std::uint16_t length = udp->length.value();
-        std::uint16_t sum = 0;
-        rte_raw_cksum_mbuf(mbuf, at, length, &sum);
         const net::Sum whole =
-            net::pseudo_header(ip->source, ip->destination, ip->protocol, length) + sum;
+            packet::add_chain(net::pseudo_header(ip->source, ip->destination, ip->protocol, length),
+                              mbuf, at, length);
         return net::fold(whole) == 0xFFFF
                    ? packet::Verdict::go_on()
                    : packet::Verdict::drop(packet::DropReason::udp_bad_checksum);
