@@ -159,6 +159,14 @@ TEST(VxlanDecap, VX38_outer_udp_checksum_is_absent_or_right) {
     Golden(s.lab, s.up, udp_to_us(s, 4789, {.checksum = 0x1234}, payload))
         .drops(DropReason::udp_bad_checksum)
         .check();
+    for (std::size_t size = 50; size < 70; ++size) {
+        const Frame inner = a_frame().to(host(1)).from(host(12)).payload(Bytes(size, 0xF9));
+        Golden(s.lab, s.up, udp_to_us(s, 4789, {}, vxlan_bytes({}, inner.bytes())))
+            .out(s.vm1, inner)
+            .arrived(s.red, inner.size())
+            .uncut()
+            .check();
+    }
     // An odd number of bytes, too.
     const Bytes odd = vxlan_bytes({}, a_frame().to(host(1)).from(host(12)).payload(47).bytes());
     Golden(s.lab, s.up, udp_to_us(s, 4789, {}, odd))

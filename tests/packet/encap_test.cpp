@@ -187,8 +187,9 @@ TEST(VxlanEncap, VX13_udp_checksum_is_absent_or_right) {
     SceneWords words;
     words.tunnel.udp_checksum = true;
     Scene s(words);
-    for (std::size_t size = 18; size < 40; ++size) {
-        const Frame inner = a_frame().to(host(12)).ipv4().udp(1, 2).payload(size);
+    // Odd lengths, and payloads whose sum carries, in one buffer and in two.
+    for (std::size_t size = 18; size < 80; ++size) {
+        const Frame inner = a_frame().to(host(12)).ipv4().udp(1, 2).payload(Bytes(size, 0xF9));
         Golden(s.lab, s.vm1, inner)
             .out(s.up, s.to_remote(inner))
             .tunnelled(s.red, 1, inner.size())

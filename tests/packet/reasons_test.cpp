@@ -9,7 +9,7 @@ namespace {
 
 /// Only control gives packets up for these; the tests that cause them are named beside them.
 const std::map<DropReason, const char*> kByControl = {
-    {DropReason::arp_malformed, "tests/unit/control: refuses malformed ARP"},
+    {DropReason::arp_malformed, "tests/unit/control: malformed_frames_are_refused"},
     {DropReason::icmp_malformed, "tests/unit/control: refuses malformed ICMP"},
     {DropReason::neigh_failed, "tests/unit/control: gives up after the last probe"},
     {DropReason::neigh_queue_full, "tests/unit/control: drops the oldest held packet"},

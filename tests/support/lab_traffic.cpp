@@ -181,13 +181,15 @@ Seen Lab::collect() {
     seen.broken_law = law();
     take_sent(seen);
     take_rings(seen);
-    const Counts now = counts();
-    for (const auto& [name, value] : now) {
-        const auto old = before_.find(name);
-        const std::uint64_t moved = value - (old == before_.end() ? 0 : old->second);
-        if (moved != 0) seen.moved[name] = moved;
+    if (count_by_name) {
+        Counts now = counts();
+        for (const auto& [name, value] : now) {
+            const auto old = before_.find(name);
+            const std::uint64_t moved = value - (old == before_.end() ? 0 : old->second);
+            if (moved != 0) seen.moved[name] = moved;
+        }
+        before_ = std::move(now);
     }
-    before_ = now;
     std::uint64_t held = 0;
     for (auto& [id, state] : ports_)
         for (std::uint16_t queue = 0; queue < state.words.queues; ++queue)

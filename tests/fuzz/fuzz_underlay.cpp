@@ -1,0 +1,33 @@
+// Any bytes from the underlay: what leaves is the frame itself, to the host, or the inner frame, to
+// local ports; never anything back to the underlay.
+#include "fuzz.hpp"
+
+#include <algorithm>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace vxplane;
+    if (size == 0) return 0;
+    support::Scene& s = fuzz::scene();
+    fuzz::Bytes frame;
+    const support::Seen seen = fuzz::run(s.up, data, size, frame);
+    for (const support::SentFrame& sent : seen.sent) {
+        fuzz::require(sent.port != s.up, "sent back", frame);
+        if (sent.port == s.host_twin) {
+            fuzz::require(sent.bytes == frame, "changed on its way to the host", sent.bytes);
+            continue;
+        }
+        const std::size_t at = 14U + (frame[14] & 0xFU) * 4U + 16U;
+        fuzz::require(sent.bytes.size() >= 14 && at + sent.bytes.size() <= frame.size(),
+                      "longer than what came", sent.bytes);
+        // Only the ECN field and, with IPv4, the checksum may differ.
+        std::size_t changed = 0;
+        for (std::size_t i = 0; i < sent.bytes.size(); ++i)
+            changed += sent.bytes[i] != frame[at + i] ? 1U : 0U;
+        fuzz::require(changed <= 3 && std::equal(sent.bytes.begin(), sent.bytes.begin() + 14,
+                                                 frame.begin() + static_cast<std::ptrdiff_t>(at)),
+                      "changed on its way out of the tunnel", sent.bytes);
+    }
+    for (const support::PuntedFrame& punted : seen.punted)
+        fuzz::require(punted.bytes == frame, "changed on its way to control", punted.bytes);
+    return 0;
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+"""Writes the seeds of the fuzz targets into tests/fuzz/corpus/. Frames are made with scapy; the
+first byte of a seed says how the target treats the rest (see fuzz.hpp)."""
+import hashlib
+import pathlib
+import re
+
+from scapy.all import ARP, ICMP, IP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPv6, Raw, raw
+
+HERE = pathlib.Path(__file__).resolve().parent
+CORPUS = HERE / "corpus"
+REPAIR = 4
+
+
+def host(number):
+    return f"02:00:00:00:00:{number:02x}"
+
+
+def inner_frames(source, destinations):
+    for to in destinations:
+        ethernet = Ether(src=source, dst=to)
+        yield ethernet / IP(src="192.0.2.1", dst="192.0.2.2", tos=2) / UDP(sport=1, dport=2) / Raw(b"x" * 18)
+        yield ethernet / IPv6(src="2001:db8::1", dst="2001:db8::2", tc=1) / TCP(sport=1, dport=2)
+        yield ethernet / Dot1Q(vlan=5) / IP(tos=3) / ICMP()
+        yield ethernet / Dot1AD(vlan=5) / Dot1Q(vlan=6) / IP(frag=3) / Raw(b"y" * 30)
+        yield ethernet / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
+
+
+def underlay_frames():
+    to_us = Ether(src="02:00:00:bb:00:02", dst="02:00:00:aa:00:01")
+    for number, tos, checksum in ((2, 0, 0), (3, 3, None), (9, 1, 0)):
+        for inner in inner_frames(host(12), [host(1), host(13), "ff:ff:ff:ff:ff:ff"]):
+            outer = to_us / IP(src=f"10.0.0.{number}", dst="10.0.0.1", tos=tos)
+            yield outer / UDP(sport=40000, dport=4789, chksum=checksum) / VXLAN(vni=7, flags=8) / inner
+    ip = IP(src="10.0.0.2", dst="10.0.0.1")
+    yield to_us / ip / ICMP() / Raw(b"ping")
+    yield to_us / ip / TCP(dport=22)
+    yield to_us / IP(src="10.0.0.2", dst="10.0.0.1", flags="MF") / UDP(dport=4789) / Raw(b"z" * 40)
+    yield to_us / IP(src="10.0.0.2", dst="10.0.0.1", options=b"\x01\x01\x01\x01") / UDP(dport=4789)
+    yield Ether(src=host(1), dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="10.0.0.2", pdst="10.0.0.1")
+    yield to_us / IPv6() / UDP()
+
+
+def write(target, seeds):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if re.fullmatch("[0-9a-f]{16}", old.name):
+            old.unlink()
+    for seed in seeds:
+        (folder / hashlib.sha1(seed).hexdigest()[:16]).write_bytes(seed)
+
+
+def main():
+    places = [host(2), host(12), host(13), host(14), host(15), host(77), "01:00:5e:00:00:05"]
+    access = [raw(frame) for frame in inner_frames(host(1), places)]
+    write("fuzz-access", [bytes([i % 3]) + frame for i, frame in enumerate(access)])
+    underlay = [raw(frame) for frame in underlay_frames()]
+    write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)])
+    files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
+    files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
+    write("fuzz-topology", [file.read_bytes() for file in files])
+
+
+if __name__ == "__main__":
+    main()
