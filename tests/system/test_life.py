@@ -128,6 +128,6 @@ def test_several_daemons_side_by_side(lab):
 def test_ten_starts_and_stops_leave_nothing(lab):
     scene = vtep_pair(lab, start=False)
     for _ in range(10):
-        scene.start()
+        scene.start(settle=False)
         scene.daemon.stop()
     assert scene.host.ip("-o link show").count("\n") == 1, "only loopback is left"
