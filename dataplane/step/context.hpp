@@ -78,6 +78,7 @@ struct PeerMemo {
 /// One per worker; `tables` and `epoch` are set anew by every poll.
 struct Context {
     const table::Tables* tables = nullptr;
+    std::uint64_t generation = 0;
     std::uint8_t epoch = 0;        ///< of Fdb::refresh
     std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
     port::WorkerPools* pools = nullptr;
@@ -87,8 +88,10 @@ struct Context {
     /// At the start of every poll.
     void begin(const table::Tables* published, std::uint8_t now_epoch,
                std::uint32_t now_milliseconds) noexcept {
-        if (published != tables) {
+        // The generation too: a new value may stand where a freed one stood.
+        if (published != tables || published->generation != generation) {
             tables = published;
+            generation = published->generation;
             peer = {};
         }
         epoch = now_epoch;
