@@ -119,7 +119,7 @@ gtest_layer() {  # gtest_layer LAYER DIR SUITES...
   failed=$(sed -n 's/^ *\([0-9]*\) FAILED TESTS\?$/\1/p' "$full" | awk '{n += $1} END {print n + 0}')
   # A program that crashed, hung or does not exist says neither.
   if ((code != 0 && failed == 0)) || ((passed + failed == 0)); then failed=$((failed + 1)); fi
-  if ((failed > 0)); then cat "$log"; else tail -n 12 "$log" | grep -E '^(Ok|Fail|Timeout):' || true; fi
+  if ((failed > 0)); then grep -v -E '^\[ +(RUN|OK) |^\[-+\]|^$' "$log"; else tail -n 12 "$log" | grep -E '^(Ok|Fail|Timeout):' || true; fi
   record "$layer" "$passed" "$failed" $((SECONDS - start))
 }
 
