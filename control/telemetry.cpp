@@ -21,6 +21,16 @@ using stats::Json;
 std::mutex g_lock;
 std::map<std::string, std::map<std::string, std::uint64_t>>* g_rows = nullptr;
 
+/// Telemetry takes letters, digits, '_' and '/' in names and refuses a figure with any other.
+std::string telemetry_name(std::string name) {
+    for (char& c : name) {
+        const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '_' || c == '/';
+        c = fits ? c : '_';
+    }
+    return name;
+}
+
 void add_figures(std::map<std::string, std::uint64_t>& out, const std::string& prefix,
                  const Json& value) {
     if (value.is_number_unsigned() || value.is_number_integer()) {
@@ -29,7 +39,7 @@ void add_figures(std::map<std::string, std::uint64_t>& out, const std::string& p
         out[prefix] = value.get<bool>() ? 1 : 0;
     } else if (value.is_object()) {
         for (const auto& [key, inner] : value.items()) {
-            add_figures(out, prefix.empty() ? key : prefix + "." + key, inner);
+            add_figures(out, prefix.empty() ? key : prefix + "/" + key, inner);
         }
     }
 }
@@ -38,7 +48,7 @@ std::map<std::string, std::uint64_t> figures_of(const Json& list, const char* ke
     std::map<std::string, std::uint64_t> out;
     for (const Json& row : list) {
         const Json& id = row.at(key);
-        add_figures(out, id.is_string() ? id.get<std::string>() : id.dump(), row);
+        add_figures(out, telemetry_name(id.is_string() ? id.get<std::string>() : id.dump()), row);
     }
     return out;
 }
