@@ -17,6 +17,18 @@ namespace {
 // Bounds the time of one turn: about half a millisecond when every packet asks for an answer.
 constexpr unsigned kPacketsPerTurn = 512;
 
+// What a held packet remembers besides: where it came from, and which of the tunnels that had its
+// number one after the other is meant.
+std::uint64_t opaque_of(std::uint16_t port, std::uint64_t serial) {
+    return serial << 16 | port;
+}
+std::uint16_t port_of(const Held& held) {
+    return static_cast<std::uint16_t>(held.opaque);
+}
+std::uint64_t serial_of(const Held& held) {
+    return held.opaque >> 16;
+}
+
 std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
     return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
 }
@@ -29,13 +41,20 @@ Punts::Punts(Machine& machine, Publisher& publisher) : machine_(machine), publis
 
 void Punts::take(Time now) {
     unsigned left = kPacketsPerTurn;
-    for (const WorkerRings& rings : machine_.rings()) {
+    const std::size_t count = machine_.rings().size();
+    // Another ring is first in each turn: a busy worker does not starve the others.
+    for (std::size_t i = 0; i < count; ++i) {
+        rte_ring* ring = machine_.rings()[(first_ring_ + i) % count].rings.punt;
         path::PuntItem item;
-        while (left != 0 && rte_ring_sc_dequeue_elem(rings.rings.punt, &item, sizeof item) == 0) {
+        while (left != 0 && rte_ring_sc_dequeue_elem(ring, &item, sizeof item) == 0) {
             --left;
             ++counters_.taken;
             take_one(item, now);
         }
+    }
+    ++first_ring_;
+    if (left != 0) {
+        tunnels_->allow_reuse();  // every ring was seen empty: no packet names an old tunnel
     }
 }
 
@@ -117,7 +136,7 @@ void Punts::take_unresolved(const path::PuntItem& item, Time now) {
     held.bytes = item.mbuf->pkt_len;
     held.tunnel = item.tunnel;
     held.segment = item.segment;
-    held.opaque = item.in_port;
+    held.opaque = opaque_of(item.in_port, tunnels_->serial(item.tunnel));
     neighbours_->hold(*next_hop, std::move(held), now);
 }
 
@@ -167,10 +186,20 @@ void Punts::consume(rte_mbuf* mbuf) {
     rte_pktmbuf_free(mbuf);
 }
 
+std::uint64_t Punts::held() const noexcept {
+    return released_.size() + (neighbours_ == nullptr ? 0 : neighbours_->held_packets());
+}
+
+std::uint64_t Punts::difference() const noexcept {
+    return counters_.taken + counters_.made - counters_.consumed - counters_.forwarded -
+           counters_.dropped - held();
+}
+
 void Punts::send_released() {
     for (const auto& [key, held] : released_) {
         // The tunnel may have gone, and its number may lead elsewhere by now.
-        if (tunnels_->next_hop(held.tunnel) == key) {
+        if (tunnels_->next_hop(held.tunnel) == key &&
+            tunnels_->serial(held.tunnel) == serial_of(held)) {
             encapsulate(held);
         } else {
             drop(held.mbuf, DropReason::port_gone);
@@ -183,7 +212,7 @@ void Punts::encapsulate(const Held& held) {
     context_.begin(publisher_.current(), 0, 0);
     packet::Packet p(held.mbuf);
     packet::PacketMeta meta;
-    meta.in_port = static_cast<std::uint16_t>(held.opaque);
+    meta.in_port = port_of(held);
     meta.out_port = table::kNoPort;
     meta.tunnel = held.tunnel;
     meta.segment = held.segment;
@@ -233,8 +262,7 @@ void Punts::release(NeighbourKey key, net::MacAddress /*mac*/, Held&& held) {
 
 void Punts::give_up(NeighbourKey /*key*/, Held&& held, DropReason reason) {
     if (reason == DropReason::neigh_failed) {
-        answer(held.mbuf, static_cast<std::uint16_t>(held.opaque), held.segment,
-               IcmpError::host_unreachable);
+        answer(held.mbuf, port_of(held), held.segment, IcmpError::host_unreachable);
     }
     drop(held.mbuf, reason);
 }

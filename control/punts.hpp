@@ -56,6 +56,10 @@ class Punts final : public NeighbourSink {
     void drop_all();
 
     [[nodiscard]] const PuntCounters& counters() const noexcept { return counters_; }
+    /// Packets that wait for a next hop.
+    [[nodiscard]] std::uint64_t held() const noexcept;
+    /// Packets that came and are nowhere, in two's complement; 0 between calls.
+    [[nodiscard]] std::uint64_t difference() const noexcept;
     [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
 
     // --- NeighbourSink
@@ -89,6 +93,7 @@ class Punts final : public NeighbourSink {
     std::vector<std::pair<NeighbourKey, Held>> released_;
     step::Context context_;
     PuntCounters counters_;
+    std::size_t first_ring_ = 0;
 };
 
 }  // namespace vxplane::control

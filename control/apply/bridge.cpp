@@ -6,6 +6,14 @@
 
 namespace vxplane::control {
 
+namespace {
+
+// A napping worker is offline and a polling one is back within microseconds; longer means that the
+// CPU was taken away, or that the worker is stuck.
+constexpr std::chrono::milliseconds kLongestPoll{50};
+
+}  // namespace
+
 Bridge::Bridge(std::uint32_t fdb_capacity, Tunnels& tunnels, Publisher& publisher)
     : tunnels_(tunnels),
       publisher_(publisher),
@@ -140,11 +148,13 @@ void Bridge::commit() {
 }
 
 bool Bridge::commit_and_wait() {
-    // A napping worker is offline and a polling one is back within microseconds; longer means that
-    // the CPU was taken away, or that the worker is stuck.
-    constexpr std::chrono::milliseconds kLimit{50};
     commit();
-    return loading_ || publisher_.wait_for_readers(kLimit);
+    return loading_ || publisher_.wait_for_readers(kLongestPoll);
+}
+
+bool Bridge::worker_lags() {
+    publisher_.reclaim();
+    return publisher_.oldest_wait() > kLongestPoll;
 }
 
 void Bridge::reclaim() {

@@ -126,6 +126,9 @@ class Bridge {
     void commit();
     /// The same, and waits for all workers to see it. False when one did not within the limit.
     bool commit_and_wait();
+    /// A worker has been looking at old tables for too long: what has to wait for it is refused at
+    /// once, as every try would publish, and take memory that nobody can free.
+    [[nodiscard]] bool worker_lags();
     /// Starts and ends grace periods of the FDB; called often.
     void reclaim();
 
@@ -147,6 +150,7 @@ class Bridge {
         return segments_[segment].profile;
     }
     Problem check_room(std::uint16_t segment) const;
+    [[nodiscard]] bool is_full(std::uint16_t segment) const;
     Problem put(const FdbRequest& request, bool replacing, Time now);
     Problem put_list(const FdbRequest& request, bool replacing, Time now);
     Problem store(table::FdbKey key, table::FdbValue value, Time now);

@@ -11,6 +11,12 @@ using table::FdbKind;
 using table::FdbState;
 using table::FdbValue;
 
+namespace {
+
+constexpr const char* kNoAnswer = "a worker does not answer; see the health of the daemon";
+
+}  // namespace
+
 /// The FDB as the ageing wheel sees it.
 struct AgeingView {
     Bridge& bridge;
@@ -34,6 +40,11 @@ struct AgeingView {
         bridge.take_out(FdbKey{key}, hit.value);
     }
 };
+
+bool Bridge::is_full(std::uint16_t segment) const {
+    const std::uint32_t limit = specs_[segment].maxaddr;
+    return (limit != 0 && used_[segment] >= limit) || fdb_.used() >= fdb_.capacity();
+}
 
 Bridge::Problem Bridge::check_room(std::uint16_t segment) const {
     const SegmentSpec& spec = specs_[segment];
@@ -156,6 +167,9 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
             return problem;
         }
     }
+    if (worker_lags()) {
+        return kNoAnswer;
+    }
     FdbValue value;
     const std::uint8_t stamp = epoch(now);
     const std::uint32_t profile = profile_of(request.segment);
@@ -184,7 +198,7 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     // Workers must know the tunnel before an FDB entry can lead them to it.
     if (!commit_and_wait()) {
         give_back(value);
-        return "a worker does not answer; see the health of the daemon";
+        return kNoAnswer;
     }
     if (auto problem = store(key, value, now)) {
         give_back(value);
@@ -212,6 +226,9 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
     if (before && before.value.kind() != FdbKind::flood_list) {
         return mac + " is there already with another kind of place";
     }
+    if (worker_lags()) {
+        return kNoAnswer;
+    }
     const bool fresh = !request.mac.is_zero() && !before;
     const std::uint32_t list = request.mac.is_zero() ? segments_[request.segment].flood_remotes
                                : before              ? before.value.index()
@@ -235,8 +252,7 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
     if (fresh) {
         const FdbValue value =
             FdbValue::make(FdbKind::flood_list, list, FdbState::permanent, epoch(now));
-        Problem problem = seen ? store(key, value, now)
-                               : "a worker does not answer; see the health of the daemon";
+        Problem problem = seen ? store(key, value, now) : kNoAnswer;
         if (problem) {
             drop_list(list);
             return problem;
@@ -304,10 +320,24 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
         if (value.kind() == FdbKind::flood_list && !filter.place.remote && !filter.state) {
             return;
         }
-        if (fits(filter, view(key, value, now))) {
-            erase(key, value);
-            ++removed;
+        if (!fits(filter, view(key, value, now))) {
+            return;
         }
+        ++removed;
+        if (value.kind() == FdbKind::flood_list && filter.place.remote &&
+            lists_[value.index()].size() > 1) {
+            // The other remotes were not meant.
+            std::erase_if(lists_[value.index()], [&](std::uint32_t tunnel) {
+                const bool meant = tunnels_.remote(tunnel) == *filter.place.remote;
+                if (meant) {
+                    tunnels_.release(tunnel);
+                }
+                return meant;
+            });
+            lists_changed_ = true;
+            return;
+        }
+        erase(key, value);
     });
     commit();
     return removed;
@@ -316,19 +346,35 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
 void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     // Tunnels to new peers come first and together: one publication and one grace period for all.
     std::vector<std::optional<std::uint32_t>> tunnels(events.size());
+    const bool lags = worker_lags();
     for (std::size_t i = 0; i < events.size(); ++i) {
         const FdbKey key{events[i].key};
-        if (!events[i].remote.is_zero() && key.segment() < segments_.size()) {
-            tunnels[i] = tunnels_.acquire(profile_of(key.segment()), events[i].remote, now);
-            counters_.learn_refused += tunnels[i] ? 0U : 1U;
+        if (events[i].remote.is_zero() || key.segment() >= segments_.size()) {
+            continue;
         }
-    }
-    const bool seen = !tunnels_.changed() || commit_and_wait();
-    for (std::size_t i = 0; i < events.size(); ++i) {
-        if (!seen) {
+        if (lags) {
             ++counters_.learn_deferred;
-        } else if (tunnels[i] || events[i].remote.is_zero()) {
+            continue;
+        }
+        // No tunnel, no ARP request, no publication for what cannot be kept anyway.
+        const auto before = fdb_.find(key);
+        if (before && before.value.is_fixed()) {
+            continue;
+        }
+        if (!before && is_full(key.segment())) {
+            ++counters_.learn_refused;
+            continue;
+        }
+        tunnels[i] = tunnels_.acquire(profile_of(key.segment()), events[i].remote, now);
+        counters_.learn_refused += tunnels[i] ? 0U : 1U;
+    }
+    // Also when nothing is new: what an earlier call published may not have been seen by all.
+    const bool seen = lags || commit_and_wait();
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        if (events[i].remote.is_zero() || (tunnels[i] && seen)) {
             learn_one(events[i], tunnels[i], now);
+        } else if (tunnels[i]) {
+            ++counters_.learn_deferred;
         }
         if (tunnels[i]) {
             tunnels_.release(*tunnels[i]);
@@ -349,7 +395,7 @@ void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_
     if (before && (before.value.is_fixed() || before.value.location() == value.location())) {
         return;
     }
-    if (!before && check_room(key.segment())) {
+    if (!before && is_full(key.segment())) {
         ++counters_.learn_refused;
         return;
     }

@@ -4,6 +4,7 @@
 #include <rte_pause.h>
 
 #include <new>
+#include <thread>
 
 namespace vxplane::control {
 
@@ -29,6 +30,7 @@ void Publisher::publish(std::unique_ptr<table::Tables> next) {
     next->generation = ++generation_;
     const table::Tables* old = current();
     current_.store(next.release(), std::memory_order_release);
+    published_ = rte_rcu_qsbr_start(rcu_);
     if (old != nullptr) {
         after_grace([old] { delete old; });
     }
@@ -55,13 +57,20 @@ void Publisher::drain() {
 }
 
 bool Publisher::wait_for_readers(std::chrono::microseconds limit) {
-    const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
-    const auto until = Clock::now() + limit;
-    while (rte_rcu_qsbr_check(rcu_, token, false) != 1) {
-        if (Clock::now() > until) {
+    const auto began = Clock::now();
+    // A worker on another CPU is back at once; one that shares ours needs it.
+    constexpr std::chrono::microseconds kSpin{200};
+    constexpr std::chrono::microseconds kNap{20};
+    while (rte_rcu_qsbr_check(rcu_, published_, false) != 1) {
+        const auto waited = Clock::now() - began;
+        if (waited > limit) {
             return false;
         }
-        rte_pause();
+        if (waited > kSpin) {
+            std::this_thread::sleep_for(kNap);
+        } else {
+            rte_pause();
+        }
     }
     return true;
 }

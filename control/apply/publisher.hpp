@@ -47,7 +47,8 @@ class Publisher {
     void reclaim();
     /// Runs everything that waits, at once: for the end, when no worker runs any more.
     void drain();
-    /// Waits until every worker sees the latest value; false when one has not within `limit`.
+    /// Waits until every worker sees the value that was published last, at no cost when they do
+    /// already; false when one has not within `limit`.
     bool wait_for_readers(std::chrono::microseconds limit);
 
     /// How long the oldest grace period has been running; zero when there is none.
@@ -66,6 +67,7 @@ class Publisher {
     std::atomic<const table::Tables*> current_{nullptr};
     std::deque<Waiting> waiting_;
     std::uint64_t generation_ = 0;
+    std::uint64_t published_ = 0;  ///< token of the last publication
 };
 
 }  // namespace vxplane::control

@@ -4,9 +4,17 @@
 
 namespace vxplane::control {
 
+namespace {
+
+/// Ids per tunnel of the capacity. Those that wait for the end of a grace period count, and a stuck
+/// worker must not make their number grow without end.
+constexpr std::uint32_t kIdsPerTunnel = 2;
+
+}  // namespace
+
 Tunnels::Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
                  Publisher& publisher)
-    : capacity_(std::min(capacity, table::FdbValue::max_index)),
+    : capacity_(std::min(capacity, table::FdbValue::max_index / kIdsPerTunnel)),
       routes_(routes),
       neighbours_(neighbours),
       publisher_(publisher) {}
@@ -31,7 +39,7 @@ std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Ad
         ++records_[*known].users;
         return known;
     }
-    if (used_ == capacity_) {
+    if (used_ == capacity_ || (free_.empty() && records_.size() >= capacity_ * kIdsPerTunnel)) {
         ++refused_;
         return std::nullopt;
     }
@@ -45,7 +53,7 @@ std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Ad
         free_.pop_back();
     }
     high_water_ = std::max(high_water_, ++used_);
-    records_[id] = {profile, remote, 1, std::nullopt};
+    records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_};
     by_peer_[table::peer_key(profile, remote)] = id;
     build(id, now);
     return id;
@@ -58,9 +66,7 @@ void Tunnels::release(std::uint32_t id) {
     }
     by_peer_.erase(table::peer_key(record.profile, record.remote));
     if (record.next_hop) {
-        const auto [first, last] = by_next_hop_.equal_range(*record.next_hop);
-        by_next_hop_.erase(
-            std::find_if(first, last, [id](const auto& e) { return e.second == id; }));
+        by_next_hop_.erase({*record.next_hop, id});
         neighbours_.unwant(*record.next_hop);
         record.next_hop.reset();
     }
@@ -68,7 +74,12 @@ void Tunnels::release(std::uint32_t id) {
     lines_[id].refusal = packet::DropReason::port_gone;
     changed_ = true;
     --used_;
-    publisher_.after_grace([this, id] { free_.push_back(id); });
+    publisher_.after_grace([this, id] { rested_.push_back(id); });
+}
+
+void Tunnels::allow_reuse() {
+    free_.insert(free_.end(), rested_.begin(), rested_.end());
+    rested_.clear();
 }
 
 void Tunnels::build(std::uint32_t id, Time now) {
@@ -115,7 +126,7 @@ void Tunnels::build(std::uint32_t id, Time now) {
     lines_[id] = table::make_tunnel(spec);
     changed_ = true;
     if (record.next_hop) {
-        by_next_hop_.emplace(*record.next_hop, id);
+        by_next_hop_.insert({*record.next_hop, id});
         neighbours_.want(*record.next_hop, now);
         if (const auto mac = neighbours_.use(*record.next_hop, now)) {
             reachable(*record.next_hop, *mac);
@@ -123,20 +134,27 @@ void Tunnels::build(std::uint32_t id, Time now) {
     }
 }
 
+std::vector<std::uint32_t> Tunnels::behind(NeighbourKey key) const {
+    std::vector<std::uint32_t> ids;
+    for (auto at = by_next_hop_.lower_bound({key, 0}); at != by_next_hop_.end() && at->first == key;
+         ++at) {
+        ids.push_back(at->second);
+    }
+    return ids;
+}
+
 void Tunnels::reachable(NeighbourKey key, net::MacAddress mac) {
-    const auto [first, last] = by_next_hop_.equal_range(key);
-    for (auto at = first; at != last; ++at) {
-        lines_[at->second].ethernet.destination = mac;
-        lines_[at->second].state = table::TunnelState::ready;
+    for (const std::uint32_t id : behind(key)) {
+        lines_[id].ethernet.destination = mac;
+        lines_[id].state = table::TunnelState::ready;
         changed_ = true;
     }
 }
 
 bool Tunnels::unreachable(NeighbourKey key) {
-    const auto [first, last] = by_next_hop_.equal_range(key);
     bool lost = false;
-    for (auto at = first; at != last; ++at) {
-        table::TunnelState& state = lines_[at->second].state;
+    for (const std::uint32_t id : behind(key)) {
+        table::TunnelState& state = lines_[id].state;
         lost = lost || state == table::TunnelState::ready;
         state = table::TunnelState::waiting;
     }

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "control/apply/publisher.hpp"
@@ -63,6 +65,11 @@ class Tunnels {
 
     [[nodiscard]] net::Ipv4Address remote(std::uint32_t id) const { return records_[id].remote; }
     [[nodiscard]] std::optional<NeighbourKey> next_hop(std::uint32_t id) const;
+    /// Tells two tunnels apart that had the same id one after the other. 48 bits.
+    [[nodiscard]] std::uint64_t serial(std::uint32_t id) const { return records_[id].serial; }
+    /// No packet that waits for control has been in a worker's hands before the last grace period
+    /// ended: ids whose grace period is over may be used again.
+    void allow_reuse();
     [[nodiscard]] const table::Tunnel& line(std::uint32_t id) const { return lines_[id]; }
 
     /// True when lines or peers changed since the last fill().
@@ -80,7 +87,12 @@ class Tunnels {
         net::Ipv4Address remote;
         std::uint32_t users = 0;
         std::optional<NeighbourKey> next_hop;
+        std::uint64_t serial = 0;
     };
+    using Way = std::pair<NeighbourKey, std::uint32_t>;
+
+    /// The ids of the tunnels behind one next hop.
+    [[nodiscard]] std::vector<std::uint32_t> behind(NeighbourKey key) const;
 
     void build(std::uint32_t id, Time now);
 
@@ -94,8 +106,10 @@ class Tunnels {
     std::vector<Record> records_;
     std::vector<table::Tunnel> lines_;
     std::unordered_map<std::uint64_t, std::uint32_t> by_peer_;  ///< table::peer_key -> id
-    std::multimap<NeighbourKey, std::uint32_t> by_next_hop_;
+    std::set<Way> by_next_hop_;
+    std::vector<std::uint32_t> rested_;  ///< no worker knows them, a packet in a ring may
     std::vector<std::uint32_t> free_;
+    std::uint64_t last_serial_ = 0;
     std::uint32_t used_ = 0;
     std::uint32_t high_water_ = 0;
     std::uint64_t refused_ = 0;
