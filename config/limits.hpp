@@ -13,7 +13,12 @@ inline constexpr std::uint64_t memory_max = 1ULL << 42;   ///< bytes
 inline constexpr std::uint64_t mbufs_min = 1024;
 inline constexpr std::uint64_t mbufs_max = 1ULL << 26;
 inline constexpr std::uint64_t fdb_capacity_max = 1ULL << 26;
-inline constexpr std::uint64_t tunnel_capacity_max = 1ULL << 22;
+/// Half of what the 19-bit index of an FDB entry can name.
+inline constexpr std::uint64_t tunnel_capacity_max = (1ULL << 18) - 1;
+/// Segments are numbered in 16 bits of the FDB key; the last number means "none".
+inline constexpr std::uint64_t segments_max = 65'000;
+/// DPDK as Debian builds it opens 32 ports (RTE_MAX_ETHPORTS); a kernel twin is one of them.
+inline constexpr std::uint64_t ports_max = 32;
 inline constexpr std::uint64_t mtu_min = 68;  ///< RFC 791
 inline constexpr std::uint64_t mtu_max = 9216;
 inline constexpr std::uint64_t queues_max = 64;

@@ -202,7 +202,7 @@ void Daemon::load_ports() {
         entry.mac = mac.number();
         bridge_->set_port(port.id(), entry);
         for (const std::string& note : port.notes()) {
-            spdlog::info("port {}: {}", port.name(), note);
+            spdlog::info("{}", note);
         }
         spdlog::info("port {}: {} ({}), MAC {}, MTU {}, {} rx and {} tx queues", port.name(),
                      port.device(), port.driver(), text(mac), mtu, port.rx_queues(),

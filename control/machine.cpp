@@ -4,9 +4,11 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "config/resolve.hpp"
@@ -15,6 +17,9 @@
 namespace vxplane::control {
 
 namespace {
+
+/// Of EAL's runtime folder; the process id follows.
+constexpr const char* kFilePrefix = "vxplane-";
 
 rte_ring* make_ring(const std::string& name, unsigned element, unsigned count, unsigned flags) {
     rte_ring* ring = element == sizeof(void*)
@@ -68,6 +73,23 @@ port::PortOptions options_of(const config::Port& port, unsigned workers) {
     return options;
 }
 
+/// Runtime folders of daemons that were killed: they are named after a process that is no more.
+void remove_orphans(const std::filesystem::path& folder) {
+    const std::string prefix = kFilePrefix;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+        const std::string name = entry.path().filename();
+        if (name.rfind(prefix, 0) != 0 || name.size() == prefix.size()) {
+            continue;
+        }
+        char* end = nullptr;
+        const long pid = std::strtol(name.c_str() + prefix.size(), &end, 10);
+        if (*end == '\0' && pid > 0 && kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) {
+            std::filesystem::remove_all(entry.path(), ignored);
+        }
+    }
+}
+
 bool is_pci(const config::Port& port) {
     return port.device.rfind("net_", 0) != 0 && port.device.find(':') != std::string::npos;
 }
@@ -115,7 +137,7 @@ std::optional<std::string> Machine::open_eal(const config::Topology& topology, p
         system.hugepages == config::Hugepages::require ? port::EalOptions::Hugepages::require
         : system.hugepages == config::Hugepages::off   ? port::EalOptions::Hugepages::off
                                                        : port::EalOptions::Hugepages::automatic;
-    options.file_prefix = "vxplane-" + std::to_string(getpid());
+    options.file_prefix = kFilePrefix + std::to_string(getpid());
     options.extra = system.eal;
     options.pci = std::any_of(topology.ports.begin(), topology.ports.end(), is_pci);
     options.log_line = log;
@@ -170,7 +192,7 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     }
     auto opened = port::open_port(options, *pools_);
     if (!opened) {
-        return "port " + port.name + ": " + opened.failure().text;
+        return opened.failure().text;
     }
     // Segments would be sized for an MTU that the device drops frames of.
     if ((*opened)->mtu() < port.mtu) {
@@ -193,7 +215,7 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     twin.mtu = open.port->mtu();
     auto made = port::make_twin(twin, *pools_);
     if (!made) {
-        return "port " + port.name + ": host " + port.host + ": " + made.failure().text;
+        return made.failure().text;
     }
     OpenPort second;
     second.config = &port;
@@ -286,7 +308,7 @@ void Machine::make_workers(const config::Topology& topology, const Publisher& pu
 std::optional<std::string> Machine::start() {
     for (OpenPort& open : ports_) {
         if (const auto done = open.port->start(); !done) {
-            return "port " + open.port->name() + ": " + done.failure().text;
+            return done.failure().text;
         }
     }
     workers_run_ = true;
@@ -303,16 +325,16 @@ std::optional<std::string> Machine::start() {
 }
 
 void Machine::stop_workers() {
-    if (!workers_run_) {
-        return;
+    if (workers_run_) {
+        for (const auto& worker : workers_) {
+            worker->stop();
+        }
+        for (const auto& worker : workers_) {
+            rte_eal_wait_lcore(worker->options().lcore);
+        }
+        workers_run_ = false;
     }
-    for (const auto& worker : workers_) {
-        worker->stop();
-    }
-    for (const auto& worker : workers_) {
-        rte_eal_wait_lcore(worker->options().lcore);
-    }
-    workers_run_ = false;
+    // Also when no worker ever ran: resolving begins before they do.
     drain_rings();
 }
 
@@ -321,16 +343,19 @@ void Machine::drain_rings() noexcept {
         path::PuntItem punt;
         while (rte_ring_sc_dequeue_elem(ring.rings.punt, &punt, sizeof punt) == 0) {
             rte_pktmbuf_free(punt.mbuf);
+            ++left_.punted;
         }
         path::InjectItem item;
         while (rte_ring_sc_dequeue_elem(ring.rings.inject, &item, sizeof item) == 0) {
             rte_pktmbuf_free(item.mbuf);
+            ++left_.injected;
         }
     }
     for (rte_ring* handoff : handoffs_) {
         void* mbuf = nullptr;
         while (rte_ring_sc_dequeue(handoff, &mbuf) == 0) {
             rte_pktmbuf_free(static_cast<rte_mbuf*>(mbuf));
+            ++left_.handed_off;
         }
     }
 }
@@ -359,6 +384,7 @@ std::uint64_t Machine::close() {
     // Named after this process, so nobody else's; EAL leaves it behind.
     std::error_code ignored;
     std::filesystem::remove_all(runtime, ignored);
+    remove_orphans(std::filesystem::path(runtime).parent_path());
     return missing;
 }
 

@@ -58,6 +58,13 @@ class Machine {
     std::optional<std::string> start();
     /// Ends workers, then frees what is in rings. Ports stay open.
     void stop_workers();
+    /// Packets that were in rings when the workers had ended.
+    struct Left {
+        std::uint64_t punted = 0;
+        std::uint64_t injected = 0;
+        std::uint64_t handed_off = 0;
+    };
+    [[nodiscard]] const Left& left() const noexcept { return left_; }
     /// Closes ports and pools and ends EAL. Returns the number of buffers that did not come back.
     std::uint64_t close();
 
@@ -87,6 +94,7 @@ class Machine {
     std::optional<std::string> open_port(const config::Port& port);
     void drain_rings() noexcept;
 
+    Left left_;
     bool eal_runs_ = false;
     bool workers_run_ = false;
     unsigned control_cpu_ = 0;

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 
 #include "config/load.hpp"
@@ -34,6 +35,8 @@ spdlog::level::level_enum level_of(vxplane::config::LogLevel level) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // A reader of our log that goes away must not take the data plane with it.
+    std::signal(SIGPIPE, SIG_IGN);
     CLI::App app{"vxplane: a DPDK data plane for VXLAN"};
     std::string topology;
     bool check = false;

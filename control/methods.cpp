@@ -251,10 +251,17 @@ void add_methods(Daemon& daemon) {
     const rpc::Param segment{"segment", Type::string, false, "name of a segment"};
     const rpc::Param mac{"mac", Type::string, false, "MAC address; all zero is the flood list"};
     const rpc::Param dst{"dst", Type::string, false, "IPv4 address of a remote VTEP"};
-    const rpc::Param nhid{"nhid", Type::integer, false, "id of a next-hop group"};
+    const rpc::Param nhid{"nhid",
+                          Type::integer,
+                          false,
+                          "id of a next-hop group",
+                          {},
+                          1,
+                          std::numeric_limits<std::uint32_t>::max()};
     const rpc::Param port{"port", Type::string, false, "name of an access port"};
     const rpc::Param state{"state", Type::string, false, "how long it stays", kStates};
-    const rpc::Param limit{"limit", Type::integer, false, "entries at most, 10000 unless given"};
+    const rpc::Param limit{"limit", Type::integer, false, "entries at most, 10000 unless given", {},
+                           1,       1'000'000};
     const auto required = [](rpc::Param param) {
         param.required = true;
         return param;

@@ -69,7 +69,7 @@ class Line {
     std::size_t next_ = 0;
 };
 
-const Words states{"permanent", "static", "dynamic", "controller"};
+const Words states{"permanent", "static", "dynamic"};
 
 std::int64_t number(const std::string& word, const std::string& what) {
     std::int64_t value = 0;
@@ -239,7 +239,7 @@ std::string grammar() {
   drops [--all]             stages               stats reset
   events [TOPIC]...
   methods [METHOD]          rpc METHOD [JSON]
-STATE is permanent, static, dynamic or controller. Words may be shortened.
+STATE is permanent, static or dynamic. Words may be shortened.
 )";
 }
 

@@ -85,6 +85,17 @@ std::optional<Error> check_value(const Param& param, const Json& value) {
         return bad_param(param, "must be " + article(param.type) + ", not " + value.type_name());
     }
     if (param.type == Type::string) return check_word(param, value);
+    if (param.type == Type::integer) {
+        // Above the signed range nothing is ever meant.
+        const bool fits = !value.is_number_unsigned() ||
+                          value.get<std::uint64_t>() <=
+                              static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+        const std::int64_t number = fits ? value.get<std::int64_t>() : 0;
+        if (!fits || number < param.least || number > param.most) {
+            return bad_param(param, "must be from " + std::to_string(param.least) + " to " +
+                                        std::to_string(param.most));
+        }
+    }
     if (param.type == Type::array) {
         for (const auto& member : value) {
             if (auto error = check_word(param, member)) return error;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -71,6 +72,8 @@ struct Param {
     bool required = false;
     std::string help{};
     std::vector<std::string> allowed{};  ///< for strings, and for strings in an array; empty: any
+    std::int64_t least = std::numeric_limits<std::int64_t>::min();  ///< for integers
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();   ///< for integers
 };
 
 struct Method {

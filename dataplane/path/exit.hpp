@@ -6,6 +6,7 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -61,7 +62,8 @@ struct TxLane {
 /// One per worker.
 class Exit {
   public:
-    /// `lanes` by DPDK port id. `punt_rate`: packets per second to control.
+    /// `lanes` by DPDK port id. `punt_rate`: packets per second to control, for ARP
+    /// and for all else each; 0 = any.
     Exit(WorkerCounters& counters, ControlRings rings, std::vector<TxLane> lanes,
          port::WorkerPools& pools, std::uint64_t punt_rate, std::uint64_t tsc_hz)
         : counters_(counters),
@@ -112,12 +114,19 @@ class Exit {
     /// Hands a packet to control, or drops it when control is asked for too much.
     void to_control(rte_mbuf* mbuf, const packet::PacketMeta& meta) noexcept {
         using packet::DropReason;
+        // ARP keeps tunnels alive: neither pings nor packets to a dead remote may crowd it out.
+        const bool is_arp = meta.punt == packet::Punt::arp;
+        std::uint64_t& credit = is_arp ? arp_credit_ : punt_credit_;
         if (cycles_per_punt_ != 0) {
-            if (punt_credit_ < cycles_per_punt_) {
+            if (credit < cycles_per_punt_) {
                 drop(mbuf, refusal(meta, DropReason::control_rate));
                 return;
             }
-            punt_credit_ -= cycles_per_punt_;
+            credit -= cycles_per_punt_;
+        }
+        if (!is_arp && rte_ring_free_count(rings_.punt) <= rte_ring_get_capacity(rings_.punt) / 4) {
+            drop(mbuf, refusal(meta, DropReason::control_ring_full));
+            return;
         }
         PuntItem item;
         item.mbuf = mbuf;
@@ -135,10 +144,8 @@ class Exit {
 
     /// Gives the time since the last poll to the rate limit of to_control().
     void earn(std::uint64_t cycles) noexcept {
-        punt_credit_ += cycles;
-        if (punt_credit_ > kPuntBurst * cycles_per_punt_) {
-            punt_credit_ = kPuntBurst * cycles_per_punt_;
-        }
+        punt_credit_ = std::min(punt_credit_ + cycles, kPuntBurst * cycles_per_punt_);
+        arp_credit_ = std::min(arp_credit_ + cycles, kPuntBurst * cycles_per_punt_);
     }
 
     void tell(step::LearnBuffer& learn) noexcept {
@@ -277,6 +284,7 @@ class Exit {
     port::WorkerPools& pools_;
     std::uint64_t cycles_per_punt_;
     std::uint64_t punt_credit_ = 0;
+    std::uint64_t arp_credit_ = 0;
     unsigned dead_count_ = 0;
     unsigned busy_count_ = 0;
     std::array<rte_mbuf*, 2 * packet::kBurstSize> dead_{};

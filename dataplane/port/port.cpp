@@ -5,6 +5,12 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string_view>
 
 #include "dataplane/port/device.hpp"
 
@@ -12,12 +18,17 @@ namespace vxplane::port {
 
 namespace {
 
-/// The kernel interface of a net_tap that was given a name; empty for every other device.
-std::string tap_interface(const std::string& text) {
-    const auto device = parse_device(text);
-    return device && device->facts != nullptr && device->facts->name == "net_tap"
-               ? device->argument("iface")
-               : std::string{};
+/// Carrier and administrative state of a kernel interface; none when there is no such interface in
+/// this network namespace.
+std::optional<bool> is_running(const std::string& interface) {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    interface.copy(request.ifr_name, sizeof request.ifr_name - 1);
+    const bool known = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+    if (fd >= 0) close(fd);
+    if (!known) return std::nullopt;
+    constexpr int both = IFF_UP | IFF_RUNNING;
+    return (request.ifr_flags & both) == both;
 }
 
 }  // namespace
@@ -30,11 +41,15 @@ Port::~Port() {
 }
 
 LinkStatus Port::link() const noexcept {
-    // The driver asks the kernel by name and takes "no such interface" for "down". An interface
-    // that was moved to another network namespace has carrier as long as we hold its descriptor.
-    if (const std::string ifname = tap_interface(options_.device);
-        !ifname.empty() && if_nametoindex(ifname.c_str()) == 0) {
-        return {.up = true, .mbps = 0, .full_duplex = true};
+    // These drivers name an interface and do not follow its state. A tap that was moved to another
+    // network namespace has carrier as long as we hold its descriptor; a lost interface has none.
+    if (const auto device = parse_device(options_.device); device && device->facts != nullptr) {
+        const std::string_view driver = device->facts->name;
+        const bool tap = driver == "net_tap";
+        const std::string interface = device->argument("iface");
+        if (!interface.empty() && (tap || driver == "net_af_packet" || driver == "net_af_xdp")) {
+            return {.up = is_running(interface).value_or(tap), .mbps = 0, .full_duplex = true};
+        }
     }
     rte_eth_link link{};
     if (rte_eth_link_get_nowait(id_, &link) != 0) return {};

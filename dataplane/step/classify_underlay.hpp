@@ -80,7 +80,8 @@ struct ClassifyUnderlay {
         if (!verified && !net::ipv4_checksum_is_right(*ip)) {
             return Verdict::drop(DropReason::ip4_bad_checksum);
         }
-        if (!ctx.tables->addresses->contains(ip->destination.be.wire())) {
+        const std::uint32_t owner = ctx.tables->addresses->find(ip->destination.be.wire());
+        if (owner == table::FlatMap::kNone || owner == table::kNoHost) {
             return Verdict::divert(Lane::host);
         }
         if (!ip->source.is_unicast() || ip->source.is_loopback()) {
@@ -120,8 +121,10 @@ struct ClassifyUnderlay {
         if (length < sizeof(net::UdpHeader) || length > payload) {
             return Verdict::drop(DropReason::udp_bad_length);
         }
-        if (ctx.tables->addresses->contains(ip.source.be.wire())) {
-            return Verdict::drop(DropReason::outer_own_vtep);
+        const std::uint32_t sender = ctx.tables->addresses->find(ip.source.be.wire());
+        if (sender != table::FlatMap::kNone) [[unlikely]] {
+            return Verdict::drop(sender == table::kNoHost ? DropReason::ip4_bad_source
+                                                          : DropReason::outer_own_vtep);
         }
         meta.outer_source = ip.source;
         meta.outer_tos = ip.tos;

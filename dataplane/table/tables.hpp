@@ -23,6 +23,8 @@ enum class PortRole : std::uint8_t {
 
 constexpr std::uint16_t kNoSegment = 0xFFFF;
 constexpr std::uint16_t kNoPort = 0xFFFF;
+/// In Tables::addresses: an address that no host has.
+constexpr std::uint32_t kNoHost = 0xFFFF'FFFE;
 
 /// One per DPDK port id.
 struct alignas(64) PortEntry {
@@ -93,18 +95,20 @@ class Shared {
 /// change since the generation before.
 struct Tables {
     std::uint64_t generation = 0;
-    Fdb* fdb = nullptr;                        ///< outlives every generation
-    Shared<PortEntry> ports;                   ///< by DPDK port id
-    Shared<Segment> segments;                  ///< by segment index
-    Shared<Tunnel> tunnels;                    ///< by tunnel id
-    Shared<RemoteList> flood_lists;            ///< by flood list id; 0 is empty
-    Shared<RemoteList> groups;                 ///< by next-hop group id; 0 is empty
-    Shared<std::uint32_t> remotes;             ///< tunnel ids of flood lists and groups
-    Shared<std::uint16_t> members;             ///< DPDK port ids of segments
-    std::shared_ptr<const FlatMap> vnis;       ///< vni_key -> segment index
-    std::shared_ptr<const FlatMap> peers;      ///< peer_key -> tunnel id
-    std::shared_ptr<const FlatMap> addresses;  ///< own IPv4 address, wire order -> DPDK port id
-    std::shared_ptr<const FlatMap> dstports;   ///< UDP ports of VXLAN, host order -> 0
+    Fdb* fdb = nullptr;                    ///< outlives every generation
+    Shared<PortEntry> ports;               ///< by DPDK port id
+    Shared<Segment> segments;              ///< by segment index
+    Shared<Tunnel> tunnels;                ///< by tunnel id
+    Shared<RemoteList> flood_lists;        ///< by flood list id; 0 is empty
+    Shared<RemoteList> groups;             ///< by next-hop group id; 0 is empty
+    Shared<std::uint32_t> remotes;         ///< tunnel ids of flood lists and groups
+    Shared<std::uint16_t> members;         ///< DPDK port ids of segments
+    std::shared_ptr<const FlatMap> vnis;   ///< vni_key -> segment index
+    std::shared_ptr<const FlatMap> peers;  ///< peer_key -> tunnel id
+    /// IPv4 address in wire order -> DPDK port id for our own, kNoHost for the network and
+    /// broadcast addresses of our subnets.
+    std::shared_ptr<const FlatMap> addresses;
+    std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN, host order -> 0
 };
 
 }  // namespace vxplane::table
