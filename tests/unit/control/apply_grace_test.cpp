@@ -280,9 +280,11 @@ struct Load {
         rte_rcu_qsbr* rcu = world.publisher->rcu();
         port::WorkerPools pools(world.machine.pools(), 0);
         rte_rcu_qsbr_thread_online(rcu, 1);
-        worker.poll();
+        rte_rcu_qsbr_thread_online(rcu, World::kReader);
         unsigned next = 0;
         while (!load.stop) {
+            rte_rcu_qsbr_quiescent(rcu, World::kReader);
+            worker.poll();
             std::array<rte_mbuf*, packet::kBurstSize> burst{};
             std::uint16_t n = 0;
             for (; n < burst.size() && next < load.addresses; ++n, ++next) {
@@ -309,16 +311,18 @@ struct Load {
             if (n != 0) {
                 worker.receive(world.up, burst.data(), n);
             }
-            worker.poll();
             load.done = next == load.addresses;
             if (load.done) {
                 rte_rcu_qsbr_thread_offline(rcu, 1);
+                rte_rcu_qsbr_thread_offline(rcu, World::kReader);
                 std::this_thread::sleep_for(100us);
+                rte_rcu_qsbr_thread_online(rcu, World::kReader);
                 rte_rcu_qsbr_thread_online(rcu, 1);
             }
         }
         worker.poll();
         rte_rcu_qsbr_thread_offline(rcu, 1);
+        rte_rcu_qsbr_thread_offline(rcu, World::kReader);
         return 0;
     }
 };

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <thread>
 
 namespace vxplane::control {
 
@@ -82,7 +83,7 @@ World::World() {
     if (const auto problem = machine.open(topology, [](int, std::string_view) {})) {
         give_up(*problem);
     }
-    publisher = std::make_unique<Publisher>(machine.worker_count());
+    publisher = std::make_unique<Publisher>(machine.worker_count() + 1);
     machine.make_workers(topology, *publisher, clock, 8);
     const auto id = [this](const char* name) { return machine.by_name(name)->port->id(); };
     up = id("up");
@@ -138,6 +139,8 @@ Stack::Stack(std::uint32_t fdb_capacity, std::uint32_t tunnel_capacity, Neighbou
     }
     world.sent.clear();
     world.records = true;
+    // The workers' rate limit towards control, in real time: a burst's worth is there again.
+    std::this_thread::sleep_for(12ms);
 }
 
 Stack::~Stack() {

@@ -46,7 +46,11 @@ class World {
     config::Topology topology;
     Machine machine;
     worker::SharedClock clock;
+    /// With one reader more than workers: see kReader.
     std::unique_ptr<Publisher> publisher;
+    /// A test that gives a running worker frames between its polls uses the tables of the last one,
+    /// and is a reader of its own.
+    static constexpr unsigned kReader = 2;
     std::uint16_t up = 0, vm1 = 0, vm2 = 0, vm3 = 0;
     /// Everything that any worker sent while `records`.
     std::vector<SentFrame> sent;
