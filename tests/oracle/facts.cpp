@@ -1,0 +1,152 @@
+// Facts of frames. Reads them by itself, without the parsers of the data plane.
+#include "facts.hpp"
+
+namespace vxplane::oracle {
+namespace {
+
+constexpr std::size_t kEthernet = 14;
+
+std::uint16_t be16(const Bytes& frame, std::size_t at) {
+    return at + 2 <= frame.size() ? static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1])
+                                  : std::uint16_t{0};
+}
+std::uint8_t byte(const Bytes& frame, std::size_t at) {
+    return at < frame.size() ? frame[at] : std::uint8_t{0};
+}
+bool is_tag(std::uint16_t type) {
+    return type == 0x8100 || type == 0x88A8;
+}
+bool is_group_ip(const Bytes& frame, std::size_t at) {
+    return byte(frame, at) >= 224;
+}
+
+/// Addresses of the bridge and of its ports: the kernel keeps their frames for itself.
+bool is_bridge_mac(const Bytes& frame, std::size_t at, const Topology& topology) {
+    if (frame.size() < at + 6) return false;
+    for (const char* name : {"br0", "vx0", "acc", "acc2", "br1", "vx1"}) {
+        const auto mac = topology.macs.find(name);
+        if (mac == topology.macs.end()) continue;
+        const net::MacAddress address = support::mac(mac->second);
+        if (std::equal(address.bytes.begin(), address.bytes.end(), frame.begin() + long(at)))
+            return true;
+    }
+    return false;
+}
+
+struct L3 {
+    std::uint16_t type = 0;
+    std::size_t at = 0;
+    bool tagged = false;
+    [[nodiscard]] bool is_ip() const { return type == 0x0800 || type == 0x86DD; }
+    /// Bytes of the fixed header.
+    [[nodiscard]] std::size_t least() const {
+        return type == 0x0800 ? 20 : type == 0x86DD ? 40 : 0;
+    }
+};
+
+L3 l3_of(const Bytes& frame, std::size_t at) {
+    L3 l3{be16(frame, at + 12), at + kEthernet, false};
+    for (int tags = 0; tags < 2 && is_tag(l3.type); ++tags)
+        l3 = {be16(frame, l3.at + 2), l3.at + 4, true};
+    return l3;
+}
+
+void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
+    const L3 l3 = l3_of(frame, 0);
+    if (l3.tagged) facts.insert("tagged");
+    if (!l3.is_ip()) facts.insert("not_ip");
+    if (frame.size() < l3.at + l3.least()) facts.insert("truncated");
+    if (frame.size() > std::size_t{setup.mtu} + kEthernet) facts.insert("oversize");
+    if (is_bridge_mac(frame, 0, topology)) facts.insert("to_bridge_mac");
+}
+
+void note_outer(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
+    if (be16(frame, 12) != 0x0800) return;
+    const std::size_t header = (byte(frame, kEthernet) & 0xFU) * 4U;
+    if ((be16(frame, kEthernet + 6) & 0x3FFFU) != 0) facts.insert("outer_fragment");
+    if (header > 20) facts.insert("outer_options");
+    if ((byte(frame, 0) & 1U) != 0) facts.insert("outer_to_group");
+    const std::uint32_t to =
+        std::uint32_t{be16(frame, kEthernet + 16)} << 16 | be16(frame, kEthernet + 18);
+    if (is_group_ip(frame, kEthernet + 16)) facts.insert("outer_to_group");
+    for (const Setup::Route& route : setup.routes)
+        if (route.via == 0 && route.length < 31 &&
+            to == (route.to | ~net::prefix_mask(route.length)))
+            facts.insert("outer_to_group");
+    if ((byte(frame, kEthernet + 1) & 3U) != 0) facts.insert("outer_ecn");
+    const std::size_t udp = kEthernet + header;
+    if (byte(frame, kEthernet + 9) != 17 || be16(frame, udp + 2) != setup.dstport) return;
+    const std::size_t inner = udp + 16;
+    const L3 l3 = l3_of(frame, inner);
+    if (l3.tagged) facts.insert("inner_tagged");
+    if (is_bridge_mac(frame, inner, topology)) facts.insert("inner_to_bridge_mac");
+    if (frame.size() < l3.at + l3.least()) facts.insert("inner_truncated");
+}
+
+void note_kernel(const Case& one, Facts& facts) {
+    if (one.expect.empty()) facts.insert("kernel_silent");
+    for (const auto& [port, frames] : one.expect) {
+        for (const Bytes& frame : frames) {
+            if (port == "wire") {
+                facts.insert("kernel_at_wire");
+                if (be16(frame, 12) == 0x0800 && (be16(frame, kEthernet + 6) & 0x3FFFU) != 0)
+                    facts.insert("kernel_fragments");
+                continue;
+            }
+            facts.insert("kernel_delivers");
+            const std::size_t l4 = kEthernet + (byte(frame, kEthernet) & 0xFU) * 4U;
+            const bool too_big4 = be16(frame, 12) == 0x0800 && byte(frame, kEthernet + 9) == 1 &&
+                                  be16(frame, l4) == 0x0304;
+            const bool too_big6 = be16(frame, 12) == 0x86DD && byte(frame, kEthernet + 6) == 58 &&
+                                  byte(frame, kEthernet + 40) == 2;
+            if (too_big4 || too_big6) facts.insert("kernel_too_big");
+        }
+    }
+}
+
+}  // namespace
+
+bool is_own_stack(const Bytes& frame) {
+    switch (be16(frame, 12)) {
+        case 0x0806:
+            return true;
+        case 0x0800:
+            return byte(frame, kEthernet + 9) == 1 || byte(frame, kEthernet + 9) == 2;
+        case 0x86DD:
+            return byte(frame, kEthernet + 6) == 58 || byte(frame, kEthernet + 6) == 0;
+        default:
+            return false;
+    }
+}
+
+Frames without_inner_ecn(Frames frames) {
+    for (auto& [port, all] : frames) {
+        if (port == "wire") continue;
+        for (Bytes& frame : all) {
+            const L3 l3 = l3_of(frame, 0);
+            if (!l3.is_ip() || frame.size() < l3.at + l3.least()) continue;
+            if (l3.type == 0x0800) {
+                frame[l3.at + 1] &= 0xFC;
+                frame[l3.at + 10] = frame[l3.at + 11] = 0;
+            } else {
+                frame[l3.at + 1] &= 0xCF;
+            }
+        }
+    }
+    return frames;
+}
+
+Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
+    Facts facts;
+    for (const Injected& injected : one.inject) {
+        if (injected.port == "wire")
+            note_outer(injected.frame, setup, topology, facts);
+        else
+            note_tenant(injected.frame, setup, topology, facts);
+    }
+    note_kernel(one, facts);
+    if (setup.vni == 0) facts.insert("vni_zero");
+    return facts;
+}
+
+}  // namespace vxplane::oracle

@@ -1,0 +1,31 @@
+// What can be said of a case from its frames and its configuration alone: the words that
+// differences.yaml is written in.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "setup.hpp"
+
+namespace vxplane::oracle {
+
+using Facts = std::set<std::string>;
+
+/// Facts of what went in and of what the kernel sent, for all frames of a case together:
+///   from the underlay  outer_fragment outer_options outer_to_group outer_ecn inner_tagged
+///                      inner_to_bridge_mac inner_truncated
+///   from a tenant      tagged not_ip oversize to_bridge_mac
+///                      truncated
+///   of the kernel      kernel_silent kernel_at_wire kernel_delivers kernel_fragments
+///   kernel_too_big configured         vni_zero
+/// The replay adds what it saw: we_are_silent we_deliver we_ask_control we_drop:REASON, and of the
+/// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs
+Facts facts_of(const Case& one, const Setup& setup, const Topology& topology);
+
+/// ARP, ICMP, IGMP or ND that the VTEP's own IP stack sends to the underlay.
+bool is_own_stack(const Bytes& frame);
+
+/// With the ECN bits and the checksum of the IP header cleared in what was delivered to tenants.
+Frames without_inner_ecn(Frames frames);
+
+}  // namespace vxplane::oracle

@@ -1,0 +1,38 @@
+// oracle-replay: plays recordings of the kernel's vxlan device to the data plane. Started by the
+// script `replay`, or by hand.
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "replay.hpp"
+
+using namespace vxplane::oracle;
+
+int main(int count, char** words) try {
+    if (count != 3 || words[1][0] == '-') {
+        std::fprintf(stderr, "usage: oracle-replay DIFFERENCES_YAML DIR\n");
+        return 2;
+    }
+    const std::vector<Rule> rules = load_rules(words[1]);
+    Totals all;
+    std::map<std::string, unsigned> causes;
+    for (const std::string& path : recordings_in(words[2])) {
+        const Recording recording = load_recording(path);
+        Totals totals;
+        for (const Result& result : replay(recording, rules)) {
+            std::printf("%s/%s\n", recording.group.c_str(), result.line().c_str());
+            totals.add(result);
+            all.add(result);
+            if (result.verdict == Verdict::decided) ++causes["decided " + result.what];
+            if (result.verdict == Verdict::unsupported) ++causes["unsupported " + result.what];
+        }
+        std::printf("%s: %s\n", recording.group.c_str(), totals.line().c_str());
+    }
+    std::printf("\n");
+    for (const auto& [cause, times] : causes) std::printf("%6u %s\n", times, cause.c_str());
+    std::printf("%s\n", all.line().c_str());
+    return all.differs() == 0 ? 0 : 1;
+} catch (const std::exception& problem) {
+    std::fprintf(stderr, "oracle-replay: %s\n", problem.what());
+    return 2;
+}

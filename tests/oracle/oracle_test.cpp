@@ -1,0 +1,113 @@
+// The carried recordings as tests: one per recorded group, and proof that the comparison sees.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "replay.hpp"
+
+using namespace vxplane::oracle;
+
+namespace {
+
+const std::string kFolder = VXPLANE_ORACLE_FOLDER;
+
+const std::vector<Rule>& rules() {
+    static const std::vector<Rule> all = load_rules(kFolder + "/differences.yaml");
+    return all;
+}
+
+class OracleVxlan : public testing::TestWithParam<std::string> {};
+
+TEST_P(OracleVxlan, frames_are_those_of_the_kernel) {
+    Totals totals;
+    for (const Result& result : replay(load_recording(GetParam()), rules())) {
+        totals.add(result);
+        EXPECT_NE(result.verdict, Verdict::differs) << result.line();
+    }
+    std::printf("%s\n", totals.line().c_str());
+    EXPECT_GT(totals.of[0], 0U);
+}
+
+/// The last byte of a recorded frame changed: the case must differ, whatever the rules say.
+TEST_P(OracleVxlan, a_changed_byte_is_noticed) {
+    Recording recording = load_recording(GetParam());
+    const std::vector<Result> before = replay(recording, rules());
+    std::vector<bool> changed(before.size());
+    for (std::size_t i = 0; i < recording.cases.size(); ++i) {
+        if (before[i].verdict != Verdict::match || recording.cases[i].expect.empty()) continue;
+        recording.cases[i].expect.begin()->second.front().back() ^= 1;
+        changed[i] = true;
+    }
+    const std::vector<Result> after = replay(recording, rules());
+    ASSERT_EQ(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i)
+        EXPECT_EQ(after[i].verdict, changed[i] ? Verdict::differs : before[i].verdict)
+            << after[i].line();
+}
+
+/// A frame too many, or too few, must be seen as well.
+TEST_P(OracleVxlan, a_missing_frame_is_noticed) {
+    Recording recording = load_recording(GetParam());
+    const std::vector<Result> before = replay(recording, rules());
+    for (std::size_t i = 0; i < recording.cases.size(); ++i) {
+        auto& expect = recording.cases[i].expect;
+        if (before[i].verdict == Verdict::match && !expect.empty())
+            expect.begin()->second.push_back(expect.begin()->second.front());
+    }
+    const std::vector<Result> after = replay(recording, rules());
+    for (std::size_t i = 0; i < recording.cases.size(); ++i) {
+        if (before[i].verdict == Verdict::match && !recording.cases[i].expect.empty()) {
+            EXPECT_EQ(after[i].verdict, Verdict::differs) << after[i].line();
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(recorded, OracleVxlan,
+                         testing::ValuesIn(recordings_in(kFolder + "/vxlan")),
+                         [](const testing::TestParamInfo<std::string>& one) {
+                             const std::string name = std::filesystem::path(one.param).filename();
+                             return name.substr(0, name.find('.'));
+                         });
+
+Topology topology() {
+    return {{{"under", "02:00:00:00:12:12"},
+             {"vx0", "02:00:00:00:0f:00"},
+             {"r13", "02:00:00:10:10:13"}},
+            "dev under 10.10.10.12/24, MTU 1500; permanent neighbours 10.10.10.13-13"};
+}
+
+TEST(OracleSetup, reads_the_words_of_ip_link) {
+    const auto setup = setup_of(topology(),
+                                {{"ip link add vx0 type vxlan id 7 dstport 4789 srcport 5000 5004 "
+                                  "ttl 9 tos 0xb8 df set noudpcsum nolearning",
+                                  "bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.10.10.13"}},
+                                {});
+    EXPECT_EQ(setup.unsupported, "");
+    EXPECT_EQ(setup.vni, 7U);
+    EXPECT_EQ(setup.dstport, 4789);
+    EXPECT_EQ(setup.local, 0x0A0A0A0CU);
+    EXPECT_EQ(setup.options.source_port_lo, 5000);
+    EXPECT_EQ(setup.options.source_port_span, 4);
+    EXPECT_EQ(setup.options.ttl, 9);
+    EXPECT_EQ(setup.options.tos, 0xB8);
+    EXPECT_TRUE(setup.options.dont_fragment);
+    EXPECT_FALSE(setup.options.udp_checksum);
+    EXPECT_FALSE(setup.learning);
+    EXPECT_EQ(setup.mtu, 1450);
+    EXPECT_EQ(setup.flood, std::vector<std::uint32_t>{0x0A0A0A0DU});
+    EXPECT_EQ(setup.neighbours.at(0x0A0A0A0DU), "02:00:00:10:10:13");
+}
+
+TEST(OracleSetup, names_what_vxplane_does_not_have) {
+    const auto unsupported = [](const std::string& command) {
+        return setup_of(topology(), {{command}}, {}).unsupported;
+    };
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gbp"), "gbp");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 local fd10::12"), "IPv6 underlay");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 word-of-tomorrow"), "word-of-tomorrow");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id"), "command without its end");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id x").substr(0, 10), "unreadable");
+    EXPECT_EQ(unsupported("tc qdisc add dev vx0"), "`tc qdisc add dev vx0`");
+}
+
+}  // namespace

@@ -1,0 +1,156 @@
+// Reading of recorded files.
+#include "recording.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+
+namespace vxplane::oracle {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string shell_quoted(const std::string& text) {
+    std::string quoted = "'";
+    for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return quoted + "'";
+}
+
+std::string output_of(const std::string& command) {
+    std::string text;
+    const auto close = [](FILE* file) { return pclose(file); };
+    std::unique_ptr<FILE, decltype(close)> pipe{popen(command.c_str(), "r"), close};
+    if (!pipe) throw std::runtime_error("cannot run " + command);
+    std::array<char, 65536> part{};
+    while (const std::size_t got = fread(part.data(), 1, part.size(), pipe.get()))
+        text.append(part.data(), got);
+    if (pclose(pipe.release()) != 0) throw std::runtime_error("failed: " + command);
+    return text;
+}
+
+std::string text_of(const std::string& path) {
+    if (path.ends_with(".xz")) return output_of("xz -dc < " + shell_quoted(path));
+    if (path.ends_with(".gz")) return output_of("gzip -dc < " + shell_quoted(path));
+    std::ifstream file{path, std::ios::binary};
+    if (!file) throw std::runtime_error("cannot be read");
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+/// A list of commands, one command, or nothing.
+std::vector<std::string> commands_in(const Json& object, const char* key) {
+    std::vector<std::string> all;
+    if (!object.contains(key) || object[key].is_null()) return all;
+    const Json& value = object[key];
+    if (!value.is_array()) return {value.is_string() ? value.get<std::string>() : value.dump()};
+    for (const Json& one : value)
+        all.push_back(one.is_string() ? one.get<std::string>() : one.dump());
+    return all;
+}
+
+void append(std::vector<std::string>& to, std::vector<std::string> more) {
+    to.insert(to.end(), more.begin(), more.end());
+}
+
+Config config_from(const Json& json) {
+    Config config;
+    config.commands = commands_in(json, "config");
+    config.environment = commands_in(json, "env");
+    config.later = commands_in(json, "after_enslave");
+    append(config.later, commands_in(json, "after_up"));
+    config.up = json.value("up", true);
+    if (const auto results = json.find("config_result");
+        results != json.end() && results->is_array())
+        for (const Json& result : *results)
+            if (result.value("rc", 0) != 0) config.refused.push_back(result.value("cmd", ""));
+    return config;
+}
+
+Case case_from(const Json& json) {
+    Case one;
+    one.id = json.at("id");
+    one.config = json.at("config");
+    for (const Json& frame : json.at("inject"))
+        one.inject.push_back(
+            {frame.at("port"), from_hex(frame.at("frame_hex").get<std::string>())});
+    for (const auto& [port, frames] : json.at("expect").items())
+        for (const Json& frame : frames)
+            one.expect[port].push_back(from_hex(frame.get<std::string>()));
+    if (json.contains("masks")) one.masks = json["masks"].get<decltype(one.masks)>();
+    one.before = commands_in(json, "before");
+    if (json.contains("source_ports") && json["source_ports"].contains("pattern"))
+        one.source_ports = json["source_ports"]["pattern"].get<std::vector<int>>();
+    if (json.contains("volatile")) one.not_comparable = "volatile: " + json["volatile"].dump();
+    for (const std::string& field : commands_in(json, "unstable"))
+        if (field.starts_with("expect")) one.not_comparable = "unstable: " + field;
+    return one;
+}
+
+}  // namespace
+
+Bytes from_hex(std::string_view text) {
+    const auto digit = [](char c) {
+        if (c >= '0' && c <= '9') return c - '0';
+        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+        throw std::runtime_error("a frame is not in hexadecimal");
+    };
+    if (text.size() % 2 != 0) throw std::runtime_error("half a byte in a frame");
+    Bytes bytes;
+    bytes.reserve(text.size() / 2);
+    for (std::size_t i = 0; i < text.size(); i += 2)
+        bytes.push_back(static_cast<std::uint8_t>(digit(text[i]) << 4 | digit(text[i + 1])));
+    return bytes;
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+    std::istringstream stream{text};
+    return {std::istream_iterator<std::string>{stream}, {}};
+}
+
+Recording load_recording(const std::string& path) {
+    try {
+        const Json json = Json::parse(text_of(path));
+        if (json.at("format") != "vxlan-oracle/1")
+            throw std::runtime_error("format is not vxlan-oracle/1");
+        Recording all;
+        all.group = json.value("group", std::filesystem::path(path).stem().string());
+        all.topology.macs = json.at("topology").at("mac").get<decltype(all.topology.macs)>();
+        all.topology.underlay = json.at("topology").at("underlay");
+        for (const auto& [name, fields] : json.at("masks").items()) {
+            Mask& mask = all.masks[name];
+            for (const auto& [field, place] : fields.items())
+                mask.push_back({field, place.at(0), place.at(1)});
+        }
+        for (const auto& [name, config] : json.at("configs").items())
+            all.configs[name] = config_from(config);
+        for (const Json& one : json.at("cases")) all.cases.push_back(case_from(one));
+        if (json.contains("scenarios"))
+            for (const Json& one : json["scenarios"])
+                all.scenarios.push_back(one.value("id", std::string("scenario")));
+        return all;
+    } catch (const std::exception& problem) {
+        throw std::runtime_error(path + ": " + problem.what());
+    }
+}
+
+std::vector<std::string> recordings_in(const std::string& folder) {
+    std::vector<std::string> found;
+    std::error_code problem;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, problem)) {
+        const std::string name = entry.path().filename().string();
+        if (name.ends_with(".json") || name.ends_with(".json.xz") || name.ends_with(".json.gz"))
+            found.push_back(entry.path().string());
+    }
+    if (problem) throw std::runtime_error(folder + ": " + problem.message());
+    if (found.empty()) throw std::runtime_error(folder + ": no *.json, *.json.xz or *.json.gz");
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+}  // namespace vxplane::oracle

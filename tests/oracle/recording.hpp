@@ -1,0 +1,74 @@
+// A file of recorded kernel behaviour (format vxlan-oracle/1) as plain values. Met first by the
+// replay, which takes everything it knows of a case from here.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/frame.hpp"
+
+namespace vxplane::oracle {
+
+using support::Bytes;
+
+/// Bytes of a frame that may differ from one run to the next.
+struct Field {
+    std::string name;
+    std::size_t offset = 0;
+    std::size_t length = 0;
+};
+using Mask = std::vector<Field>;
+
+struct Injected {
+    std::string port;
+    Bytes frame{};
+};
+
+/// Frames by port, in order.
+using Frames = std::map<std::string, std::vector<Bytes>>;
+
+struct Case {
+    std::string id;
+    std::string config;
+    std::vector<Injected> inject{};
+    Frames expect{};
+    std::map<std::string, std::vector<std::string>> masks{};  ///< beside `expect`
+    std::vector<std::string> before{};                        ///< commands
+    std::vector<int> source_ports{};  ///< equal numbers: equal source ports; empty: nothing said
+    std::string not_comparable{};     ///< what two recordings did not agree on
+};
+
+struct Config {
+    std::vector<std::string> commands{};
+    std::vector<std::string> refused{};  ///< of `commands`: the kernel said no
+    std::vector<std::string> environment{};
+    std::vector<std::string> later{};  ///< after the device is in its bridge, and up
+    bool up = true;
+};
+
+struct Topology {
+    std::map<std::string, std::string> macs{};
+    std::string underlay{};  ///< addresses, neighbours and MTU in a sentence
+};
+
+struct Recording {
+    std::string group;
+    Topology topology{};
+    std::map<std::string, Mask> masks{};
+    std::map<std::string, Config> configs{};
+    std::vector<Case> cases{};
+    std::vector<std::string> scenarios{};  ///< ids; they need time and commands between frames
+};
+
+/// Reads a .json file, or one packed by xz or gzip. Throws std::runtime_error with the file's name.
+Recording load_recording(const std::string& path);
+/// All recordings of a folder by name. Throws when there is none.
+std::vector<std::string> recordings_in(const std::string& folder);
+
+Bytes from_hex(std::string_view text);
+std::vector<std::string> words_of(const std::string& text);
+
+}  // namespace vxplane::oracle

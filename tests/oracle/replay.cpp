@@ -1,0 +1,226 @@
+// One lab per configuration; every case of it is played three times, once for each way in which a
+// frame can lie in memory, and must come out the same.
+#include "replay.hpp"
+
+#include <algorithm>
+
+#include "compare.hpp"
+
+namespace vxplane::oracle {
+namespace {
+
+using support::Lab;
+using support::Memory;
+
+class Scene {
+  public:
+    Scene(const Topology& topology, const Setup& setup) : setup_{setup}, topology_{topology} {
+        support::SegmentWords segment;
+        segment.vni = setup.vni;
+        segment.dstport = setup.dstport;
+        segment.own_mac = support::mac(topology.macs.at("vx0"));
+        segment.mtu = setup.mtu;
+        segment.learning = setup.learning;
+        segment.inner_vlan = true;
+        segment_ = lab_.segment("vx0", segment);
+        support::PortWords words;
+        words.mac = support::mac(topology.macs.at("under"));
+        words.mtu = setup.underlay_mtu;
+        ports_["wire"] = lab_.underlay("wire", words);
+        // The bridge port of the recording does not learn.
+        words = {};
+        words.mtu = 9000;
+        words.learning = false;
+        ports_["host"] = lab_.access("host", segment_, words);
+        if (setup.second_port) ports_["host2"] = lab_.access("host2", segment_, words);
+        for (const std::uint32_t address : setup.addresses)
+            lab_.own(net::Ipv4Address::of(address), ports_["wire"]);
+        std::vector<support::TunnelId> flood;
+        for (const std::uint32_t remote : setup.flood) flood.push_back(tunnel_to(remote));
+        lab_.flood_to(segment_, flood);
+        for (const auto& [mac, remote] : setup.fdb)
+            lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel, tunnel_to(remote),
+                     table::FdbState::permanent);
+    }
+
+    /// Notes in `facts` what became of the frames.
+    Frames play(const Case& one, Memory memory, Facts& facts) {
+        Frames out;
+        for (const Injected& injected : one.inject) {
+            const auto port = ports_.find(injected.port);
+            if (port == ports_.end()) {
+                facts.insert("no_port:" + injected.port);
+                continue;
+            }
+            // Longer than a buffer of the pool: only a block of its own holds it.
+            const bool jumbo = injected.frame.size() > 1600;
+            const support::Seen seen =
+                lab_.receive(port->second, {injected.frame}, jumbo ? Memory::exact : memory);
+            if (!seen.broken_law.empty()) facts.insert("broken_law: " + seen.broken_law);
+            for (const auto& [name, moved] : seen.moved)
+                if (name.starts_with("drop.")) facts.insert("we_drop:" + name.substr(5));
+            if (!seen.punted.empty()) facts.insert("we_ask_control");
+            for (const auto& [name, id] : ports_)
+                for (Bytes& frame : seen.sent_by(id)) out[name].push_back(std::move(frame));
+        }
+        if (out.empty()) facts.insert("we_are_silent");
+        if (out.contains("host") || out.contains("host2")) facts.insert("we_deliver");
+        return out;
+    }
+
+  private:
+    support::TunnelId tunnel_to(std::uint32_t remote) {
+        if (const auto known = tunnels_.find(remote); known != tunnels_.end()) return known->second;
+        table::TunnelSpec spec = setup_.options;
+        spec.local = net::Ipv4Address::of(setup_.local);
+        spec.remote = net::Ipv4Address::of(remote);
+        spec.dstport = setup_.dstport;
+        spec.out_port = ports_["wire"];
+        spec.source_mac = support::mac(topology_.macs.at("under"));
+        spec.underlay_mtu = setup_.underlay_mtu;
+        const Setup::Route* route = setup_.route_to(remote);
+        if (route == nullptr) {
+            spec.state = table::TunnelState::told;
+            spec.refusal = packet::DropReason::tunnel_no_route;
+        } else if (route->refusal != packet::DropReason::none) {
+            spec.state = table::TunnelState::refused;
+            spec.refusal = route->refusal;
+        } else {
+            const auto hop = setup_.neighbours.find(route->via == 0 ? remote : route->via);
+            if (hop == setup_.neighbours.end())
+                spec.state = table::TunnelState::waiting;
+            else
+                spec.next_hop = support::mac(hop->second);
+        }
+        return tunnels_[remote] = lab_.tunnel(spec);
+    }
+
+    Lab lab_{};
+    Setup setup_;
+    const Topology& topology_;
+    support::SegmentId segment_ = 0;
+    std::map<std::string, support::PortId> ports_{};
+    std::map<std::uint32_t, support::TunnelId> tunnels_{};
+};
+
+/// Without what the VTEP's own IP stack sent.
+Case without_own_stack(Case one) {
+    const auto wire = one.expect.find("wire");
+    if (wire == one.expect.end()) return one;
+    std::vector<Bytes> frames;
+    std::vector<std::string> masks;
+    for (std::size_t i = 0; i < wire->second.size(); ++i) {
+        if (is_own_stack(wire->second[i])) continue;
+        frames.push_back(wire->second[i]);
+        if (const auto& named = one.masks["wire"]; i < named.size()) masks.push_back(named[i]);
+    }
+    wire->second = std::move(frames);
+    one.masks["wire"] = std::move(masks);
+    return one;
+}
+
+/// What of the configuration keeps this case from being played; empty: nothing.
+std::string obstacle(const Case& one, const Setup& setup) {
+    if (!setup.unsupported.empty()) return setup.unsupported;
+    if (!one.not_comparable.empty()) return one.not_comparable;
+    for (const Injected& injected : one.inject) {
+        if (injected.port != "wire" && !setup.unsupported_encap.empty())
+            return setup.unsupported_encap;
+        // Anywhere in the frame: as its own address, or as one of the frame inside.
+        for (const auto& [mac, what] : setup.unsupported_macs) {
+            const net::MacAddress address = support::mac(mac);
+            if (std::search(injected.frame.begin(), injected.frame.end(), address.bytes.begin(),
+                            address.bytes.end()) != injected.frame.end())
+                return what;
+        }
+    }
+    return {};
+}
+
+std::string without_id_and_port(const Frames& frames) {
+    std::string text;
+    for (const auto& [port, all] : frames)
+        for (Bytes frame : all) {
+            // Identification and header checksum of outer IPv4 change from packet to packet, and
+            // the UDP checksum is as good as the source port that it covers.
+            if (port == "wire" && frame.size() > 26)
+                for (const std::size_t at : {18, 19, 24, 25}) frame[at] = 0;
+            text += port + " " + support::hex(frame) + "\n";
+        }
+    return text;
+}
+
+Result judge(const Case& one, const Recording& recording, const Setup& setup, Scene& scene,
+             const std::vector<Rule>& rules) {
+    Facts facts = facts_of(one, setup, recording.topology);
+    const Frames ours = scene.play(one, Memory::pool, facts);
+    std::string what = difference(recording, one, ours, setup);
+    if (what.empty()) {
+        what = port_pattern_difference(one, ours, setup);
+        if (!what.empty()) facts.insert("only_source_ports_differ");
+    } else if (difference(recording, without_own_stack(one), ours, setup).empty()) {
+        facts.insert("only_own_stack_differs");
+    } else if (without_inner_ecn(one.expect) == without_inner_ecn(ours)) {
+        facts.insert("only_inner_ecn_differs");
+    }
+    for (const Memory memory : {Memory::exact, Memory::split}) {
+        Facts others;
+        const Frames again = scene.play(one, memory, others);
+        if (without_id_and_port(again) != without_id_and_port(ours))
+            return {one.id, Verdict::differs, "depends on how the frame lies in memory"};
+        for (const std::string& fact : others)
+            if (fact.starts_with("broken_law")) facts.insert(fact);
+    }
+    for (const std::string& fact : facts)
+        if (fact.starts_with("broken_law")) return {one.id, Verdict::differs, fact};
+    for (const Rule& rule : rules)
+        if ((rule.even_if_equal || !what.empty()) && rule.fits(facts))
+            return {one.id, rule.unsupported ? Verdict::unsupported : Verdict::decided, rule.name};
+    if (what.empty()) return {one.id, Verdict::match, {}};
+    what += " [";
+    for (const std::string& fact : facts) what += " " + fact;
+    return {one.id, Verdict::differs, what + " ]"};
+}
+
+}  // namespace
+
+std::string Result::line() const {
+    constexpr std::array<const char*, 4> kWords{"match", "differs", "decided", "unsupported"};
+    std::string text = id + ": " + kWords[static_cast<std::size_t>(verdict)];
+    if (!what.empty()) text += (verdict == Verdict::differs ? ": " : " ") + what;
+    return text;
+}
+
+std::string Totals::line() const {
+    const unsigned all = of[0] + of[1] + of[2] + of[3];
+    return std::to_string(all) + " cases: " + std::to_string(of[0]) + " match, " +
+           std::to_string(of[2]) + " decided, " + std::to_string(of[3]) + " unsupported, " +
+           std::to_string(of[1]) + " differ";
+}
+
+std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules) {
+    std::vector<Result> results;
+    std::map<std::string, std::unique_ptr<Scene>> scenes;
+    for (const Case& one : recording.cases) {
+        const auto config = recording.configs.find(one.config);
+        if (config == recording.configs.end()) {
+            results.push_back({one.id, Verdict::unsupported, "unknown config " + one.config});
+            continue;
+        }
+        const Setup setup = setup_of(recording.topology, config->second, one.before);
+        if (std::string what = obstacle(one, setup); !what.empty()) {
+            results.push_back({one.id, Verdict::unsupported, std::move(what)});
+            continue;
+        }
+        std::string key = one.config;
+        for (const std::string& command : one.before) key += "\n" + command;
+        auto& scene = scenes[key];
+        if (!scene) scene = std::make_unique<Scene>(recording.topology, setup);
+        results.push_back(judge(one, recording, setup, *scene, rules));
+    }
+    for (const std::string& id : recording.scenarios)
+        results.push_back({id, Verdict::unsupported, "steps with commands and time"});
+    return results;
+}
+
+}  // namespace vxplane::oracle

@@ -1,0 +1,38 @@
+// Recorded cases played to the data plane, and the verdict on each.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "recording.hpp"
+#include "rules.hpp"
+#include "tests/support/lab.hpp"
+
+namespace vxplane::oracle {
+
+enum class Verdict : std::uint8_t { match, differs, decided, unsupported };
+
+struct Result {
+    std::string id;
+    Verdict verdict = Verdict::match;
+    std::string what{};  ///< rule, option, or what differs; empty for a match
+    /// "v4.encap.x: differs: ..."
+    [[nodiscard]] std::string line() const;
+};
+
+/// Number of cases by verdict.
+struct Totals {
+    std::array<unsigned, 4> of{};
+    void add(const Result& result) { ++of[static_cast<std::size_t>(result.verdict)]; }
+    [[nodiscard]] unsigned differs() const { return of[1]; }
+    [[nodiscard]] std::string line() const;
+};
+
+/// All cases and scenarios of a recording, in order.
+std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules);
+
+}  // namespace vxplane::oracle
