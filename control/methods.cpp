@@ -3,6 +3,8 @@
 #include <rte_version.h>
 #include <unistd.h>
 
+#include <limits>
+
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
 
@@ -69,7 +71,13 @@ Selection selection(Daemon& daemon, const Json& params) {
         out.filter.place.port = open->port->id();
     }
     if (params.contains("nhid")) {
-        out.filter.place.nhid = params.at("nhid").get<std::uint32_t>();
+        const Json& nhid = params.at("nhid");
+        // A number that is cut to 32 bits would name another group.
+        if (nhid < 1 || nhid > std::numeric_limits<std::uint32_t>::max()) {
+            out.error = rpc::invalid("nhid: " + nhid.dump() + " is not from 1 to 4294967295");
+            return out;
+        }
+        out.filter.place.nhid = nhid.get<std::uint32_t>();
     }
     out.filter.state = state_of(params);
     return out;
@@ -111,7 +119,14 @@ Reply fdb_show(Daemon& daemon, const Json& params) {
     }
     // Enough for a person; a program asks for what it needs.
     constexpr std::int64_t kDefaultLimit = 10'000;
-    const std::int64_t limit = params.value("limit", kDefaultLimit);
+    // What a reply can hold; each more would only cost memory and time of the control thread.
+    constexpr std::int64_t kMostEntries = 500'000;
+    const Json wanted = params.value("limit", Json(kDefaultLimit));
+    if (wanted < 0 || wanted > kMostEntries) {
+        return rpc::invalid("limit: " + wanted.dump() + " is not from 0 to " +
+                            std::to_string(kMostEntries));
+    }
+    const auto limit = wanted.get<std::int64_t>();
     Json entries = Json::array();
     bool cut = false;
     daemon.bridge().show(chosen.filter, Neighbours::Clock::now(), [&](const FdbView& view) {

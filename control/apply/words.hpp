@@ -47,7 +47,9 @@ inline std::optional<net::Ipv4Address> parse_ipv4(const std::string& word) {
 inline std::optional<net::MacAddress> parse_mac(const std::string& word) {
     std::array<unsigned, 6> byte{};
     int end = 0;
-    if (std::sscanf(word.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2],
+    // sscanf would also take blanks and signs.
+    if (word.find_first_not_of("0123456789abcdefABCDEF:") != std::string::npos ||
+        std::sscanf(word.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2],
                     &byte[3], &byte[4], &byte[5], &end) != 6 ||
         static_cast<std::size_t>(end) != word.size() || word.size() != 17) {
         return std::nullopt;
