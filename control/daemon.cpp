@@ -25,20 +25,6 @@ constexpr std::chrono::milliseconds kWatch{500};
 // FDB entries visited for ageing per tick; 1 M entries are visited once in 56 s, or 18 per tick.
 constexpr std::size_t kAgeingBudget = 2048;
 
-net::MacAddress mac_of(const config::MacAddress& mac) {
-    return {mac.bytes};
-}
-
-/// Locally administered, from the VNI: the same at every start, and different between segments.
-net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
-    if (vxlan.mac) {
-        return mac_of(*vxlan.mac);
-    }
-    const std::uint32_t id = vxlan.id;
-    return {{0x02, 0x76, 0x78, static_cast<std::uint8_t>(id >> 16),
-             static_cast<std::uint8_t>(id >> 8), static_cast<std::uint8_t>(id)}};
-}
-
 /// DPDK's own lines. Level 1 to 4 are emergency to error, 5 warning, 6 notice, 7 info, 8 debug.
 /// While the machinery is opened, drivers complain of much that does no harm: their errors are
 /// kept, and told only when opening fails.
@@ -50,7 +36,10 @@ class DpdkLog {
             spdlog::debug("dpdk: {}", text);
         } else if (opening_) {
             spdlog::debug("dpdk: {}", text);
-            kept_.emplace_back(text);
+            // Said at every start without hugepages, and of no consequence.
+            if (text.find("No legacy callbacks") == std::string_view::npos) {
+                kept_.emplace_back(text);
+            }
         } else {
             spdlog::log(level == 5 ? spdlog::level::warn : spdlog::level::err, "dpdk: {}", text);
         }
@@ -71,22 +60,6 @@ class DpdkLog {
     static inline bool opening_ = true;
     static inline std::vector<std::string> kept_;
 };
-
-TunnelProfile profile_of(const config::Topology& topology, const config::Vxlan& vxlan) {
-    TunnelProfile profile;
-    if (const auto local = config::effective_local(topology, vxlan)) {
-        profile.local = local->ipv4_number();
-    }
-    profile.dstport = vxlan.dstport;
-    profile.source_port_lo = vxlan.srcport.lo;
-    profile.source_port_span = static_cast<std::uint16_t>(vxlan.srcport.hi - vxlan.srcport.lo);
-    profile.ttl = vxlan.ttl == 0 ? 64 : vxlan.ttl;
-    profile.tos = vxlan.tos;
-    profile.dont_fragment = vxlan.df == config::Df::set;
-    profile.udp_checksum = vxlan.udpcsum;
-    profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
-    return profile;
-}
 
 }  // namespace
 
@@ -172,156 +145,17 @@ std::optional<std::string> Daemon::start() {
         for (const std::string& alarm : now) {
             if (std::find(known.begin(), known.end(), alarm) == known.end()) {
                 spdlog::warn("alarm: {}", alarm);
-                server_.publish("alarm", {{"alarm", alarm}});
+                server_.publish("alarm", {{"what", "raised"}, {"alarm", alarm}});
+            }
+        }
+        for (const std::string& alarm : known) {
+            if (std::find(now.begin(), now.end(), alarm) == now.end()) {
+                spdlog::info("alarm over: {}", alarm);
+                server_.publish("alarm", {{"what", "cleared"}, {"alarm", alarm}});
             }
         }
         known = now;
     });
-    return std::nullopt;
-}
-
-void Daemon::load_ports() {
-    std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses;
-    for (const OpenPort& open : machine_.ports()) {
-        const port::Port& port = *open.port;
-        net::MacAddress mac;
-        mac.bytes = port.mac();
-        table::PortEntry entry;
-        const bool underlay = open.config->role == config::PortRole::underlay;
-        entry.role = open.is_twin ? table::PortRole::twin
-                     : underlay   ? table::PortRole::underlay
-                                  : table::PortRole::access;
-        entry.learning = open.config->learning;
-        entry.multi_segment_tx = port.multi_segment_tx();
-        entry.promiscuous = open.config->promiscuous;
-        entry.trusts_rx_checksum = port.rx_checksum();
-        entry.partner = open.partner;
-        // A twin may take less than its underlay port does.
-        const std::uint16_t mtu = std::min(open.config->mtu, port.mtu());
-        entry.max_frame = static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader));
-        entry.mac = mac.number();
-        bridge_->set_port(port.id(), entry);
-        for (const std::string& note : port.notes()) {
-            spdlog::info("{}", note);
-        }
-        spdlog::info("port {}: {} ({}), MAC {}, MTU {}, {} rx and {} tx queues", port.name(),
-                     port.device(), port.driver(), text(mac), mtu, port.rx_queues(),
-                     port.tx_queues());
-        if (open.is_twin || !underlay) {
-            continue;
-        }
-        std::vector<OwnAddress> own;
-        for (const config::IpPrefix& prefix : open.config->addresses) {
-            const auto address = net::Ipv4Address::of(prefix.address.ipv4_number());
-            own.push_back({address, prefix.length});
-            addresses.emplace_back(address, port.id());
-            routes_.add(address.number() & net::prefix_mask(prefix.length), prefix.length,
-                        {table::RouteType::unicast, port.id(), 0});
-        }
-        neighbours_->set_port(port.id(), mac, own);
-        punts_->set_addresses(port.id(), own);
-        tunnels_->set_uplink(port.id(), {mac, open.config->mtu});
-    }
-    // Longer than any subnet, hence after all of them: an own address is never a next hop.
-    for (const auto& [address, port] : addresses) {
-        routes_.add(address.number(), 32, {table::RouteType::local, port, 0});
-    }
-    bridge_->set_addresses(std::move(addresses));
-}
-
-void Daemon::load_routes() {
-    for (const config::Route& route : topology_.routes) {
-        table::Route out;
-        out.type = static_cast<table::RouteType>(route.type);
-        const config::Port* port = nullptr;
-        if (route.via) {
-            out.via = route.via->ipv4_number();
-            port = config::connected_to(topology_, *route.via).port;
-        }
-        if (!route.dev.empty()) {
-            port = config::find_port(topology_, route.dev);
-        }
-        if (port != nullptr) {
-            out.port = machine_.by_name(port->name)->port->id();
-        }
-        routes_.add(route.to.address.ipv4_number(), route.to.length, out);
-    }
-}
-
-void Daemon::load_neighbours() {
-    for (const config::Neighbour& neighbour : topology_.neighbours) {
-        const NeighbourKey key{machine_.by_name(neighbour.dev)->port->id(),
-                               net::Ipv4Address::of(neighbour.address.ipv4_number())};
-        neighbours_->add_permanent(key, mac_of(neighbour.lladdr), Neighbours::Clock::now());
-    }
-}
-
-std::optional<std::string> Daemon::load_segments() {
-    std::map<std::uint32_t, std::vector<net::Ipv4Address>> groups;
-    for (const config::NexthopGroup& group : topology_.nexthops) {
-        for (const config::IpAddress& remote : group.remotes) {
-            groups[group.id].push_back(net::Ipv4Address::of(remote.ipv4_number()));
-        }
-    }
-    bridge_->set_nexthops(std::move(groups));
-    const Time now = Neighbours::Clock::now();
-    for (const config::Vxlan& vxlan : topology_.vxlans) {
-        SegmentSpec spec;
-        spec.name = vxlan.name;
-        spec.vni = {vxlan.id};
-        spec.profile = profile_of(topology_, vxlan);
-        spec.own_mac = own_mac_of(vxlan);
-        spec.mtu = config::effective_mtu(topology_, vxlan);
-        spec.ageing = vxlan.ageing;
-        spec.maxaddr = vxlan.maxaddr;
-        spec.learning = vxlan.learning;
-        spec.inner_vlan = vxlan.inner_vlan;
-        for (const std::string& name : vxlan.ports) {
-            spec.ports.push_back(machine_.by_name(name)->port->id());
-        }
-        const std::uint16_t index = bridge_->add_segment(spec, now);
-        if (auto problem = load_fdb(vxlan, index)) {
-            return "vxlan " + vxlan.name + ": " + *problem;
-        }
-    }
-    return std::nullopt;
-}
-
-std::optional<std::string> Daemon::load_fdb(const config::Vxlan& vxlan, std::uint16_t index) {
-    const Time now = Neighbours::Clock::now();
-    FdbRequest request;
-    request.segment = index;
-    for (const config::IpAddress& remote : config::flood_list(vxlan)) {
-        request.place.remote = net::Ipv4Address::of(remote.ipv4_number());
-        if (auto problem = bridge_->add(request, now)) {
-            return problem;
-        }
-    }
-    for (const config::FdbEntry& entry : vxlan.fdb) {
-        if (entry.mac.is_zero()) {
-            continue;
-        }
-        request.mac = mac_of(entry.mac);
-        request.state = entry.state == config::FdbState::static_ ? table::FdbState::static_
-                                                                 : table::FdbState::permanent;
-        request.place = {};
-        if (entry.nhid) {
-            request.place.nhid = entry.nhid;
-        } else if (!entry.port.empty()) {
-            request.place.port = machine_.by_name(entry.port)->port->id();
-        }
-        for (const config::IpAddress& remote : entry.dst) {
-            request.place.remote = net::Ipv4Address::of(remote.ipv4_number());
-            if (auto problem = bridge_->add(request, now)) {
-                return problem;
-            }
-        }
-        if (entry.dst.empty()) {
-            if (auto problem = bridge_->add(request, now)) {
-                return problem;
-            }
-        }
-    }
     return std::nullopt;
 }
 
@@ -332,7 +166,10 @@ void Daemon::start_events() {
             const auto now = std::chrono::steady_clock::now();
             if (now - move_logged_ >= std::chrono::seconds(1)) {
                 move_logged_ = now;
-                spdlog::info("segment {}: {} moved", segment.name, text(news.entry.mac));
+                spdlog::info(
+                    "segment {}: {} moved from {} to {}", segment.name, text(news.entry.mac),
+                    news.entry.previous ? text(*news.entry.previous) : "a local port",
+                    news.entry.remotes.empty() ? "a local port" : text(news.entry.remotes.front()));
             }
         }
         if (!server_.has_subscriber("fdb")) {
@@ -392,6 +229,33 @@ void Daemon::tick() {
     bridge_->reclaim();
 }
 
+void Daemon::check_account() {
+    // Nothing runs any more: what one side gave, the other side took or left in a ring.
+    std::uint64_t diverted = 0;
+    std::uint64_t injected = 0;
+    std::uint64_t handed_off = 0;
+    std::uint64_t taken_over = 0;
+    for (const auto& worker : machine_.workers()) {
+        const path::WorkerCounters& counters = worker->counters();
+        diverted += counters.diverted.get();
+        injected += counters.injected.get();
+        handed_off += counters.handed_off.get();
+        taken_over += counters.taken_over.get();
+    }
+    const PuntCounters& punts = punts_->counters();
+    const Machine::Left& left = machine_.left();
+    const auto check = [this](std::string_view what, std::uint64_t gave, std::uint64_t took) {
+        if (gave != took) {
+            spdlog::error("account: {}: {} given, {} taken", what, gave, took);
+            failed_ = true;
+        }
+    };
+    check("workers to control", diverted, punts.taken + left.punted);
+    check("control to workers", punts.forwarded, injected + left.injected);
+    check("workers to workers", handed_off, taken_over + left.handed_off);
+    check("control", punts.taken + punts.made, punts.consumed + punts.forwarded + punts.dropped);
+}
+
 void Daemon::stop() {
     server_.close();
     machine_.stop_workers();
@@ -403,6 +267,7 @@ void Daemon::stop() {
     }
     if (punts_) {
         punts_->drop_all();
+        check_account();
     }
     telemetry_.reset();
     stats_.reset();

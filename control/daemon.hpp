@@ -55,6 +55,7 @@ class Daemon {
     void start_events();
     void tick();
     void take_learned(Neighbours::Time now);
+    void check_account();
     void stop();
 
     config::Topology topology_;

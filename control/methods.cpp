@@ -161,13 +161,6 @@ Reply fdb_put(Daemon& daemon, const Json& params, bool replacing) {
     if ((place.remote ? 1 : 0) + (place.nhid ? 1 : 0) + (place.port ? 1 : 0) != 1) {
         return rpc::invalid("exactly one of dst, nhid and port must be given");
     }
-    for (const config::Port& port : daemon.topology().ports) {
-        for (const config::IpPrefix& own : port.addresses) {
-            if (place.remote && own.address.ipv4_number() == place.remote->number()) {
-                return rpc::refuse("dst " + text(*place.remote) + " is our own address");
-            }
-        }
-    }
     FdbRequest request;
     request.segment = *chosen.filter.segment;
     request.mac = *chosen.filter.mac;
@@ -292,6 +285,8 @@ void add_methods(Daemon& daemon) {
          [&daemon](const Json&) { return daemon.stats().workers(); });
     read("segments", "VXLAN segments with their counters", {name},
          [&daemon](const Json& params) { return daemon.stats().segments(word(params, "name")); });
+    read("segments.unknown", "VNIs that arrived lately and are in no segment", {},
+         [&daemon](const Json&) { return daemon.stats().unknown_vnis(); });
     read(
         "drops", "dropped packets by reason",
         {{"all", Type::boolean, false, "also reasons that never happened"}},

@@ -29,6 +29,15 @@ std::uint64_t serial_of(const Held& held) {
     return held.opaque >> 16;
 }
 
+/// What a packet keeps from others while it is held: as in the kernel, buffers and not bytes.
+std::uint32_t memory_of(const rte_mbuf* mbuf) {
+    std::uint32_t sum = 0;
+    for (; mbuf != nullptr; mbuf = mbuf->next) {
+        sum += sizeof(rte_mbuf) + mbuf->buf_len;
+    }
+    return sum;
+}
+
 std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
     return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
 }
@@ -37,6 +46,7 @@ std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
 
 Punts::Punts(Machine& machine, Publisher& publisher) : machine_(machine), publisher_(publisher) {
     context_.pools = &machine.control_pools();
+    context_.next_ip_id = 0x8000;  // apart from the workers, which begin at multiples of 0x2F6B
 }
 
 void Punts::take(Time now) {
@@ -103,19 +113,17 @@ void Punts::take_icmp(const path::PuntItem& item) {
     const std::span<const std::byte> request = bytes_of(item.mbuf);
     rte_mbuf* reply = machine_.control_pools().packet();
     if (reply == nullptr) {
+        ++counters_.no_buffer;
         consume(item.mbuf);
         return;
     }
     const std::span<std::byte> out{rte_pktmbuf_mtod(reply, std::byte*),
                                    rte_pktmbuf_tailroom(reply)};
-    const IcmpMade made = make_echo_reply(request, addresses_[item.in_port], out);
+    const IcmpMade made = make_echo_reply(request, addresses_, out);
     if (!made) {
         rte_pktmbuf_free(reply);
-        if (made.why == NoIcmp::truncated || made.why == NoIcmp::bad_icmp_checksum) {
-            drop(item.mbuf, DropReason::icmp_malformed);
-        } else {
-            consume(item.mbuf);
-        }
+        drop(item.mbuf, made.why == NoIcmp::bad_source ? DropReason::ip4_bad_source
+                                                       : DropReason::icmp_malformed);
         return;
     }
     reply->data_len = static_cast<std::uint16_t>(made.size);
@@ -133,7 +141,7 @@ void Punts::take_unresolved(const path::PuntItem& item, Time now) {
     }
     Held held;
     held.mbuf = item.mbuf;
-    held.bytes = item.mbuf->pkt_len;
+    held.bytes = memory_of(item.mbuf);
     held.tunnel = item.tunnel;
     held.segment = item.segment;
     held.opaque = opaque_of(item.in_port, tunnels_->serial(item.tunnel));
@@ -159,6 +167,7 @@ void Punts::send_made(std::uint16_t port, std::span<const std::byte> frame) {
     char* to = mbuf == nullptr ? nullptr
                                : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
     if (to == nullptr) {
+        ++counters_.no_buffer;
         rte_pktmbuf_free(mbuf);
         return;
     }

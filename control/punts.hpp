@@ -22,6 +22,7 @@ struct PuntCounters {
     std::uint64_t consumed = 0;   ///< understood, and at their end
     std::uint64_t forwarded = 0;  ///< given to a worker to be sent
     std::uint64_t dropped = 0;
+    std::uint64_t no_buffer = 0;  ///< answers that were due and not made; not part of the sum
     packet::DropCounts drops{};
 };
 
@@ -44,9 +45,8 @@ class Punts final : public NeighbourSink {
         news_ = {};
     }
     void on_news(News news) { news_ = std::move(news); }
-    void set_addresses(std::uint16_t port, std::vector<OwnAddress> addresses) {
-        addresses_[port] = std::move(addresses);
-    }
+    /// All of our own: one is answered for on every underlay port, as the kernel does.
+    void set_addresses(std::vector<OwnAddress> addresses) { addresses_ = std::move(addresses); }
 
     /// Takes what is in the punt rings, a bounded number of packets.
     void take(Time now);
@@ -58,6 +58,7 @@ class Punts final : public NeighbourSink {
     [[nodiscard]] const PuntCounters& counters() const noexcept { return counters_; }
     /// Packets that wait for a next hop.
     [[nodiscard]] std::uint64_t held() const noexcept;
+    [[nodiscard]] const Neighbours* neighbours() const noexcept { return neighbours_; }
     /// Packets that came and are nowhere, in two's complement; 0 between calls.
     [[nodiscard]] std::uint64_t difference() const noexcept;
     [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
@@ -89,7 +90,7 @@ class Punts final : public NeighbourSink {
     Tunnels* tunnels_ = nullptr;
     News news_;
     IcmpLimiter limiter_;
-    std::map<std::uint16_t, std::vector<OwnAddress>> addresses_;
+    std::vector<OwnAddress> addresses_;
     std::vector<std::pair<NeighbourKey, Held>> released_;
     step::Context context_;
     PuntCounters counters_;

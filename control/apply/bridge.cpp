@@ -40,9 +40,20 @@ void Bridge::set_port(std::uint16_t id, const table::PortEntry& port) {
     shape_changed_ = true;
 }
 
-void Bridge::set_addresses(std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses) {
+void Bridge::set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses) {
     addresses_ = std::move(addresses);
     shape_changed_ = true;
+}
+
+bool Bridge::may_be_remote(net::Ipv4Address address) const noexcept {
+    const auto nobody_else = [address](const auto& entry) {
+        const OwnAddress& own = entry.first;
+        const bool is_network = own.prefix_length < 31 && own.contains(address) &&
+                                (address.number() & ~net::prefix_mask(own.prefix_length)) == 0;
+        return own.address == address || is_network || own.is_directed_broadcast(address);
+    };
+    return address.is_unicast() && !address.is_loopback() &&
+           std::none_of(addresses_.begin(), addresses_.end(), nobody_else);
 }
 
 std::uint16_t Bridge::add_segment(const SegmentSpec& spec, Time /*now*/) {
@@ -100,8 +111,18 @@ std::unique_ptr<table::Tables> Bridge::build() {
             vnis.emplace_back(table::vni_key(dstport, specs_[i].vni), i);
             dstports.emplace_back(dstport, 0);
         }
-        for (const auto& [address, port] : addresses_) {
-            addresses.emplace_back(address.be.wire(), port);
+        // Own addresses come last and win: a /31 or an odd plan may have them overlap.
+        for (const auto& [own, port] : addresses_) {
+            if (own.prefix_length < 31) {
+                const std::uint32_t mask = net::prefix_mask(own.prefix_length);
+                const auto network = net::Ipv4Address::of(own.address.number() & mask);
+                const auto broadcast = net::Ipv4Address::of(own.address.number() | ~mask);
+                addresses.emplace_back(network.be.wire(), table::kNoHost);
+                addresses.emplace_back(broadcast.be.wire(), table::kNoHost);
+            }
+        }
+        for (const auto& [own, port] : addresses_) {
+            addresses.emplace_back(own.address.be.wire(), port);
         }
         next->ports = table::Shared<table::PortEntry>(ports_);
         next->segments = table::Shared<table::Segment>(segments_);

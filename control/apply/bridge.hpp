@@ -97,7 +97,11 @@ class Bridge {
 
     // --- configuration
     void set_port(std::uint16_t id, const table::PortEntry& port);
-    void set_addresses(std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses);
+    /// Our own addresses, with the DPDK id of their underlay port.
+    void set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses);
+    /// False for addresses that no other host can have: not unicast, ours, or the network or
+    /// broadcast address of one of our subnets.
+    [[nodiscard]] bool may_be_remote(net::Ipv4Address address) const noexcept;
     std::uint16_t add_segment(const SegmentSpec& spec, Time now);
     /// Members of `ip nexthop add id N group ... fdb`.
     void set_nexthops(std::map<std::uint32_t, std::vector<net::Ipv4Address>> groups) {
@@ -110,7 +114,8 @@ class Bridge {
     /// Without a place: the whole entry. With a remote: that one of several.
     Problem remove(std::uint16_t segment, net::MacAddress mac,
                    std::optional<net::Ipv4Address> remote);
-    /// Removes what fits; flood lists only when named by state or remote. Returns the number.
+    /// Removes what fits. Of a list of remotes only the named remote goes; lists as a whole go when
+    /// they are named by their state. Returns the number of entries and list members removed.
     std::uint32_t flush(const FdbFilter& filter);
     /// Takes what workers learned.
     void learn(std::span<const step::LearnEvent> events, Time now);
@@ -133,6 +138,7 @@ class Bridge {
     void reclaim();
 
     [[nodiscard]] const table::Fdb& fdb() const noexcept { return fdb_; }
+    [[nodiscard]] const Tunnels& tunnels() const noexcept { return tunnels_; }
     [[nodiscard]] std::size_t segment_count() const noexcept { return specs_.size(); }
     [[nodiscard]] const SegmentSpec& segment(std::uint16_t index) const { return specs_[index]; }
     [[nodiscard]] std::optional<std::uint16_t> find_segment(std::string_view name) const;
@@ -151,6 +157,7 @@ class Bridge {
     }
     Problem check_room(std::uint16_t segment) const;
     [[nodiscard]] bool is_full(std::uint16_t segment) const;
+    std::uint32_t flush_list(std::uint32_t list, net::Ipv4Address remote);
     Problem put(const FdbRequest& request, bool replacing, Time now);
     Problem put_list(const FdbRequest& request, bool replacing, Time now);
     Problem store(table::FdbKey key, table::FdbValue value, Time now);
@@ -176,7 +183,7 @@ class Bridge {
     std::function<void(const FdbNews&)> listener_;
 
     std::vector<table::PortEntry> ports_;
-    std::vector<std::pair<net::Ipv4Address, std::uint16_t>> addresses_;
+    std::vector<std::pair<OwnAddress, std::uint16_t>> addresses_;
     std::vector<SegmentSpec> specs_;
     std::vector<table::Segment> segments_;
     std::vector<std::uint32_t> used_;  ///< entries by segment, flood lists not counted

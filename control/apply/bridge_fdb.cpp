@@ -1,4 +1,4 @@
-// The FDB's one writer: what people, peers and time put in and take out.
+// The FDB's one writer: what people put in and take out. Peers and time: bridge_learn.cpp.
 #include <algorithm>
 
 #include "control/apply/bridge.hpp"
@@ -16,30 +16,6 @@ namespace {
 constexpr const char* kNoAnswer = "a worker does not answer; see the health of the daemon";
 
 }  // namespace
-
-/// The FDB as the ageing wheel sees it.
-struct AgeingView {
-    Bridge& bridge;
-    Bridge::Time now;
-
-    AgeingLook look(std::uint64_t key, std::uint8_t mark) {
-        const auto hit = bridge.fdb_.find(FdbKey{key});
-        if (!hit || hit.value.is_fixed()) {
-            return {};
-        }
-        return {true, bridge.fdb_.exchange_epoch(hit.slot, mark),
-                AgeingTime{bridge.specs_[FdbKey{key}.segment()].ageing} * 1000};
-    }
-    void expire(std::uint64_t key) {
-        const auto hit = bridge.fdb_.find(FdbKey{key});
-        if (!hit) {
-            return;
-        }
-        ++bridge.counters_.aged;
-        bridge.tell(FdbNews::Kind::aged, bridge.view(FdbKey{key}, hit.value, now));
-        bridge.take_out(FdbKey{key}, hit.value);
-    }
-};
 
 bool Bridge::is_full(std::uint16_t segment) const {
     const std::uint32_t limit = specs_[segment].maxaddr;
@@ -76,7 +52,7 @@ void Bridge::drop_list(std::uint32_t id) {
     }
     lists_[id].clear();
     lists_changed_ = true;
-    publisher_.after_grace([this, id] { free_lists_.push_back(id); });
+    publisher_.after_next_publication([this, id] { free_lists_.push_back(id); });
 }
 
 std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32_t nhid, Time now) {
@@ -151,6 +127,10 @@ Bridge::Problem Bridge::replace(const FdbRequest& request, Time now) {
 }
 
 Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now) {
+    if (request.place.remote && !may_be_remote(*request.place.remote)) {
+        return "dst " + text(*request.place.remote) +
+               " cannot be a remote (ours, or an address that no host has)";
+    }
     if (request.mac.is_zero() || request.mac.is_group()) {
         return put_list(request, replacing, now);
     }
@@ -326,100 +306,30 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
         ++removed;
         if (value.kind() == FdbKind::flood_list && filter.place.remote &&
             lists_[value.index()].size() > 1) {
-            // The other remotes were not meant.
-            std::erase_if(lists_[value.index()], [&](std::uint32_t tunnel) {
-                const bool meant = tunnels_.remote(tunnel) == *filter.place.remote;
-                if (meant) {
-                    tunnels_.release(tunnel);
-                }
-                return meant;
-            });
-            lists_changed_ = true;
+            flush_list(value.index(), *filter.place.remote);
             return;
         }
         erase(key, value);
     });
+    for (std::uint16_t i = 0; filter.place.remote && i < segments_.size(); ++i) {
+        if (fits(filter, view_of_list(i, {}, segments_[i].flood_remotes))) {
+            removed += flush_list(segments_[i].flood_remotes, *filter.place.remote);
+        }
+    }
     commit();
     return removed;
 }
 
-void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
-    // Tunnels to new peers come first and together: one publication and one grace period for all.
-    std::vector<std::optional<std::uint32_t>> tunnels(events.size());
-    const bool lags = worker_lags();
-    for (std::size_t i = 0; i < events.size(); ++i) {
-        const FdbKey key{events[i].key};
-        if (events[i].remote.is_zero() || key.segment() >= segments_.size()) {
-            continue;
+std::uint32_t Bridge::flush_list(std::uint32_t list, net::Ipv4Address remote) {
+    const auto gone = std::erase_if(lists_[list], [&](std::uint32_t tunnel) {
+        const bool meant = tunnels_.remote(tunnel) == remote;
+        if (meant) {
+            tunnels_.release(tunnel);
         }
-        if (lags) {
-            ++counters_.learn_deferred;
-            continue;
-        }
-        // No tunnel, no ARP request, no publication for what cannot be kept anyway.
-        const auto before = fdb_.find(key);
-        if (before && before.value.is_fixed()) {
-            continue;
-        }
-        if (!before && is_full(key.segment())) {
-            ++counters_.learn_refused;
-            continue;
-        }
-        tunnels[i] = tunnels_.acquire(profile_of(key.segment()), events[i].remote, now);
-        counters_.learn_refused += tunnels[i] ? 0U : 1U;
-    }
-    // Also when nothing is new: what an earlier call published may not have been seen by all.
-    const bool seen = lags || commit_and_wait();
-    for (std::size_t i = 0; i < events.size(); ++i) {
-        if (events[i].remote.is_zero() || (tunnels[i] && seen)) {
-            learn_one(events[i], tunnels[i], now);
-        } else if (tunnels[i]) {
-            ++counters_.learn_deferred;
-        }
-        if (tunnels[i]) {
-            tunnels_.release(*tunnels[i]);
-        }
-    }
-}
-
-void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel,
-                       Time now) {
-    const FdbKey key{event.key};
-    if (key.segment() >= segments_.size()) {
-        return;
-    }
-    const FdbValue value =
-        tunnel ? FdbValue::make(FdbKind::tunnel, *tunnel, FdbState::dynamic, epoch(now))
-               : FdbValue::make(FdbKind::port, event.port, FdbState::dynamic, epoch(now));
-    const auto before = fdb_.find(key);
-    if (before && (before.value.is_fixed() || before.value.location() == value.location())) {
-        return;
-    }
-    if (!before && is_full(key.segment())) {
-        ++counters_.learn_refused;
-        return;
-    }
-    std::optional<net::Ipv4Address> previous;
-    if (before && before.value.kind() == FdbKind::tunnel) {
-        previous = tunnels_.remote(before.value.index());
-    }
-    if (store(key, value, now)) {
-        ++counters_.learn_refused;
-        return;
-    }
-    if (tunnel) {
-        tunnels_.add_user(*tunnel);
-    }
-    if (previous) {
-        previous_[key.raw] = *previous;
-    }
-    ++(before ? counters_.moved : counters_.learned);
-    tell(before ? FdbNews::Kind::moved : FdbNews::Kind::learned, view(key, value, now));
-}
-
-void Bridge::age(Time now, std::size_t budget) {
-    AgeingView view{*this, now};
-    wheel_.advance(millis(now), view, budget);
+        return meant;
+    });
+    lists_changed_ = lists_changed_ || gone != 0;
+    return static_cast<std::uint32_t>(gone);
 }
 
 }  // namespace vxplane::control

@@ -34,6 +34,10 @@ void Publisher::publish(std::unique_ptr<table::Tables> next) {
     if (old != nullptr) {
         after_grace([old] { delete old; });
     }
+    for (std::function<void()>& action : retired_) {
+        after_grace(std::move(action));
+    }
+    retired_.clear();
 }
 
 void Publisher::after_grace(std::function<void()> action) {
@@ -49,6 +53,10 @@ void Publisher::reclaim() {
 }
 
 void Publisher::drain() {
+    for (std::function<void()>& action : retired_) {
+        action();
+    }
+    retired_.clear();
     while (!waiting_.empty()) {
         const auto action = std::move(waiting_.front().action);
         waiting_.pop_front();

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "dataplane/table/tables.hpp"
 
@@ -43,6 +44,11 @@ class Publisher {
     void publish(std::unique_ptr<table::Tables> next);
     /// Runs `action` once every worker has passed a quiescent point from now on.
     void after_grace(std::function<void()> action);
+    /// Runs `action` after the grace period that begins with the next publication: for what is
+    /// still reachable through the tables of now.
+    void after_next_publication(std::function<void()> action) {
+        retired_.push_back(std::move(action));
+    }
     /// Runs what is due; called often.
     void reclaim();
     /// Runs everything that waits, at once: for the end, when no worker runs any more.
@@ -66,6 +72,7 @@ class Publisher {
     rte_rcu_qsbr* rcu_ = nullptr;
     std::atomic<const table::Tables*> current_{nullptr};
     std::deque<Waiting> waiting_;
+    std::vector<std::function<void()>> retired_;
     std::uint64_t generation_ = 0;
     std::uint64_t published_ = 0;  ///< token of the last publication
 };

@@ -9,6 +9,9 @@ namespace {
 /// Ids per tunnel of the capacity. Those that wait for the end of a grace period count, and a stuck
 /// worker must not make their number grow without end.
 constexpr std::uint32_t kIdsPerTunnel = 2;
+/// This part of the capacity is kept for remotes that people configure: peers that are learned, or
+/// made up by somebody, cannot lock them out.
+constexpr std::uint32_t kReserve = 8;
 
 }  // namespace
 
@@ -34,12 +37,13 @@ std::optional<std::uint32_t> Tunnels::find(std::uint32_t profile, net::Ipv4Addre
 }
 
 std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Address remote,
-                                              Time now) {
+                                              Time now, bool learned) {
     if (const auto known = find(profile, remote)) {
         ++records_[*known].users;
         return known;
     }
-    if (used_ == capacity_ || (free_.empty() && records_.size() >= capacity_ * kIdsPerTunnel)) {
+    const std::uint32_t limit = learned ? capacity_ - capacity_ / kReserve : capacity_;
+    if (used_ >= limit || (free_.empty() && records_.size() >= capacity_ * kIdsPerTunnel)) {
         ++refused_;
         return std::nullopt;
     }
@@ -74,7 +78,7 @@ void Tunnels::release(std::uint32_t id) {
     lines_[id].refusal = packet::DropReason::port_gone;
     changed_ = true;
     --used_;
-    publisher_.after_grace([this, id] { rested_.push_back(id); });
+    publisher_.after_next_publication([this, id] { rested_.push_back(id); });
 }
 
 void Tunnels::allow_reuse() {
@@ -117,11 +121,15 @@ void Tunnels::build(std::uint32_t id, Time now) {
     } else {
         const Uplink& uplink = uplinks_.at(route->port);
         spec.out_port = route->port;
+        const net::Ipv4Address via =
+            route->via == 0 ? record.remote : net::Ipv4Address::of(route->via);
+        if (profile.local == 0) {
+            spec.local = uplink.source_for(via);
+        }
         spec.source_mac = uplink.mac;
         spec.underlay_mtu = uplink.mtu;
         spec.state = table::TunnelState::waiting;
-        record.next_hop = NeighbourKey{
-            route->port, route->via == 0 ? record.remote : net::Ipv4Address::of(route->via)};
+        record.next_hop = NeighbourKey{route->port, via};
     }
     lines_[id] = table::make_tunnel(spec);
     changed_ = true;

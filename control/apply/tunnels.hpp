@@ -21,7 +21,7 @@ namespace vxplane::control {
 
 /// What segments must have in common to share tunnels.
 struct TunnelProfile {
-    std::uint32_t local = 0;  ///< host order
+    std::uint32_t local = 0;  ///< host order; 0 = the address that the route to the remote chooses
     std::uint16_t dstport = 4789;
     std::uint16_t source_port_lo = 32768;
     std::uint16_t source_port_span = 28231;
@@ -37,6 +37,17 @@ struct TunnelProfile {
 struct Uplink {
     net::MacAddress mac;
     std::uint16_t mtu = 1500;
+    std::vector<OwnAddress> addresses;
+
+    /// As the kernel chooses: an address on the network of the next hop, else the first one.
+    [[nodiscard]] net::Ipv4Address source_for(net::Ipv4Address next_hop) const noexcept {
+        for (const OwnAddress& own : addresses) {
+            if (own.contains(next_hop)) {
+                return own.address;
+            }
+        }
+        return addresses.empty() ? net::Ipv4Address{} : addresses.front().address;
+    }
 };
 
 /// Control thread only.
@@ -47,12 +58,14 @@ class Tunnels {
     Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
             Publisher& publisher);
 
-    void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = uplink; }
+    void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = std::move(uplink); }
     /// The number of a profile: half of the key of Tables::peers.
     std::uint32_t profile_id(const TunnelProfile& profile);
 
-    /// One more user of the tunnel to `remote`. None when the table is full (counted).
-    std::optional<std::uint32_t> acquire(std::uint32_t profile, net::Ipv4Address remote, Time now);
+    /// One more user of the tunnel to `remote`. None when the table is full (counted); for learned
+    /// remotes it is full an eighth earlier.
+    std::optional<std::uint32_t> acquire(std::uint32_t profile, net::Ipv4Address remote, Time now,
+                                         bool learned = false);
     void add_user(std::uint32_t id) { ++records_[id].users; }
     void release(std::uint32_t id);
     [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t profile,

@@ -46,7 +46,6 @@ const std::map<View, Shape>& shapes() {
            {"DROPPED", "/dropped", count},
            {"DIVERTED", "/diverted", count},
            {"INJECTED", "/injected", count},
-           {"HELD", "/held", number},
            {"UNACCOUNTED", "/unaccounted", number},
            {"POLLS", "/polls", count},
            {"EMPTY", "/_empty", number},

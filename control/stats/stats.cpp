@@ -2,6 +2,9 @@
 
 #include <rte_cycles.h>
 
+#include <set>
+#include <utility>
+
 #include "config/resolve.hpp"
 #include "control/apply/words.hpp"
 #include "dataplane/path/from_access.hpp"
@@ -15,9 +18,6 @@ namespace {
 constexpr std::array<std::string_view, 14> kWorkerFields{
     "received",   "sent",  "copies",      "dropped",     "diverted", "injected",     "handed_off",
     "taken_over", "polls", "empty_polls", "busy_cycles", "sleeps",   "learn_events", "learn_lost"};
-
-/// A worker that takes longer than this over one poll is reported.
-constexpr std::chrono::milliseconds kStuckAfter{1000};
 
 double ratio(std::uint64_t a, std::uint64_t b) {
     return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
@@ -186,7 +186,19 @@ Json Reader::workers() const {
         row["packets_per_burst"] = ratio(row["received"], polls - empty);
         row["empty_poll_ratio"] = ratio(empty, polls);
         row["unaccounted"] = worker->counters().unaccounted.get();
-        row["held"] = 0;
+        Json tx = Json::array();
+        for (const path::TxLane& lane : worker->options().lanes) {
+            const OpenPort* port =
+                lane.port == table::kNoPort ? nullptr : machine_.by_id(lane.port);
+            if (port != nullptr) {
+                tx.push_back({{"queue", port->port->name() + "/" +
+                                            (lane.handoff != nullptr ? std::string("handoff")
+                                                                     : std::to_string(lane.queue))},
+                              {"packets", worker->counters().ports[lane.port].tx_packets.get()},
+                              {"full", worker->counters().ports[lane.port].tx_full.get()}});
+            }
+        }
+        row["tx"] = tx;
         row["foreign_buffers"] = worker->pools().foreign();
         row["refused_buffers"] = worker->pools().refused();
         out.push_back(std::move(row));
@@ -213,31 +225,33 @@ Json Reader::segments(const std::optional<std::string>& name) const {
         }
         const SegmentTotals now = segment_totals(i);
         const SegmentTotals& zero = segment_zero_[i];
-        out.push_back({{"name", spec.name},
-                       {"vni", spec.vni.number},
-                       {"local", text(net::Ipv4Address::of(spec.profile.local))},
-                       {"dstport", spec.profile.dstport},
-                       {"srcport",
-                        {spec.profile.source_port_lo,
-                         spec.profile.source_port_lo + spec.profile.source_port_span}},
-                       {"mtu", spec.mtu},
-                       {"mac", text(spec.own_mac)},
-                       {"learning", spec.learning},
-                       {"ageing", spec.ageing},
-                       {"maxaddr", spec.maxaddr},
-                       {"udpcsum", spec.profile.udp_checksum},
-                       {"ports", members},
-                       {"remotes", remotes},
-                       {"fdb_used", bridge_.used(index)},
-                       {"rx",
-                        {{"packets", now.rx_packets - zero.rx_packets},
-                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
-                       {"tx",
-                        {{"packets", now.tx_packets - zero.tx_packets},
-                         {"bytes", now.tx_bytes - zero.tx_bytes}}},
-                       {"flooded", now.flooded - zero.flooded},
-                       {"oversize", now.oversize - zero.oversize},
-                       {"state", "up"}});
+        out.push_back(
+            {{"name", spec.name},
+             {"vni", spec.vni.number},
+             {"local", spec.profile.local == 0 ? "by route"
+                                               : text(net::Ipv4Address::of(spec.profile.local))},
+             {"dstport", spec.profile.dstport},
+             {"srcport",
+              {spec.profile.source_port_lo,
+               spec.profile.source_port_lo + spec.profile.source_port_span}},
+             {"mtu", spec.mtu},
+             {"mac", text(spec.own_mac)},
+             {"learning", spec.learning},
+             {"ageing", spec.ageing},
+             {"maxaddr", spec.maxaddr},
+             {"udpcsum", spec.profile.udp_checksum},
+             {"ports", members},
+             {"remotes", remotes},
+             {"fdb_used", bridge_.used(index)},
+             {"rx",
+              {{"packets", now.rx_packets - zero.rx_packets},
+               {"bytes", now.rx_bytes - zero.rx_bytes}}},
+             {"tx",
+              {{"packets", now.tx_packets - zero.tx_packets},
+               {"bytes", now.tx_bytes - zero.tx_bytes}}},
+             {"flooded", now.flooded - zero.flooded},
+             {"oversize", now.oversize - zero.oversize},
+             {"state", "up"}});
     }
     return out;
 }
@@ -259,6 +273,20 @@ Json Reader::drops(bool all) const {
     return out;
 }
 
+Json Reader::unknown_vnis() const {
+    std::set<std::pair<std::uint32_t, std::uint32_t>> seen;
+    for (const auto& worker : machine_.workers()) {
+        worker->unknown_vnis().for_each([&seen](const step::UnknownVnis::Sample& sample) {
+            seen.emplace(sample.vni.number, sample.source.number());
+        });
+    }
+    Json out = Json::array();
+    for (const auto& [vni, source] : seen) {
+        out.push_back({{"vni", vni}, {"source", text(net::Ipv4Address::of(source))}});
+    }
+    return out;
+}
+
 Json Reader::stages() const {
     Json out = Json::array();
     const StageTable totals = stage_totals();
@@ -266,92 +294,6 @@ Json Reader::stages() const {
     add_stages<path::FromUnderlay>(out, totals, stage_zero_);
     add_stages<path::FromTwin>(out, totals, stage_zero_);
     return out;
-}
-
-void Reader::watch(std::chrono::steady_clock::time_point now) {
-    for (const auto& worker : machine_.workers()) {
-        Pulse& pulse = pulses_[worker->options().id];
-        const std::uint64_t polls = worker->counters().polls.get();
-        if (polls != pulse.polls || pulse.moved == std::chrono::steady_clock::time_point{}) {
-            pulse = {polls, now, false};
-        } else {
-            pulse.stuck = now - pulse.moved > kStuckAfter;
-        }
-    }
-}
-
-std::uint64_t Reader::unaccounted() const {
-    // Two's complement: what is missing at one worker cannot hide what another has too much of.
-    std::uint64_t sum = 0;
-    for (const auto& worker : machine_.workers()) {
-        const auto difference = static_cast<std::int64_t>(worker->counters().unaccounted.get());
-        sum += static_cast<std::uint64_t>(difference < 0 ? -difference : difference);
-    }
-    const auto control = static_cast<std::int64_t>(punts_.difference());
-    return sum + static_cast<std::uint64_t>(control < 0 ? -control : control);
-}
-
-// No figure that goes on changing: an alarm that stays must read the same at every look.
-std::vector<std::string> Reader::alarms() const {
-    std::vector<std::string> out;
-    for (std::size_t id = 0; id < pulses_.size(); ++id) {
-        if (pulses_[id].stuck) {
-            out.push_back("worker " + std::to_string(id) + " does not poll");
-        }
-    }
-    if (publisher_.oldest_wait() > kStuckAfter) {
-        out.push_back("a worker has not finished its poll for more than " +
-                      std::to_string(kStuckAfter.count()) + " ms");
-    }
-    if (const std::uint64_t n = unaccounted(); n != 0) {
-        out.push_back(std::to_string(n) + " packets are unaccounted for");
-    }
-    const table::Fdb& fdb = bridge_.fdb();
-    // The threshold at which an operator still has time to act.
-    if (std::uint64_t{fdb.used()} * 10 >= std::uint64_t{fdb.capacity()} * 8) {
-        out.push_back("the forwarding database is at least 80 % full (system: fdb-capacity " +
-                      std::to_string(fdb.capacity()) + ")");
-    }
-    for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
-        const auto index = static_cast<std::uint16_t>(i);
-        const SegmentSpec& spec = bridge_.segment(index);
-        if (spec.maxaddr != 0 &&
-            std::uint64_t{bridge_.used(index)} * 10 >= std::uint64_t{spec.maxaddr} * 8) {
-            out.push_back("segment " + spec.name + " holds at least 80 % of its maxaddr " +
-                          std::to_string(spec.maxaddr));
-        }
-    }
-    for (const OpenPort& open : machine_.ports()) {
-        if (!open.port->link().up) {
-            out.push_back("port " + open.port->name() + " has no link");
-        }
-    }
-    return out;
-}
-
-Json Reader::health() const {
-    const std::vector<std::string> list = alarms();
-    const PuntCounters& punts = punts_.counters();
-    return {{"ok", list.empty()},
-            {"alarms", list},
-            {"packets_unaccounted", unaccounted()},
-            {"generation", publisher_.generation()},
-            {"grace_waiting", publisher_.waiting()},
-            {"grace_oldest_ms", publisher_.oldest_wait().count()},
-            {"buffers_in_use", machine_.pools().in_use()},
-            {"learned", bridge_.counters().learned},
-            {"moved", bridge_.counters().moved},
-            {"aged", bridge_.counters().aged},
-            {"learn_refused", bridge_.counters().learn_refused},
-            {"learn_deferred", bridge_.counters().learn_deferred},
-            {"icmp_suppressed", punts_.icmp_suppressed()},
-            {"control",
-             {{"taken", punts.taken},
-              {"made", punts.made},
-              {"consumed", punts.consumed},
-              {"forwarded", punts.forwarded},
-              {"dropped", punts.dropped},
-              {"held", punts_.held()}}}};
 }
 
 void Reader::reset() {

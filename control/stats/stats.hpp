@@ -29,6 +29,8 @@ class Reader {
     /// `all`: also reasons that never happened.
     [[nodiscard]] Json drops(bool all) const;
     [[nodiscard]] Json stages() const;
+    /// VNIs that arrived lately and are in no segment, with the VTEPs that sent them.
+    [[nodiscard]] Json unknown_vnis() const;
     /// {"ok", "alarms", "packets_unaccounted", ...}
     [[nodiscard]] Json health() const;
     void reset();

@@ -7,6 +7,7 @@
 
 #include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
+#include "dataplane/step/unknown_vnis.hpp"
 #include "dataplane/table/tables.hpp"
 
 namespace vxplane::step {
@@ -34,14 +35,13 @@ class LearnBuffer {
             return false;
         }
         if (count_ == kRoom) {
-            ++lost_;
             return false;
         }
         told = {event.key, event.remote, event.port, now_};
         events_[count_++] = event;
         return true;
     }
-    /// Counts polls with traffic; control answers an event long before this has passed.
+    /// Milliseconds of the shared clock; control answers an event long before kRepeatAfter is over.
     void set_now(std::uint32_t milliseconds) noexcept { now_ = milliseconds; }
 
     [[nodiscard]] const LearnEvent* begin() const noexcept { return events_.data(); }
@@ -51,7 +51,6 @@ class LearnBuffer {
     void forget(const LearnEvent& event) noexcept {
         told_[event.key * 0x9E3779B97F4A7C15ULL >> (64 - kToldBits)] = {};
     }
-    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
   private:
     static constexpr unsigned kToldBits = 10;
@@ -64,7 +63,6 @@ class LearnBuffer {
     };
     std::uint32_t now_ = kRepeatAfter;
     std::uint32_t count_ = 0;
-    std::uint64_t lost_ = 0;
     std::array<LearnEvent, kRoom> events_{};
     std::array<Told, 1U << kToldBits> told_{};
 };
@@ -83,6 +81,7 @@ struct Context {
     std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
     port::WorkerPools* pools = nullptr;
     PeerMemo peer;
+    UnknownVnis unknown;
     LearnBuffer learn;
 
     /// At the start of every poll.

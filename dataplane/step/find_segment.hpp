@@ -31,6 +31,7 @@ struct FindSegment {
         const std::uint32_t index =
             ctx.tables->vnis->find(table::vni_key(udp->destination.value(), vxlan->vni()));
         if (index == table::FlatMap::kNone) {
+            ctx.unknown.note(vxlan->vni(), meta.outer_source);
             return Verdict::drop(DropReason::vxlan_unknown_vni);
         }
         meta.segment = static_cast<std::uint16_t>(index);

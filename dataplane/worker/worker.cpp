@@ -27,6 +27,8 @@ Worker::Worker(WorkerOptions options)
       exit_(counters_, options_.rings, options_.lanes, options_.pools, options_.punt_rate,
             rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
+    // Two workers that send to one peer should not use the same ids at the same time.
+    context_.next_ip_id = static_cast<std::uint16_t>(options_.id * 0x2F6BU);
     poll_began_ = rte_rdtsc();
 }
 

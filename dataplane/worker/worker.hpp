@@ -70,6 +70,10 @@ class Worker {
     void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
 
     [[nodiscard]] const path::WorkerCounters& counters() const noexcept { return counters_; }
+    /// Samples of VNIs that no segment has. Any thread.
+    [[nodiscard]] const step::UnknownVnis& unknown_vnis() const noexcept {
+        return context_.unknown;
+    }
     [[nodiscard]] const WorkerOptions& options() const noexcept { return options_; }
     [[nodiscard]] const port::WorkerPools& pools() const noexcept { return options_.pools; }
 

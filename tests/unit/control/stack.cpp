@@ -121,11 +121,11 @@ Stack::Stack(std::uint32_t fdb_capacity, std::uint32_t tunnel_capacity, Neighbou
     }
     const std::vector<OwnAddress> own{{ip("10.0.0.1"), 24}};
     neighbours.set_port(world.up, world.mac_of(world.up), own);
-    punts.set_addresses(world.up, own);
-    tunnels.set_uplink(world.up, {world.mac_of(world.up), 1500});
+    punts.set_addresses(own);
+    tunnels.set_uplink(world.up, {world.mac_of(world.up), 1500, own});
     routes.add(ip("10.0.0.0").number(), 24, {table::RouteType::unicast, world.up, 0});
     routes.add(ip("10.0.0.1").number(), 32, {table::RouteType::local, world.up, 0});
-    bridge.set_addresses({{ip("10.0.0.1"), world.up}});
+    bridge.set_addresses({{own.front(), world.up}});
     bridge.on_news([this](const FdbNews& one) { news.push_back(one); });
     for (std::size_t i = 0; i < drops_before_.size(); ++i) {
         for (const auto& worker : world.machine.workers()) {

@@ -1,0 +1,118 @@
+// The FDB's one writer: what peers teach and what time takes away.
+#include "control/apply/bridge.hpp"
+
+namespace vxplane::control {
+
+using table::FdbKey;
+using table::FdbKind;
+using table::FdbState;
+using table::FdbValue;
+
+/// The FDB as the ageing wheel sees it.
+struct AgeingView {
+    Bridge& bridge;
+    Bridge::Time now;
+
+    AgeingLook look(std::uint64_t key, std::uint8_t mark) {
+        const auto hit = bridge.fdb_.find(FdbKey{key});
+        if (!hit || hit.value.is_fixed()) {
+            return {};
+        }
+        return {true, bridge.fdb_.exchange_epoch(hit.slot, mark),
+                AgeingTime{bridge.specs_[FdbKey{key}.segment()].ageing} * 1000};
+    }
+    void expire(std::uint64_t key) {
+        const auto hit = bridge.fdb_.find(FdbKey{key});
+        if (!hit) {
+            return;
+        }
+        ++bridge.counters_.aged;
+        bridge.tell(FdbNews::Kind::aged, bridge.view(FdbKey{key}, hit.value, now));
+        bridge.take_out(FdbKey{key}, hit.value);
+    }
+};
+
+void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
+    // Tunnels to new peers come first and together: one publication and one grace period for all.
+    std::vector<std::optional<std::uint32_t>> tunnels(events.size());
+    const bool lags = worker_lags();
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        const FdbKey key{events[i].key};
+        if (events[i].remote.is_zero() || key.segment() >= segments_.size()) {
+            continue;
+        }
+        if (lags) {
+            ++counters_.learn_deferred;
+            continue;
+        }
+        // No tunnel, no ARP request, no publication for what cannot be kept anyway.
+        const auto before = fdb_.find(key);
+        if (before && before.value.is_fixed()) {
+            continue;
+        }
+        if (!before && is_full(key.segment())) {
+            ++counters_.learn_refused;
+            continue;
+        }
+        if (!may_be_remote(events[i].remote)) {
+            ++counters_.learn_refused;
+            continue;
+        }
+        tunnels[i] = tunnels_.acquire(profile_of(key.segment()), events[i].remote, now, true);
+        counters_.learn_refused += tunnels[i] ? 0U : 1U;
+    }
+    // Also when nothing is new: what an earlier call published may not have been seen by all.
+    const bool seen = lags || commit_and_wait();
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        if (events[i].remote.is_zero() || (tunnels[i] && seen)) {
+            learn_one(events[i], tunnels[i], now);
+        } else if (tunnels[i]) {
+            ++counters_.learn_deferred;
+        }
+        if (tunnels[i]) {
+            tunnels_.release(*tunnels[i]);
+        }
+    }
+}
+
+void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel,
+                       Time now) {
+    const FdbKey key{event.key};
+    if (key.segment() >= segments_.size()) {
+        return;
+    }
+    const FdbValue value =
+        tunnel ? FdbValue::make(FdbKind::tunnel, *tunnel, FdbState::dynamic, epoch(now))
+               : FdbValue::make(FdbKind::port, event.port, FdbState::dynamic, epoch(now));
+    const auto before = fdb_.find(key);
+    if (before && (before.value.is_fixed() || before.value.location() == value.location())) {
+        return;
+    }
+    if (!before && is_full(key.segment())) {
+        ++counters_.learn_refused;
+        return;
+    }
+    std::optional<net::Ipv4Address> previous;
+    if (before && before.value.kind() == FdbKind::tunnel) {
+        previous = tunnels_.remote(before.value.index());
+    }
+    if (store(key, value, now)) {
+        ++counters_.learn_refused;
+        return;
+    }
+    if (tunnel) {
+        tunnels_.add_user(*tunnel);
+    }
+    if (previous) {
+        previous_[key.raw] = *previous;
+    }
+    ++(before ? counters_.moved : counters_.learned);
+    tell(before ? FdbNews::Kind::moved : FdbNews::Kind::learned, view(key, value, now));
+}
+
+void Bridge::age(Time now, std::size_t budget) {
+    AgeingView view{*this, now};
+    wheel_.advance(millis(now), view, budget);
+}
+
+}  // namespace vxplane::control
