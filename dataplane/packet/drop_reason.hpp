@@ -33,7 +33,7 @@ enum class Severity : std::uint8_t {
     X(ip4_bad_header_length, malformed, "IPv4 header length below 20 or beyond the packet")        \
     X(ip4_bad_total_length, malformed, "IPv4 total length below the header or beyond the frame")   \
     X(ip4_bad_checksum, malformed, "IPv4 header checksum is wrong")                                \
-    X(ip4_bad_source, malformed, "IPv4 source is an address that no host has")          \
+    X(ip4_bad_source, malformed, "IPv4 source is an address that no host has")                     \
     X(outer_own_vtep, malformed, "outer source address is one of our own")                         \
     X(outer_fragment, refused, "outer packet is a fragment")                                       \
     X(udp_bad_length, malformed, "UDP length below 8 or beyond the IP payload")                    \

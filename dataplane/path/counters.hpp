@@ -84,7 +84,8 @@ struct alignas(64) WorkerCounters {
     WorkerCounters(std::size_t port_count, std::size_t segment_count)
         : ports(port_count), segments(segment_count) {}
 
-    /// What came and is nowhere, in two's complement; 0 between polls. Exact on the worker's thread.
+    /// What came and is nowhere, in two's complement; 0 between polls. Exact on the worker's
+    /// thread.
     [[nodiscard]] std::uint64_t difference() const noexcept {
         return received.get() + copies.get() + injected.get() + taken_over.get() - sent.get() -
                dropped.get() - diverted.get() - handed_off.get();

@@ -74,8 +74,8 @@ class Fdb {
         }
     }
 
-    /// Leaves `mark` as the epoch and returns what was there, in one step: a stamp that a worker sets
-    /// at the same moment is not lost. Control's, for ageing.
+    /// Leaves `mark` as the epoch and returns what was there, in one step: a stamp that a worker
+    /// sets at the same moment is not lost. Control's, for ageing.
     std::uint8_t exchange_epoch(std::uint32_t slot, std::uint8_t mark) noexcept {
         auto* bytes = reinterpret_cast<std::uint8_t*>(&value_at(slot));
         return std::atomic_ref<std::uint8_t>{bytes[3]}.exchange(mark, std::memory_order_relaxed);
