@@ -269,6 +269,7 @@ class Daemon:
         assert code == 0, f"vxplane ended with {code}:\n{self.log()}"
         assert health["packets_unaccounted"] == 0, health
         assert not os.path.exists(self.socket), "the socket file is left over"
+        assert not os.path.exists(f"/run/dpdk/vxplane-{process.pid}"), "DPDK's run-time folder is left over"
         for word in ("AddressSanitizer", "LeakSanitizer", "runtime error", "leaked"):
             assert word not in self.log(), self.log()
 

@@ -41,9 +41,7 @@ def test_RP96_conservation_under_load(lab):
     load.wait(timeout=20)
     time.sleep(0.3)
     health = scene.daemon.rpc("health")
-    assert health["packets_unaccounted"] == 0, health
-    # A tap whose kernel end lives in another namespace cannot be asked for its link.
-    assert [alarm for alarm in health["alarms"] if "no link" not in alarm] == [], health
+    assert health["ok"] and health["packets_unaccounted"] == 0, health
     for worker in scene.daemon.rpc("workers"):
         assert worker["unaccounted"] == 0, worker
         assert worker["received"] > 10000

@@ -1,11 +1,12 @@
 """vxctl as a person and as a program uses it."""
 import json
 import re
+import socket
 import subprocess
 
 import pytest
 
-from lab import VXCTL, Lab
+from lab import VXCTL, Lab, wait_until
 from scene import vtep_pair
 
 SHOWS = ["version", "health", "port", "worker", "segment", "fdb", "neigh", "route", "drops", "stages"]
@@ -76,3 +77,18 @@ def test_stats_reset_begins_the_counters_anew(scene):
 def test_words_may_be_shortened(scene):
     assert scene.daemon.ctl("ver").stdout == scene.daemon.ctl("version").stdout or \
         re.search(r"\d+\.\d+\.\d+", scene.daemon.ctl("ver").stdout)
+
+
+def test_the_same_figures_are_in_dpdk_telemetry(scene):
+    """What dpdk-telemetry.py speaks: a seqpacket socket in DPDK's run-time folder."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.settimeout(5)
+        link.connect(f"/run/dpdk/vxplane-{scene.daemon.process.pid}/dpdk_telemetry.v2")
+        assert "DPDK" in json.loads(link.recv(1 << 16))["version"]
+
+        def ask(command):
+            link.send(command.encode())
+            return json.loads(link.recv(1 << 16))[command]
+        assert {"/vxplane/ports", "/vxplane/workers", "/vxplane/drops", "/vxplane/health"} <= set(ask("/"))
+        assert ask("/vxplane/health")["packets_unaccounted"] == 0
+        wait_until(lambda: ask("/vxplane/ports")["uplink0/tx/packets"] > 0, 3, "telemetry is renewed")
