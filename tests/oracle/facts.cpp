@@ -1,6 +1,8 @@
 // Facts of frames. Reads them by itself, without the parsers of the data plane.
 #include "facts.hpp"
 
+#include <algorithm>
+
 namespace vxplane::oracle {
 namespace {
 
@@ -58,6 +60,12 @@ void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topolog
     if (frame.size() < l3.at + l3.least()) facts.insert("truncated");
     if (frame.size() > std::size_t{setup.mtu} + kEthernet) facts.insert("oversize");
     if (is_bridge_mac(frame, 0, topology)) facts.insert("to_bridge_mac");
+    for (const auto& [mac, remote] : setup.fdb) {
+        const net::MacAddress address = support::mac(mac);
+        if (frame.size() >= 6 &&
+            std::equal(address.bytes.begin(), address.bytes.end(), frame.begin()))
+            facts.insert("known_destination");
+    }
 }
 
 void note_outer(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {

@@ -15,11 +15,12 @@ using Facts = std::set<std::string>;
 ///   from the underlay  outer_fragment outer_options outer_to_group outer_ecn inner_tagged
 ///                      inner_to_bridge_mac inner_truncated
 ///   from a tenant      tagged not_ip oversize to_bridge_mac
-///                      truncated
+///                      truncated known_destination
 ///   of the kernel      kernel_silent kernel_at_wire kernel_delivers kernel_fragments
 ///   kernel_too_big configured         vni_zero
 /// The replay adds what it saw: we_are_silent we_deliver we_ask_control we_drop:REASON, and of the
 /// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs
+/// only_copies_to_tenants_differ
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology);
 
 /// ARP, ICMP, IGMP or ND that the VTEP's own IP stack sends to the underlay.

@@ -119,6 +119,12 @@ Case without_own_stack(Case one) {
     return one;
 }
 
+/// Without what was delivered to tenants.
+Case without_copies(Case one) {
+    std::erase_if(one.expect, [](const auto& frames) { return frames.first != "wire"; });
+    return one;
+}
+
 /// What of the configuration keeps this case from being played; empty: nothing.
 std::string obstacle(const Case& one, const Setup& setup) {
     if (!setup.unsupported.empty()) return setup.unsupported;
@@ -160,6 +166,8 @@ Result judge(const Case& one, const Recording& recording, const Setup& setup, Sc
         if (!what.empty()) facts.insert("only_source_ports_differ");
     } else if (difference(recording, without_own_stack(one), ours, setup).empty()) {
         facts.insert("only_own_stack_differs");
+    } else if (difference(recording, without_copies(one), ours, setup).empty()) {
+        facts.insert("only_copies_to_tenants_differ");
     } else if (without_inner_ecn(one.expect) == without_inner_ecn(ours)) {
         facts.insert("only_inner_ecn_differs");
     }

@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <regex>
+#include <cstdio>
 #include <set>
 #include <stdexcept>
 
@@ -53,24 +53,28 @@ class Words {
     std::size_t at_ = 0;
 };
 
+/// "dev under 10.10.10.12/24, ..., MTU 1500 ...; permanent neighbours 10.10.10.13-16 and ..."
 void read_underlay(const Topology& topology, Setup& setup) {
-    // "dev under 10.10.10.12/24, ..., MTU 1500 ...; permanent neighbours 10.10.10.13-16 and ..."
-    const std::string& text = topology.underlay;
-    std::smatch found;
-    if (!std::regex_search(text, found, std::regex(R"((\d+\.\d+\.\d+\.\d+)/(\d+))")))
-        throw Unsupported{"underlay without an IPv4 address"};
-    const std::uint32_t own = ipv4(found[1], "address");
-    const auto length = static_cast<std::uint8_t>(number(found[2], 10));
-    setup.addresses.push_back(own);
-    setup.routes.push_back({own & net::prefix_mask(length), length, 0, {}});
-    if (std::regex_search(text, found, std::regex(R"(MTU (\d+))")))
-        setup.underlay_mtu = static_cast<std::uint16_t>(number(found[1], 10));
-    if (std::regex_search(text, found, std::regex(R"((\d+\.\d+\.\d+\.)(\d+)-(\d+))")))
-        for (unsigned long last = number(found[2], 10); last <= number(found[3], 10); ++last)
-            if (const auto mac = topology.macs.find("r" + std::to_string(last));
-                mac != topology.macs.end())
-                setup.neighbours[ipv4(found[1].str() + std::to_string(last), "neighbour")] =
-                    mac->second;
+    const std::vector<std::string> words = words_of(topology.underlay);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        unsigned a = 0, b = 0, c = 0, d = 0, tail = 0;
+        const char* word = words[i].c_str();
+        if (std::sscanf(word, "%3u.%3u.%3u.%3u/%2u", &a, &b, &c, &d, &tail) == 5 &&
+            setup.addresses.empty()) {
+            const std::uint32_t own = a << 24 | b << 16 | c << 8 | d;
+            const auto length = static_cast<std::uint8_t>(tail);
+            setup.addresses.push_back(own);
+            setup.routes.push_back({own & net::prefix_mask(length), length, 0, {}});
+        } else if (std::sscanf(word, "%3u.%3u.%3u.%3u-%3u", &a, &b, &c, &d, &tail) == 5) {
+            for (; d <= tail; ++d)
+                if (const auto mac = topology.macs.find("r" + std::to_string(d));
+                    mac != topology.macs.end())
+                    setup.neighbours[a << 24 | b << 16 | c << 8 | d] = mac->second;
+        } else if (words[i] == "MTU" && i + 1 < words.size()) {
+            setup.underlay_mtu = static_cast<std::uint16_t>(std::stoul(words[i + 1]));
+        }
+    }
+    if (setup.addresses.empty()) throw Unsupported{"underlay without an IPv4 address"};
 }
 
 void set_source_ports(Setup& setup, unsigned long lo, unsigned long hi) {
@@ -223,18 +227,17 @@ void set_link(Words words, Setup& setup) {
 
 /// Settings of the bridge and of the recording set-up that no frame shows.
 bool no_matter(const std::string& command) {
-    static const std::regex kIgnored{
-        R"(.*(/disable_ipv6|/addr_gen_mode).*|bridge link set dev acc2? learning off|nft .*)"
-        R"(|ip neigh (add|replace) .* dev vx\d.*|ip -6 .*)"};
-    return std::regex_match(command, kIgnored);
+    const auto has = [&](const char* text) { return command.find(text) != std::string::npos; };
+    return has("/disable_ipv6") || has("/addr_gen_mode") || command.starts_with("nft ") ||
+           command.starts_with("ip -6 ") || (command.starts_with("ip neigh ") && has(" dev vx")) ||
+           (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
 }
 
 void apply(const std::string& command, Setup& setup) {
     if (no_matter(command)) return;
-    std::smatch found;
-    static const std::regex kRange{R"(echo (\d+) (\d+) > /proc/.*/ip_local_port_range)"};
-    if (std::regex_match(command, found, kRange)) {
-        set_source_ports(setup, number(found[1], 10), number(found[2], 10));
+    if (const std::vector<std::string> all = words_of(command);
+        all.size() == 5 && all[0] == "echo" && all[4].ends_with("/ip_local_port_range")) {
+        set_source_ports(setup, number(all[1], 10), number(all[2], 10));
         return;
     }
     Words words{words_of(command)};
