@@ -104,6 +104,18 @@ inline std::uint32_t mac_pair_hash(const EthernetHeader& ethernet) noexcept {
     return static_cast<std::uint32_t>(h ^ h >> 32);
 }
 
+/// Bytes of the VLAN tags of a frame of `size` contiguous bytes: 0, 4 or 8, as shape_of() counts
+/// them. At least an Ethernet header must be there.
+inline std::uint32_t tag_bytes(const std::byte* frame, std::size_t size) noexcept {
+    constexpr std::size_t kOne = sizeof(EthernetHeader) + sizeof(VlanHeader);
+    if (!view<EthernetHeader>(frame).is_vlan() || size < kOne) [[likely]] {
+        return 0;
+    }
+    const Be16 type = view<VlanHeader>(frame + sizeof(EthernetHeader)).type;
+    const bool two = EthernetHeader{{}, {}, type}.is_vlan() && size >= kOne + sizeof(VlanHeader);
+    return two ? 2 * sizeof(VlanHeader) : sizeof(VlanHeader);
+}
+
 /// Reads a frame of `size` contiguous bytes; at least an Ethernet header must be there. Never reads
 /// beyond `size`. Everything but the hash.
 inline FrameFacts shape_of(const std::byte* frame, std::size_t size) noexcept {

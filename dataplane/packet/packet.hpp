@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/net/headers.hpp"
 #include "dataplane/net/ipv4_address.hpp"
 #include "dataplane/packet/drop_reason.hpp"
 
@@ -121,7 +122,13 @@ struct alignas(64) PacketMeta {
     bool counts_segment = false;  ///< went or goes through a tunnel
     Punt punt = Punt::arp;
     DropReason if_refused = DropReason::control_ring_full;  ///< when the control lane has no room
-    std::uint32_t reserved = 0;  ///< no gap at the end: a copy is then one move of a whole line
+    bool one_of_many = false;  ///< a copy of a flood: what happens to it says little of the others
+    std::array<std::uint8_t, 3> reserved{};  ///< no gap: a copy is then one move of a whole line
+
+    /// Of the inner frame, once `l3_offset` is known.
+    [[nodiscard]] std::uint32_t tag_bytes() const noexcept {
+        return l3_offset - static_cast<std::uint32_t>(sizeof(net::EthernetHeader));
+    }
 };
 static_assert(sizeof(PacketMeta) == 64);
 

@@ -8,8 +8,8 @@
 
 namespace vxplane::path {
 
-/// Sends one frame that has its exit: a local port, or a tunnel.
-inline void send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+/// Sends one frame that has its exit: a local port, or a tunnel. False when it does not leave.
+inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                      Exit& exit) noexcept {
     packet::Verdict verdict = step::CheckExit{}(p, meta, ctx);
     if (verdict.goes_on()) {
@@ -22,7 +22,9 @@ inline void send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
             counters.tx_bytes.add(p.length() - net::kVxlanIpv4Overhead);
         }
         exit.send(p.mbuf(), meta.out_port);
-    } else if (verdict.is_drop()) {
+        return true;
+    }
+    if (verdict.is_drop()) {
         if (verdict.reason() == packet::DropReason::tunnel_oversize) {
             exit.counters().segments[meta.segment].oversize.add(1);
         }
@@ -30,6 +32,7 @@ inline void send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
     } else {
         exit.to_control(p.mbuf(), meta);
     }
+    return false;
 }
 
 /// One copy to each other member of the segment. Copies share the payload by reference; the frame
@@ -54,10 +57,9 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         return;
     }
     counters.flooded.add(1);
-    if (meta.from_tunnel) {
-        counters.rx_packets.add(1);
-        counters.rx_bytes.add(p.length());
-    }
+    const bool many = left > 1;
+    const std::uint32_t length = p.length();
+    bool left_somewhere = false;
     const auto copy_to = [&](std::uint16_t out_port, std::uint32_t tunnel) {
         rte_mbuf* copy = p.mbuf();
         if (--left != 0) {
@@ -71,7 +73,8 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         packet::PacketMeta copy_meta = meta;
         copy_meta.out_port = out_port;
         copy_meta.tunnel = tunnel;
-        send_one(packet::Packet(copy), copy_meta, ctx, exit);
+        copy_meta.one_of_many = many;
+        left_somewhere |= send_one(packet::Packet(copy), copy_meta, ctx, exit);
     };
     for (std::uint32_t i = 0; i < segment.local_count; ++i) {
         const std::uint16_t member = tables.members[segment.local_begin + i];
@@ -84,6 +87,11 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         const std::uint32_t at = i == remote_count ? 0 : i;
         copy_to(table::kNoPort, tables.remotes[remotes.begin + at]);
     }
+    // Once, however many members got it, and as for one destination: only what leaves.
+    if (meta.from_tunnel && left_somewhere) {
+        counters.rx_packets.add(1);
+        counters.rx_bytes.add(length);
+    }
 }
 
 /// To the kernel twin, if the port has one.
@@ -94,8 +102,7 @@ inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
         return;
     }
-    const std::uint32_t tag = p.at<net::EthernetHeader>(0)->is_vlan() ? sizeof(net::VlanHeader) : 0;
-    if (p.length() > ctx.tables->ports[twin].max_frame + tag) {
+    if (p.length() > ctx.tables->ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous())) {
         exit.drop(p.mbuf(), packet::DropReason::port_oversize);
     } else {
         exit.send(p.mbuf(), twin);

@@ -15,8 +15,8 @@ namespace {
 
 /// Smallest pool worth making.
 constexpr std::uint32_t smallest_pool = 1024;
-/// Ethernet header, one VLAN tag and the frame check sequence.
-constexpr unsigned frame_overhead = RTE_ETHER_HDR_LEN + 4 + RTE_ETHER_CRC_LEN;
+/// Ethernet header, two VLAN tags and the frame check sequence.
+constexpr unsigned frame_overhead = RTE_ETHER_HDR_LEN + 2 * 4 + RTE_ETHER_CRC_LEN;
 
 /// A mempool wastes no memory with 2^n - 1 objects, as its ring holds that many.
 std::uint32_t rounded(std::uint64_t count) {

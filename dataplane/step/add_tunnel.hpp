@@ -25,9 +25,7 @@ struct AddTunnel {
         const table::Tunnel& tunnel = ctx.tables->tunnels[meta.tunnel];
         const std::uint32_t frame = p.length();
         if (frame > tunnel.max_frame ||
-            frame >
-                ctx.tables->segments[meta.segment].max_frame +
-                    (meta.l3_offset > sizeof(net::EthernetHeader) ? sizeof(net::VlanHeader) : 0)) {
+            frame > ctx.tables->segments[meta.segment].max_frame + meta.tag_bytes()) {
             return Verdict::drop(DropReason::tunnel_oversize);
         }
         if (tunnel.state != table::TunnelState::ready) [[unlikely]] {

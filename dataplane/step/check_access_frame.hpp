@@ -1,6 +1,7 @@
 // First look at a frame from a tenant: is it a frame, may it be here, and which segment is it in?
 #pragma once
 
+#include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
@@ -17,8 +18,7 @@ struct CheckAccessFrame {
             return Verdict::drop(DropReason::eth_runt);
         }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
-        const std::uint32_t tag = ethernet->is_vlan() ? sizeof(net::VlanHeader) : 0;
-        if (p.length() > port.max_frame + tag) {
+        if (p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous())) {
             return Verdict::drop(DropReason::eth_too_long);
         }
         const std::uint64_t source = ethernet->source.number();
@@ -34,7 +34,7 @@ struct CheckAccessFrame {
         }
         meta.segment = port.segment;
         const auto& segment = ctx.tables->segments[port.segment];
-        if (tag != 0 && !segment.inner_vlan) {
+        if (ethernet->is_vlan() && !segment.inner_vlan) {
             return Verdict::drop(DropReason::access_vlan);
         }
         meta.vni_word = segment.vni_word;

@@ -20,10 +20,9 @@ struct CheckExit {
         if (port.role != table::PortRole::access || port.segment != meta.segment) [[unlikely]] {
             return Verdict::drop(DropReason::port_gone);
         }
-        const std::uint32_t tag =
-            meta.l3_offset > sizeof(net::EthernetHeader) ? sizeof(net::VlanHeader) : 0;
-        return p.length() > port.max_frame + tag ? Verdict::drop(DropReason::port_oversize)
-                                                 : Verdict::go_on();
+        return p.length() > port.max_frame + meta.tag_bytes()
+                   ? Verdict::drop(DropReason::port_oversize)
+                   : Verdict::go_on();
     }
 };
 

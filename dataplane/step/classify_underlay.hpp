@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
@@ -23,7 +24,7 @@ struct ClassifyUnderlay {
             return Verdict::drop(DropReason::eth_runt);
         }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
-        if (p.length() > port.max_frame + (ethernet->is_vlan() ? sizeof(net::VlanHeader) : 0U)) {
+        if (p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous())) {
             return Verdict::drop(DropReason::eth_too_long);
         }
         if (ethernet->destination.number() != port.mac) [[unlikely]] {

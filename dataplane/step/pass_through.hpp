@@ -1,6 +1,7 @@
 // The host's frames leave unchanged by the port that the twin belongs to.
 #pragma once
 
+#include "dataplane/net/flow_hash.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -18,9 +19,8 @@ struct PassThrough {
         if (meta.out_port == table::kNoPort) {
             return Verdict::drop(DropReason::port_gone);
         }
-        const std::uint32_t tag =
-            p.at<net::EthernetHeader>(0)->is_vlan() ? sizeof(net::VlanHeader) : 0;
-        return p.length() > ctx.tables->ports[meta.out_port].max_frame + tag
+        return p.length() > ctx.tables->ports[meta.out_port].max_frame +
+                                net::tag_bytes(p.data(), p.contiguous())
                    ? Verdict::drop(DropReason::port_oversize)
                    : Verdict::go_on();
     }

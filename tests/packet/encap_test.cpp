@@ -321,8 +321,9 @@ TEST(VxlanEncap, RP71_unreachable_and_prohibited_are_told_to_control_while_it_li
         expect_counts(many, {{"received", 10},
                              {"port.vm1.rx_packets", 10},
                              {"port.vm1.rx_bytes", 600},
-                             {"diverted", 7},
-                             {"drop." + std::string(packet::info(reason).name), 3}});
+                             // Seven can be held, and the last quarter is for ARP.
+                             {"diverted", 6},
+                             {"drop." + std::string(packet::info(reason).name), 4}});
     }
 }
 

@@ -95,6 +95,10 @@ void Lab::own(net::Ipv4Address address, PortId port) {
     addresses_[address.be.wire()] = port;
 }
 
+void Lab::no_host(net::Ipv4Address address) {
+    addresses_[address.be.wire()] = table::kNoHost;
+}
+
 TunnelId Lab::tunnel(const table::TunnelSpec& spec, std::uint32_t profile) {
     tunnels_.push_back(table::make_tunnel(spec));
     const auto id = static_cast<TunnelId>(tunnels_.size() - 1);
@@ -213,8 +217,8 @@ void Lab::start() {
             } else {
                 lane.handoff = handoffs_[id];
             }
-            if (state.words.poller == w)
-                for (std::uint16_t q = 0; q < state.words.queues; ++q)
+            for (std::uint16_t q = 0; q < state.words.queues; ++q)
+                if ((state.words.spread ? q : state.words.poller) == w)
                     options.rx.push_back({id, q});
         }
         options.punt_rate = words_.punt_rate;

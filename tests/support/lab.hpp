@@ -43,6 +43,7 @@ struct PortWords {
     bool trusts_checksum = false;
     unsigned owner = 0;   ///< worker that has the transmit queue
     unsigned poller = 0;  ///< worker that polls the receive queues
+    bool spread = false;  ///< instead, queue n is polled by worker n
 };
 
 struct SegmentWords {
@@ -108,6 +109,8 @@ class Lab {
     PortId access(const std::string& name, SegmentId segment = table::kNoSegment,
                   PortWords words = {});
     void own(net::Ipv4Address address, PortId port);
+    /// The network or broadcast address of a subnet of ours.
+    void no_host(net::Ipv4Address address);
     /// Known as a peer of the segments of `profile`, unless that is 0.
     TunnelId tunnel(const table::TunnelSpec& spec, std::uint32_t profile = 1);
     void replace_tunnel(TunnelId id, const table::TunnelSpec& spec);
@@ -140,6 +143,8 @@ class Lab {
     Seen collect();
     /// False: collect() leaves `moved` empty, which is many times faster. For fuzz targets.
     bool count_by_name = true;
+    /// What the NIC says of the frames that come next: RTE_MBUF_F_RX_...
+    std::uint64_t rx_flags = 0;
     /// Looks at frames that were sent while all of them are still in memory.
     std::function<void(PortId, rte_mbuf*)> look_at_sent{};
 

@@ -114,6 +114,7 @@ void Lab::push(PortId port, const std::vector<Bytes>& frames, Memory memory, std
     for (const Bytes& frame : frames) {
         rte_mbuf* mbuf = buffer(frame, memory);
         mbuf->port = port;
+        mbuf->ol_flags |= rx_flags;
         if (ports_[port].memory->push({&mbuf, 1}, queue) != 1) {
             std::fprintf(stderr, "lab: receive ring of %s is full\n", ports_[port].name.c_str());
             std::abort();

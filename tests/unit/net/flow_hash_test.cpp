@@ -119,6 +119,7 @@ TEST(FlowHash, VX06_vlan_tags_are_looked_through_and_not_hashed) {
                            .zeros(8);
     EXPECT_EQ(twice.hash(), plain);
     EXPECT_EQ(twice.facts().l3_offset, 22);
+    EXPECT_EQ(tag_bytes(twice.bytes().data(), twice.bytes().size()), 8U);
     EXPECT_EQ(twice.facts().type, ether_type::kIpv4);
 }
 
@@ -185,6 +186,7 @@ TEST(FlowHash, reads_nothing_beyond_a_frame_cut_at_any_length) {
             const FrameFacts facts = facts_of(exact.get(), size);
             EXPECT_LE(facts.l3_offset, size);
             EXPECT_LE(facts.l3_offset, 22);
+            EXPECT_EQ(tag_bytes(exact.get(), size), facts.l3_offset - sizeof(EthernetHeader));
         }
     }
 }
