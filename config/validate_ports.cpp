@@ -58,6 +58,7 @@ class PortJudge {
 
     void all() {
         for (const Port& port : judge_.topology().ports) one(port);
+        number();
     }
 
   private:
@@ -66,6 +67,20 @@ class PortJudge {
         IpPrefix prefix;
         Position where;
     };
+
+    void number() {
+        std::size_t count = 0;
+        const Port* first_too_many = nullptr;
+        for (const Port& port : judge_.topology().ports) {
+            count += port.host.empty() ? 1 : 2;
+            if (count > limits::ports_max && first_too_many == nullptr) first_too_many = &port;
+        }
+        if (first_too_many == nullptr) return;
+        judge_.refuse(first_too_many->where, "ports",
+                      std::to_string(count) +
+                          " ports, kernel twins included, are too many (at most " +
+                          std::to_string(limits::ports_max) + ")");
+    }
 
     void one(const Port& port) {
         const std::string path = "ports." + port.name;

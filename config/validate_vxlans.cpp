@@ -19,7 +19,14 @@ class VxlanJudge {
     explicit VxlanJudge(Judge& judge) : judge_(judge) {}
 
     void all() {
-        for (const Vxlan& vxlan : judge_.topology().vxlans) one(vxlan);
+        const std::vector<Vxlan>& vxlans = judge_.topology().vxlans;
+        if (vxlans.size() > limits::segments_max) {
+            judge_.refuse(vxlans[limits::segments_max].where, "vxlans",
+                          std::to_string(vxlans.size()) + " segments are too many (at most " +
+                              std::to_string(limits::segments_max) + ")");
+            return;
+        }
+        for (const Vxlan& vxlan : vxlans) one(vxlan);
         capacities();
     }
 

@@ -148,6 +148,55 @@ TEST(ConfigValidate, judges_numbers_of_topologies_made_by_hand) {
     }
 }
 
+/// Ports besides `up`, each with a kernel twin or without.
+std::string more_ports(unsigned count, bool twins) {
+    std::string text;
+    for (unsigned i = 0; i < count; ++i) {
+        const std::string n = std::to_string(i);
+        text += "  p" + n + ": {device: d" + n + ", role: " +
+                (twins ? "underlay, addresses: [10.1." + n + ".1/24], host: h" + n : "access") +
+                "}\n";
+    }
+    return text;
+}
+
+TEST(ConfigValidate, more_ports_than_dpdk_opens_are_refused) {
+    EXPECT_EQ(problems_of(more_ports(31, false)), "");
+    EXPECT_EQ(problems_of(more_ports(33, false)),
+              "t:35:3: ports: 34 ports, kernel twins included, are too many (at most 32)\n");
+}
+
+TEST(ConfigValidate, kernel_twins_count_as_ports) {
+    EXPECT_EQ(problems_of(more_ports(15, true)), "");
+    EXPECT_EQ(problems_of(more_ports(16, true)),
+              "t:19:3: ports: 33 ports, kernel twins included, are too many (at most 32)\n");
+}
+
+Topology with_segments(std::uint32_t count) {
+    Topology t;
+    Port up;
+    up.name = "up";
+    up.device = "eth0";
+    up.role = PortRole::underlay;
+    up.addresses = {*parse_prefix("10.0.0.1/24")};
+    t.ports = {up};
+    for (std::uint32_t i = 0; i < count; ++i) {
+        Vxlan vxlan;
+        vxlan.name = "s" + std::to_string(i);
+        vxlan.id = i + 1;
+        t.vxlans.push_back(std::move(vxlan));
+    }
+    return t;
+}
+
+TEST(ConfigValidate, more_segments_than_can_be_numbered_are_refused) {
+    EXPECT_TRUE(validate(with_segments(65'000)).empty());
+    const Problems problems = validate(with_segments(65'001));
+    ASSERT_EQ(problems.size(), 1U);
+    EXPECT_EQ(problems.front().path, "vxlans");
+    EXPECT_EQ(problems.front().message, "65001 segments are too many (at most 65000)");
+}
+
 TEST(ConfigValidate, an_empty_topology_is_valid) {
     EXPECT_TRUE(validate({}).empty());
 }
