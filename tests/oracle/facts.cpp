@@ -69,6 +69,7 @@ void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topolog
 }
 
 void note_outer(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
+    if (is_tag(be16(frame, 12))) facts.insert("outer_tagged");
     if (be16(frame, 12) != 0x0800) return;
     const std::size_t header = (byte(frame, kEthernet) & 0xFU) * 4U;
     if ((be16(frame, kEthernet + 6) & 0x3FFFU) != 0) facts.insert("outer_fragment");
