@@ -19,11 +19,14 @@ constexpr unsigned kPacketsPerTurn = 512;
 
 // What a held packet remembers besides: where it came from, and which of the tunnels that had its
 // number one after the other is meant.
-std::uint64_t opaque_of(std::uint16_t port, std::uint64_t serial) {
-    return serial << 16 | port;
+// In Held::opaque: DPDK numbers ports far below the bit that marks copies of a flood.
+constexpr std::uint64_t kOneOfMany = 0x8000;
+
+std::uint64_t opaque_of(const path::PuntItem& item, std::uint64_t serial) {
+    return serial << 16 | (item.one_of_many ? kOneOfMany : 0) | item.in_port;
 }
 std::uint16_t port_of(const Held& held) {
-    return static_cast<std::uint16_t>(held.opaque);
+    return static_cast<std::uint16_t>(held.opaque & (kOneOfMany - 1));
 }
 std::uint64_t serial_of(const Held& held) {
     return held.opaque >> 16;
@@ -80,11 +83,15 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
             take_unresolved(item, now);
             break;
         case packet::Punt::unreachable:
-            answer(item.mbuf, item.in_port, item.segment,
-                   item.if_refused == DropReason::tunnel_prohibited ? IcmpError::admin_prohibited
-                   : item.if_refused == DropReason::tunnel_unreachable
-                       ? IcmpError::host_unreachable
-                       : IcmpError::net_unreachable);
+            // One dead remote of a flood is no news of the destination, which others may have.
+            if (!item.one_of_many) {
+                answer(item.mbuf, item.in_port, item.segment,
+                       item.if_refused == DropReason::tunnel_prohibited
+                           ? IcmpError::admin_prohibited
+                       : item.if_refused == DropReason::tunnel_unreachable
+                           ? IcmpError::host_unreachable
+                           : IcmpError::net_unreachable);
+            }
             drop(item.mbuf, item.if_refused);
             break;
     }
@@ -144,7 +151,7 @@ void Punts::take_unresolved(const path::PuntItem& item, Time now) {
     held.bytes = memory_of(item.mbuf);
     held.tunnel = item.tunnel;
     held.segment = item.segment;
-    held.opaque = opaque_of(item.in_port, tunnels_->serial(item.tunnel));
+    held.opaque = opaque_of(item, tunnels_->serial(item.tunnel));
     neighbours_->hold(*next_hop, std::move(held), now);
 }
 
@@ -270,7 +277,7 @@ void Punts::release(NeighbourKey key, net::MacAddress /*mac*/, Held&& held) {
 }
 
 void Punts::give_up(NeighbourKey /*key*/, Held&& held, DropReason reason) {
-    if (reason == DropReason::neigh_failed) {
+    if (reason == DropReason::neigh_failed && (held.opaque & kOneOfMany) == 0) {
         answer(held.mbuf, port_of(held), held.segment, IcmpError::host_unreachable);
     }
     drop(held.mbuf, reason);

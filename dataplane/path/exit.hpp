@@ -26,7 +26,8 @@ struct PuntItem {
     std::uint16_t in_port = 0;
     packet::Punt why = packet::Punt::arp;
     packet::DropReason if_refused = packet::DropReason::none;
-    std::uint16_t reserved = 0;
+    bool one_of_many = false;  ///< as in PacketMeta
+    std::uint8_t reserved = 0;
     std::uint32_t reserved2 = 0;
 };
 static_assert(sizeof(PuntItem) == 24);
@@ -135,6 +136,7 @@ class Exit {
         item.in_port = meta.in_port;
         item.why = meta.punt;
         item.if_refused = meta.if_refused;
+        item.one_of_many = meta.one_of_many;
         if (rte_ring_sp_enqueue_elem(rings_.punt, &item, sizeof item) != 0) {
             drop(mbuf, refusal(meta, DropReason::control_ring_full));
             return;
