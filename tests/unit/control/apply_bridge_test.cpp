@@ -389,7 +389,7 @@ TEST_F(ApplyBridge, VX63_flush_by_segment_remote_port_and_state) {
 
 class BigFdb : public Stack {
   protected:
-    BigFdb() : Stack(20000, 4096) {}
+    BigFdb() : Stack(20000, 8192) {}
 };
 
 TEST_F(BigFdb, VX63_ten_thousand_entries_go_in_one_call_without_an_event_each) {

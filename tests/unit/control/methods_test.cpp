@@ -183,7 +183,12 @@ TEST_F(Methods, what_cannot_be_is_refused_with_its_name) {
     EXPECT_EQ(with("mac", " 2:00:00:00:00:20"), "mac: ' 2:00:00:00:00:20' is not a MAC address");
     EXPECT_EQ(with("dst", "10.0.0"), "dst: '10.0.0' is not a unicast IPv4 address");
     EXPECT_EQ(with("dst", "224.0.0.1"), "dst: '224.0.0.1' is not a unicast IPv4 address");
-    EXPECT_EQ(with("dst", "10.0.0.1"), "dst 10.0.0.1 is our own address");
+    EXPECT_EQ(with("dst", "10.0.0.1"),
+              "dst 10.0.0.1 cannot be a remote (ours, or an address that no host has)");
+    // Addresses that no other VTEP can have.
+    for (const char* dst : {"10.0.0.0", "10.0.0.255", "127.0.0.1", "255.255.255.255", "0.0.0.0"}) {
+        EXPECT_NE(with("dst", dst).find(dst), std::string::npos) << dst;
+    }
     EXPECT_EQ(with("nhid", 5), "exactly one of dst, nhid and port must be given");
     EXPECT_NE(with("state", "eternal"), "");
     Json group = good;
@@ -191,9 +196,11 @@ TEST_F(Methods, what_cannot_be_is_refused_with_its_name) {
     EXPECT_EQ(refusal("fdb.add", group), "exactly one of dst, nhid and port must be given");
     group["nhid"] = 5;
     EXPECT_EQ(refusal("fdb.add", group), "there is no next-hop group 5");
-    for (const Json& number : {Json(-5), Json(1LL << 32)}) {
+    for (const Json& number : {Json(-5), Json(0), Json(1LL << 32)}) {
         group["nhid"] = number;
         EXPECT_NE(refusal("fdb.add", group).find("nhid: "), std::string::npos);
+        EXPECT_EQ(call("fdb.add", group)["error"]["code"], -32602);
+        EXPECT_EQ(call("fdb.show", {{"nhid", number}})["error"]["code"], -32602);
     }
     group.erase("nhid");
     group["port"] = "vm2";

@@ -30,7 +30,9 @@ TEST_F(SmallTable, VX59_alarm_at_80_percent_of_the_table) {
     }
     EXPECT_FALSE(alarmed(reader, "forwarding database"));
     ASSERT_FALSE(bridge.add(to_remote(host(40), "10.0.0.2"), now));
-    EXPECT_TRUE(alarmed(reader, "the forwarding database is at least 80 % full"));
+    EXPECT_TRUE(alarmed(reader,
+                        "the forwarding database (system: fdb-capacity), capacity 10, is at "
+                        "least 80 % full"));
     ASSERT_FALSE(bridge.remove(0, host(40), std::nullopt));
     EXPECT_FALSE(alarmed(reader, "forwarding database"));
 }
