@@ -68,8 +68,8 @@ vm1      access    down     -  -                             -          -       
 TEST(CtlRender, workers) {
     const Json workers = parse(R"([{"id":0,"cpu":1,"state":"polling","queues":["vm1/0","uplink0/0"],
 "polls":1000,"empty_polls":250,"received":10,"sent":9,"copies":1,"dropped":1,"diverted":0,"injected":0,"held":0,"unaccounted":0,"packets_per_burst":1.5}])");
-    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    QUEUES           RECEIVED  SENT  COPIES  DROPPED  DIVERTED  INJECTED  HELD  UNACCOUNTED  POLLS   EMPTY  BURST
- 0    1  polling  vm1/0,uplink0/0        10     9       1        1         0         0     0            0   1000  25.00%   1.50
+    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    QUEUES           RECEIVED  SENT  COPIES  DROPPED  DIVERTED  INJECTED  UNACCOUNTED  POLLS   EMPTY  BURST
+ 0    1  polling  vm1/0,uplink0/0        10     9       1        1         0         0            0   1000  25.00%   1.50
 )");
     Json later = workers;
     later[0]["polls"] = 1100;
