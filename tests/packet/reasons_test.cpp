@@ -7,13 +7,15 @@
 namespace vxplane::support {
 namespace {
 
-/// Only control gives packets up for these; the tests that cause them are named beside them.
+/// Only control gives packets up for these: the test of tests/unit/control/punts_test.cpp that
+/// causes each.
 const std::map<DropReason, const char*> kByControl = {
-    {DropReason::arp_malformed, "tests/unit/control: malformed_frames_are_refused"},
-    {DropReason::icmp_malformed, "tests/unit/control: refuses malformed ICMP"},
-    {DropReason::neigh_failed, "tests/unit/control: gives up after the last probe"},
-    {DropReason::neigh_queue_full, "tests/unit/control: drops the oldest held packet"},
-    {DropReason::inject_ring_full, "tests/unit/control: a worker's inject ring that is full"},
+    {DropReason::arp_malformed, "malformed_arp_is_dropped_for_that_reason"},
+    {DropReason::icmp_malformed, "an_echo_request_to_us_is_answered_and_a_wrong_one_dropped"},
+    {DropReason::neigh_failed,
+     "RP62_after_the_last_request_packets_are_dropped_and_the_sender_is_told"},
+    {DropReason::neigh_queue_full, "RP62_the_oldest_packet_goes_first_when_the_queue_is_full"},
+    {DropReason::inject_ring_full, "a_full_inject_ring_drops_and_counts"},
 };
 
 TEST(ZDropReasons, each_has_a_golden_packet) {
