@@ -11,7 +11,6 @@
 namespace vxplane::control {
 
 using rpc::Json;
-using rpc::Method;
 using rpc::Reply;
 using rpc::Type;
 

@@ -17,7 +17,6 @@ using net::Be32;
 using net::EthernetHeader;
 using net::IcmpHeader;
 using net::Ipv4Header;
-using net::VlanHeader;
 
 namespace {
 
