@@ -1,6 +1,5 @@
 #include "control/daemon.hpp"
 
-#include <rte_cycles.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
@@ -8,7 +7,6 @@
 #include <mutex>
 #include <random>
 
-#include "config/resolve.hpp"
 #include "control/apply/words.hpp"
 #include "control/methods.hpp"
 #include "control/telemetry.hpp"

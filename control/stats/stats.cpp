@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "config/resolve.hpp"
 #include "control/apply/words.hpp"
 #include "dataplane/path/from_access.hpp"
 #include "dataplane/path/from_twin.hpp"
