@@ -24,7 +24,9 @@ struct ClassifyUnderlay {
             return Verdict::drop(DropReason::eth_runt);
         }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
-        if (p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous())) {
+        // Tags are looked for only where they make the difference.
+        if (p.length() > port.max_frame &&
+            p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous())) [[unlikely]] {
             return Verdict::drop(DropReason::eth_too_long);
         }
         if (ethernet->destination.number() != port.mac) [[unlikely]] {
