@@ -160,9 +160,9 @@ std::string Device::argument(std::string_view key) const {
     return {};
 }
 
-std::uint16_t Device::number(std::string_view key, std::uint16_t fallback) const {
+std::uint32_t Device::number(std::string_view key, std::uint32_t fallback) const {
     const std::string value = argument(key);
-    std::uint16_t number = 0;
+    std::uint32_t number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     return error == std::errc{} && number != 0 ? number : fallback;
 }

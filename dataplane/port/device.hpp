@@ -39,7 +39,7 @@ struct Device {
     /// Value of the first argument of that name, or nothing.
     [[nodiscard]] std::string argument(std::string_view key) const;
     /// The same as a number; `fallback` when it is missing, no number, or 0.
-    [[nodiscard]] std::uint16_t number(std::string_view key, std::uint16_t fallback) const;
+    [[nodiscard]] std::uint32_t number(std::string_view key, std::uint32_t fallback) const;
     [[nodiscard]] bool has(std::string_view key) const;
 };
 

@@ -93,6 +93,15 @@ class PortOpener {
 };
 
 Outcome PortOpener::attach(const Device& device) {
+    // net_af_packet walks its ring as if frames lay without gaps, the kernel leaves the rest of
+    // each block empty: with such a ring only the first block's frames would ever arrive.
+    if (facts_ != nullptr && device.name.starts_with("net_af_packet")) {
+        const auto frame = device.number("framesz", 2048);
+        const auto block = device.number("blocksz", 4096);
+        if (frame == 0 || block % frame != 0)
+            return failed("blocksz=" + std::to_string(block) + " is not a multiple of framesz=" +
+                          std::to_string(frame) + "; both must be set so that frames fill blocks");
+    }
     if (std::uint16_t taken = 0; rte_eth_dev_get_port_by_name(device.name.c_str(), &taken) == 0)
         return failed("device busy: another port has opened " + device.name + " already");
     const char* bus = device.pci ? "pci" : "vdev";
