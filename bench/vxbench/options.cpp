@@ -28,12 +28,6 @@ CLI::Option* add_list(CLI::App& app, const char* name, Numbers& numbers, const c
 
 }  // namespace
 
-std::string Case::text() const {
-    return std::string{direction == Direction::encap ? "encap" : "decap"} + " learning " +
-           (learning ? "on" : "off") + ", " + std::to_string(macs) + " MACs, " +
-           std::to_string(vnis) + " VNIs, " + std::to_string(size) + " bytes";
-}
-
 Options read_options(int argc, char** argv) {
     Options options;
     std::string direction = "both";

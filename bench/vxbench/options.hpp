@@ -1,23 +1,13 @@
-// What vxbench is asked to measure: the command line, and the cases that it spans.
+// What vxbench is asked to measure: its command line.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "bench/vxbench/case.hpp"
+
 namespace vxplane::bench {
-
-enum class Direction : std::uint8_t { encap, decap };
-
-/// One row of the report.
-struct Case {
-    Direction direction = Direction::encap;
-    bool learning = false;
-    std::uint32_t macs = 1;   ///< entries in the FDB
-    std::uint32_t vnis = 1;   ///< segments that the entries are spread over
-    std::uint16_t size = 64;  ///< inner frame, bytes without FCS
-    [[nodiscard]] std::string text() const;
-};
 
 struct Options {
     std::vector<Case> cases;

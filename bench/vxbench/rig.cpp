@@ -163,24 +163,42 @@ void Stand::drain() {
     }
 }
 
-Sample Stand::time_batch() {
+void Stand::prepare() {
     fill();
-    const std::size_t bursts = mbufs_.size() / packet::kBurstSize;
-    std::vector<const table::Tables*> views(bursts);
-    for (std::size_t i = 0; i < bursts; ++i) {
-        views[i] = network_->tables(frames_.segment_of(i * packet::kBurstSize));
+    views_.resize(mbufs_.size() / packet::kBurstSize);
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+        views_[i] = network_->tables(frames_.segment_of(i * packet::kBurstSize));
     }
+    learned_ = worker_->counters().learn_events.get();
+}
+
+void Stand::poll_all() {
+    for (const table::Tables* view : views_) {
+        published_.store(view, std::memory_order_relaxed);
+        worker_->poll();
+    }
+}
+
+void Stand::check() {
+    drain();
+    if (const std::string wrong = frames_.check(mbufs_); !wrong.empty()) {
+        give_up(case_.text() + ": wrong output: " + wrong);
+    }
+    if (worker_->counters().learn_events.get() != learned_) {
+        give_up(case_.text() + ": addresses that are known were told to control");
+    }
+    rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
+}
+
+Sample Stand::time_batch() {
+    prepare();
     const auto count = static_cast<double>(mbufs_.size());
-    const std::uint64_t learned = worker_->counters().learn_events.get();
     const auto stages_before = stage_cycles();
 
     Sample sample;
     sample.probe = Probe::measure();
     const std::uint64_t start = rte_rdtsc_precise();
-    for (std::size_t i = 0; i < bursts; ++i) {
-        published_.store(views[i], std::memory_order_relaxed);
-        worker_->poll();
-    }
+    poll_all();
     const std::uint64_t stop = rte_rdtsc_precise();
     sample.probe = std::max(sample.probe, Probe::measure());
     sample.cycles = static_cast<double>(stop - start) / count;
@@ -189,14 +207,7 @@ Sample Stand::time_batch() {
     for (std::size_t i = 0; i < stages_after.size(); ++i) {
         sample.stages.push_back(static_cast<double>(stages_after[i] - stages_before[i]) / count);
     }
-    drain();
-    if (const std::string wrong = frames_.check(mbufs_); !wrong.empty()) {
-        give_up(case_.text() + ": wrong output: " + wrong);
-    }
-    if (worker_->counters().learn_events.get() != learned) {
-        give_up(case_.text() + ": addresses that are known were told to control");
-    }
-    rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
+    check();
     return sample;
 }
 

@@ -62,6 +62,10 @@ class Stand {
     /// Frames are written, the worker polls until it has taken all, and what it sent is checked.
     /// Only the polls are timed.
     [[nodiscard]] Sample time_batch();
+    /// The three parts of it: frames are written; all are polled; what came out is checked.
+    void prepare();
+    void poll_all();
+    void check();
     /// The same rings and bursts without a worker between: the drivers' own share, in cycles.
     [[nodiscard]] double time_drivers();
 
@@ -84,6 +88,8 @@ class Stand {
     worker::SharedClock clock_;
     Frames frames_;
     std::vector<rte_mbuf*> mbufs_;
+    std::vector<const table::Tables*> views_;  ///< one per burst
+    std::uint64_t learned_ = 0;
     std::unique_ptr<worker::Worker> worker_;
 };
 
