@@ -6,7 +6,7 @@ packages_build=(build-essential ca-certificates pkg-config meson ninja-build lib
   libspdlog-dev libcli11-dev nlohmann-json3-dev libpcap-dev)
 packages_lab=(iproute2 iputils-ping iperf3 tcpdump)
 packages_test=(libgtest-dev libbenchmark-dev ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev
-  llvm-14 python3 python3-pytest python3-scapy python3-jsonschema python3-yaml ethtool shellcheck)
+  llvm-14 python3 python3-pytest python3-scapy python3-jsonschema python3-yaml ethtool shellcheck valgrind)
 # Shared libraries of the running daemon; librte-meta-all brings every DPDK driver.
 packages_runtime=(librte-meta-all libyaml-cpp0.7 libspdlog1.10 libfmt9 libpcap0.8 iproute2)
 

@@ -9,6 +9,7 @@ usage: sudo tests/run.sh [--fast] [--list] [LAYER...]
 
 layers, in this order (all of them when none is named):
   unit packet oracle  GoogleTest, release build with gcc in build-test
+  instructions        callgrind's count of instructions per packet against tests/instructions/baseline.json
   rooms               each folder includes only the folders that it may
   lint                clang-format, house rules, shellcheck, clang-tidy
   system              the real binaries and the kernel's vxlan in namespaces (pytest; root)
@@ -27,11 +28,11 @@ source_dir=$PWD
 # shellcheck source=config/packages.sh
 source config/packages.sh
 
-all_layers=(unit packet oracle rooms lint system clang sanitize fuzz)
+all_layers=(unit packet oracle instructions rooms lint system clang sanitize fuzz)
 layers=()
 while (($# > 0)); do
   case $1 in
-    --fast) layers+=(unit packet oracle rooms lint system) ;;
+    --fast) layers+=(unit packet oracle instructions rooms lint system) ;;
     --list) printf '%s\n' "${all_layers[@]}"; exit 0 ;;
     -h | --help) usage; exit 0 ;;
     *)
@@ -155,6 +156,13 @@ counted_layer() {  # counted_layer LAYER COMMAND...: the command's last line is 
   record "$layer" "$passed" "$failed" $((SECONDS - start))
 }
 
+instructions_layer() {
+  configure build-test g++ || return 1
+  # Compiled for callgrind alone, hence not with the rest.
+  ninja -C build-test tests/instructions/count-instructions >"$work/count.log" 2>&1 || { tail -n 40 "$work/count.log"; return 1; }
+  tests/instructions/gate.py build-test
+}
+
 skip_layer() { record "$1" 0 1 0; }
 
 if [[ $(id -u) != 0 ]] && wanted system; then
@@ -169,6 +177,7 @@ for layer in "${all_layers[@]}"; do
   wanted "$layer" || continue
   case $layer in
     unit | packet | oracle) if build_release "$layer"; then gtest_layer "$layer" build-test "$layer"; else skip_layer "$layer"; fi ;;
+    instructions) counted_layer instructions instructions_layer ;;
     rooms) if configure build-test g++; then counted_layer rooms /usr/bin/python3 tests/rooms/check.py build-test; else skip_layer rooms; fi ;;
     lint) if configure build-test g++; then counted_layer lint tests/lint.sh build-test; else skip_layer lint; fi ;;
     system) if build_release "$layer"; then pytest_layer; else skip_layer system; fi ;;
