@@ -74,6 +74,15 @@ inline Sum pseudo_header(Ipv4Address source, Ipv4Address destination, std::uint8
            Be16::of(length).wire();
 }
 
+/// RFC 8200 section 8.1: the pseudo header of IPv6, of the same length as that of IPv4 here, for no
+/// message is longer than 65,535 bytes.
+inline Sum pseudo_header(const Ipv6Header& header, std::uint8_t protocol,
+                         std::uint16_t length) noexcept {
+    return add_bytes(add_bytes(0, header.source.data(), header.source.size()),
+                     header.destination.data(), header.destination.size()) +
+           Be16::of(protocol).wire() + Be16::of(length).wire();
+}
+
 /// RFC 768: a checksum that computes to zero is sent as all ones, for zero means "none".
 constexpr Be16 udp_finish(Sum sum) noexcept {
     const Be16 checksum = finish(sum);

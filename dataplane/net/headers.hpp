@@ -123,6 +123,33 @@ struct UdpHeader {
 };
 static_assert(sizeof(UdpHeader) == 8);
 
+/// RFC 9293.
+struct TcpHeader {
+    Be16 source;
+    Be16 destination;
+    Be32 sequence;
+    Be32 acknowledgement;
+    std::uint8_t offset_reserved;
+    std::uint8_t flags;
+    Be16 window;
+    Be16 checksum;
+    Be16 urgent;
+
+    static constexpr std::uint8_t kFin = 0x01;
+    static constexpr std::uint8_t kSyn = 0x02;
+    static constexpr std::uint8_t kRst = 0x04;
+    static constexpr std::uint8_t kPsh = 0x08;
+    static constexpr std::uint8_t kAck = 0x10;
+    static constexpr std::uint8_t kUrg = 0x20;
+    static constexpr std::uint8_t kEce = 0x40;
+    static constexpr std::uint8_t kCwr = 0x80;
+    /// Bytes of this header, options included; below 20 when the field is malformed.
+    [[nodiscard]] std::uint32_t header_length() const noexcept {
+        return (offset_reserved >> 4U) * 4U;
+    }
+};
+static_assert(sizeof(TcpHeader) == 20);
+
 /// RFC 792.
 struct IcmpHeader {
     std::uint8_t type;
