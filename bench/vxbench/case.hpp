@@ -16,6 +16,7 @@ struct Case {
     std::uint32_t vnis = 1;   ///< segments that the entries are spread over
     std::uint16_t size = 64;  ///< inner frame, bytes without FCS
     [[nodiscard]] std::string text() const;
+    [[nodiscard]] bool operator==(const Case&) const = default;
 };
 
 }  // namespace vxplane::bench

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace vxplane::bench {
 namespace {
@@ -28,7 +29,7 @@ std::vector<double> column(const std::vector<Sample>& samples, Get&& get) {
 struct Summary {
     Sample best;
     double cycles_median = 0;
-    double probe_median = 0;
+    Probe probe_median;
     double drivers = 0;  ///< least
     double others = 0;   ///< of the best batch: drivers, first touch, flush, the loop itself
 
@@ -36,7 +37,10 @@ struct Summary {
         const auto by_cycles = [](const Sample& a, const Sample& b) { return a.cycles < b.cycles; };
         best = *std::min_element(result.samples.begin(), result.samples.end(), by_cycles);
         cycles_median = median(column(result.samples, [](const Sample& s) { return s.cycles; }));
-        probe_median = median(column(result.samples, [](const Sample& s) { return s.probe; }));
+        probe_median.chain =
+            median(column(result.samples, [](const Sample& s) { return s.probe.chain; }));
+        probe_median.wide =
+            median(column(result.samples, [](const Sample& s) { return s.probe.wide; }));
         drivers = *std::min_element(result.drivers.begin(), result.drivers.end());
         others = best.cycles;
         for (const double stage : best.stages) {
@@ -50,37 +54,65 @@ const char* name(Direction direction) {
     return direction == Direction::encap ? "encap" : "decap";
 }
 
-double least_probe(const std::vector<Result>& results) {
-    double least = results.front().samples.front().probe;
+/// The best moment of the run.
+Probe best_probe(const std::vector<Result>& results) {
+    Probe best = results.front().samples.front().probe;
     for (const Result& result : results) {
         for (const Sample& sample : result.samples) {
-            least = std::min(least, sample.probe);
+            best.improve(sample.probe);
         }
     }
-    return least;
+    return best;
+}
+
+/// A figure whose probe is worse is marked: it says more about the machine than about the code.
+constexpr double kCrowded = 1.05;
+
+/// More segments beside one, all else equal.
+void print_vnis(const std::vector<Result>& results) {
+    bool first = true;
+    for (const Result& many : results) {
+        for (const Result& one : results) {
+            Case same = many.subject;
+            same.vnis = 1;
+            if (many.subject.vnis == 1 || !(one.subject == same)) {
+                continue;
+            }
+            if (std::exchange(first, false)) {
+                std::printf("\nmany VNIs beside one, least of own cycles:\n");
+            }
+            const double ratio = Summary(many).own() / Summary(one).own();
+            std::printf("%-5s %-5s %8u MACs %5u bytes: %5u VNIs cost %+.1f %%\n",
+                        name(same.direction), same.learning ? "on" : "off", same.macs, same.size,
+                        many.subject.vnis, (ratio - 1) * 100);
+        }
+    }
 }
 
 }  // namespace
 
 void print_table(const std::vector<Result>& results, const Setting& setting, bool list_stages) {
-    const double unit = least_probe(results);
+    const Probe unit = best_probe(results);
     std::printf(
         "TSC %.0f MHz, %s, hugepages %s. Cycles are TSC cycles per packet.\n"
         "poll: Worker::poll(), rings of the ports included; drivers: the rings alone; own: poll\n"
-        "minus drivers. Probe: a fixed calculation around the batch, 1.00 = fastest of this run\n"
-        "(%.3f cycles a step); a figure whose probe is above 1.00 was taken while throttled.\n\n",
-        setting.tsc_hz / 1e6, setting.isa.c_str(), setting.hugepages ? "yes" : "no", unit);
-    std::printf("%-5s %-5s %8s %5s %5s | %6s %6s %7s %6s | %6s | %5s %5s", "", "learn", "MACs",
+        "minus drivers. Probe: two fixed calculations around the batch (%.3f and %.3f cycles a\n"
+        "step), the worse of both, 1.00 = best of this run; `!` marks figures that were taken "
+        "while\n"
+        "the CPU was throttled or shared.\n\n",
+        setting.tsc_hz / 1e6, setting.isa.c_str(), setting.hugepages ? "yes" : "no", unit.chain,
+        unit.wide);
+    std::printf("%-5s %-5s %8s %5s %5s | %6s %6s %7s %6s | %6s | %6s %5s", "", "learn", "MACs",
                 "VNIs", "bytes", "poll", "median", "drivers", "own", "Mpps", "probe", "med.");
     std::printf(list_stages ? " | stages of the best batch\n" : "\n");
     for (const Result& result : results) {
         const Summary sum(result);
         const Case& what = result.subject;
-        std::printf("%-5s %-5s %8u %5u %5u | %6.1f %6.1f %7.1f %6.1f | %6.2f | %5.2f %5.2f",
+        std::printf("%-5s %-5s %8u %5u %5u | %6.1f %6.1f %7.1f %6.1f | %6.2f | %5.2f%c %5.2f",
                     name(what.direction), what.learning ? "on" : "off", what.macs, what.vnis,
                     what.size, sum.best.cycles, sum.cycles_median, sum.drivers, sum.own(),
-                    setting.tsc_hz / sum.best.cycles / 1e6, sum.best.probe / unit,
-                    sum.probe_median / unit);
+                    setting.tsc_hz / sum.best.cycles / 1e6, sum.best.probe.over(unit),
+                    sum.best.probe.over(unit) > kCrowded ? '!' : ' ', sum.probe_median.over(unit));
         if (list_stages) {
             std::printf(" |");
             for (std::size_t i = 0; i < result.stage_names.size(); ++i) {
@@ -91,6 +123,7 @@ void print_table(const std::vector<Result>& results, const Setting& setting, boo
         }
         std::printf("\n");
     }
+    print_vnis(results);
 }
 
 bool write_json(const std::vector<Result>& results, const Setting& setting,
@@ -102,7 +135,8 @@ bool write_json(const std::vector<Result>& results, const Setting& setting,
     root["batch"] = options.batch;
     root["remotes"] = options.remotes;
     root["vnis_per_burst"] = options.vnis_per_burst;
-    root["probe_least"] = least_probe(results);
+    const Probe unit = best_probe(results);
+    root["probe_best"] = {{"chain", unit.chain}, {"wide", unit.wide}};
     for (const Result& result : results) {
         const Summary sum(result);
         nlohmann::json stages;
@@ -121,8 +155,8 @@ bool write_json(const std::vector<Result>& results, const Setting& setting,
                                  {"cycles_drivers", sum.drivers},
                                  {"cycles_own", sum.own()},
                                  {"mpps", setting.tsc_hz / sum.best.cycles / 1e6},
-                                 {"probe_of_min", sum.best.probe},
-                                 {"probe_median", sum.probe_median},
+                                 {"probe_of_min", sum.best.probe.over(unit)},
+                                 {"probe_median", sum.probe_median.over(unit)},
                                  {"stages_of_min", stages},
                                  {"rest_of_min", sum.others}});
     }

@@ -200,7 +200,7 @@ Sample Stand::time_batch() {
     const std::uint64_t start = rte_rdtsc_precise();
     poll_all();
     const std::uint64_t stop = rte_rdtsc_precise();
-    sample.probe = std::max(sample.probe, Probe::measure());
+    sample.probe.worsen(Probe::measure());
     sample.cycles = static_cast<double>(stop - start) / count;
 
     const auto stages_after = stage_cycles();
@@ -224,16 +224,6 @@ double Stand::time_drivers() {
     drain();
     rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
     return static_cast<double>(stop - start) / static_cast<double>(mbufs_.size());
-}
-
-double Probe::measure() noexcept {
-    std::uint64_t value = 1;
-    const std::uint64_t start = rte_rdtsc_precise();
-    for (unsigned i = 0; i < kSteps; ++i) {
-        value *= 0x9E3779B97F4A7C15ULL;
-        asm volatile("" : "+r"(value));
-    }
-    return static_cast<double>(rte_rdtsc_precise() - start) / kSteps;
 }
 
 }  // namespace vxplane::bench

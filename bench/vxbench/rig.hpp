@@ -22,10 +22,25 @@ namespace vxplane::bench {
 /// Ends the process with a message.
 [[noreturn]] void give_up(const std::string& what);
 
+/// What the CPU gives at a moment, by two fixed calculations that touch no memory; TSC cycles a
+/// step.
+struct Probe {
+    double chain = 0;  ///< each step waits for the last: slower when the clock is
+    double wide = 0;   ///< all units busy: slower also when a sibling thread takes its share
+
+    [[nodiscard]] static Probe measure() noexcept;
+    /// The slower of each.
+    void worsen(const Probe& other) noexcept;
+    /// The faster of each.
+    void improve(const Probe& other) noexcept;
+    /// How much slower than `unit`, by the worse of the two; 1 = as fast.
+    [[nodiscard]] double over(const Probe& unit) const noexcept;
+};
+
 /// Figures of one batch, in TSC cycles per packet.
 struct Sample {
     double cycles = 0;  ///< the whole of Worker::poll(), drivers included
-    double probe = 0;   ///< Probe::measure() around it, the slower of two
+    Probe probe;        ///< before and after it, the slower of two
     std::vector<double> stages;
 };
 
@@ -91,14 +106,6 @@ class Stand {
     std::vector<const table::Tables*> views_;  ///< one per burst
     std::uint64_t learned_ = 0;
     std::unique_ptr<worker::Worker> worker_;
-};
-
-/// A fixed chain of dependent multiplications: its time changes with the clock of the CPU and with
-/// what others take of it, and with nothing else.
-struct Probe {
-    static constexpr unsigned kSteps = 2000;
-    /// TSC cycles per step.
-    static double measure() noexcept;
 };
 
 }  // namespace vxplane::bench
