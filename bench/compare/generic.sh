@@ -6,7 +6,7 @@ set -euo pipefail
 
 usage() {
     cat <<USAGE
-usage: $0 [-n NATIVE_DIR] [-g GENERIC_DIR] [-r ROUNDS] [-c CPU] [VXBENCH_OPTIONS...]
+usage: $0 [-n NATIVE_DIR] [-g GENERIC_DIR] [-r ROUNDS] [-c CPU] [-- VXBENCH_OPTIONS...]
   -n  build directory with isa=native (build); made when it is not there
   -g  build directory with isa=generic (build-generic); made when it is not there
   -r  rounds of each (3)
@@ -17,11 +17,12 @@ USAGE
 }
 
 root=$(readlink -f "$(dirname "$0")/../..")
-native=$root/build generic=$root/build-generic rounds=3 cpu=1
+declare -A build=([native]=$root/build [generic]=$root/build-generic)
+rounds=3 cpu=1
 while getopts n:g:r:c:h option; do
     case $option in
-        n) native=$OPTARG ;;
-        g) generic=$OPTARG ;;
+        n) build[native]=$OPTARG ;;
+        g) build[generic]=$OPTARG ;;
         r) rounds=$OPTARG ;;
         c) cpu=$OPTARG ;;
         *) usage ;;
@@ -36,7 +37,7 @@ trap 'exit 130' INT TERM
 compiler=g++
 ! command -v ccache >/dev/null || compiler="ccache g++"
 for which in native generic; do
-    folder=${!which}
+    folder=${build[$which]}
     if [[ ! -f $folder/build.ninja ]]; then
         CXX=$compiler meson setup "$folder" "$root" -Dtests=false -Disa="$which" >"$directory/log" 2>&1 ||
             { cat "$directory/log" >&2; exit 1; }
@@ -49,7 +50,7 @@ done
 
 for ((round = 1; round <= rounds; ++round)); do
     for which in native generic; do
-        "${!which}/bench/vxbench/vxbench" --cpu "$cpu" --json - "$@" >"$directory/$which.$round.json"
+        "${build[$which]}/bench/vxbench/vxbench" --cpu "$cpu" --json - "$@" >"$directory/$which.$round.json"
     done
 done
 
