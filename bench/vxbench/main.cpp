@@ -6,44 +6,15 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <tuple>
 
+#include "bench/vxbench/latency.hpp"
 #include "bench/vxbench/report.hpp"
 #include "dataplane/port/eal.hpp"
 
 namespace vxplane::bench {
 namespace {
-
-Setting start(const Options& options) {
-    port::EalOptions eal;
-    eal.program = "vxbench";
-    eal.control_cpu = options.cpu;
-    eal.memory_bytes = 128ULL << 20;
-    eal.hugepages =
-        options.huge ? port::EalOptions::Hugepages::automatic : port::EalOptions::Hugepages::off;
-    eal.extra = {"--no-telemetry", "--log-level=error"};
-    eal.log_line = [](int, std::string_view line) {
-        std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-    };
-    const auto started = port::start_eal(eal);
-    if (!started) {
-        give_up(started.failure().text);
-    }
-    for (const std::string& note : started->notes) {
-        std::fprintf(stderr, "vxbench: %s\n", note.c_str());
-    }
-    Setting setting;
-    setting.tsc_hz = static_cast<double>(rte_get_tsc_hz());
-    setting.hugepages = started->hugepages;
-#if defined(__AVX512F__)
-    setting.isa = "AVX-512";
-#elif defined(__AVX2__)
-    setting.isa = "AVX2";
-#else
-    setting.isa = "generic";
-#endif
-    return setting;
-}
 
 std::vector<std::unique_ptr<Stand>> make_stands(Bench& bench, const Options& options) {
     const PortIds ports{bench.access().port().id(), bench.underlay().port().id()};
@@ -99,7 +70,7 @@ std::vector<Result> measure(std::vector<std::unique_ptr<Stand>>& stands, const O
 }
 
 int run(const Options& options) {
-    const Setting setting = start(options);
+    const Setting setting = start_dpdk({.main_cpu = options.cpu, .huge = options.huge});
     bool written = true;
     {
         Bench bench(options);
@@ -121,5 +92,9 @@ int run(const Options& options) {
 }  // namespace vxplane::bench
 
 int main(int argc, char** argv) {
+    const std::string_view kind = argc > 1 ? argv[1] : "";
+    if (kind == "latency") {
+        return vxplane::bench::run_latency(argc - 1, argv + 1);
+    }
     return vxplane::bench::run(vxplane::bench::read_options(argc, argv));
 }

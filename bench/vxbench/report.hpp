@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench/vxbench/rig.hpp"
+#include "bench/vxbench/start.hpp"
 
 namespace vxplane::bench {
 
@@ -16,13 +17,6 @@ struct Result {
     std::vector<std::string_view> stage_names;
     std::vector<Sample> samples;
     std::vector<double> drivers;  ///< cycles per packet of rings alone
-};
-
-/// What the figures depend on besides the case.
-struct Setting {
-    double tsc_hz = 0;
-    bool hugepages = false;
-    std::string isa;
 };
 
 void print_table(const std::vector<Result>& results, const Setting& setting, bool list_stages);

@@ -172,6 +172,17 @@ void Stand::prepare() {
     learned_ = worker_->counters().learn_events.get();
 }
 
+std::vector<std::string> Stand::frame_texts() {
+    bench_.take(mbufs_);
+    frames_.write(mbufs_);
+    std::vector<std::string> texts;
+    for (const rte_mbuf* mbuf : mbufs_) {
+        texts.emplace_back(rte_pktmbuf_mtod(mbuf, const char*), mbuf->data_len);
+    }
+    rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
+    return texts;
+}
+
 void Stand::poll_all() {
     for (const table::Tables* view : views_) {
         published_.store(view, std::memory_order_relaxed);

@@ -84,6 +84,11 @@ class Stand {
     /// The same rings and bursts without a worker between: the drivers' own share, in cycles.
     [[nodiscard]] double time_drivers();
 
+    /// What a tester sends in this case: the frames of one batch, whole.
+    [[nodiscard]] std::vector<std::string> frame_texts();
+    [[nodiscard]] port::MemoryPort& from() noexcept { return from_; }
+    [[nodiscard]] port::MemoryPort& to() noexcept { return to_; }
+    [[nodiscard]] worker::Worker& worker() noexcept { return *worker_; }
     [[nodiscard]] const Case& subject() const noexcept { return case_; }
     [[nodiscard]] const Network& network() const noexcept { return *network_; }
     [[nodiscard]] std::vector<std::string_view> stage_names() const;
