@@ -8,8 +8,11 @@ namespace vxplane::config::limits {
 
 inline constexpr std::uint64_t cpu_max = 1023;  ///< CPU_SETSIZE - 1
 inline constexpr std::uint64_t workers_max = 64;
-inline constexpr std::uint64_t memory_min = 64ULL << 20;  ///< bytes
-inline constexpr std::uint64_t memory_max = 1ULL << 42;   ///< bytes
+inline constexpr std::uint64_t memory_min = 64ULL << 20;    ///< bytes
+inline constexpr std::uint64_t memory_max = 1ULL << 42;     ///< bytes
+inline constexpr std::uint64_t idle_after_max = 1'000'000;  ///< microseconds
+inline constexpr std::uint64_t idle_sleep_min = 10;         ///< microseconds; less is a busy loop
+inline constexpr std::uint64_t idle_sleep_max = 100'000;    ///< a tenth of what counts as stuck
 inline constexpr std::uint64_t mbufs_min = 1024;
 inline constexpr std::uint64_t mbufs_max = 1ULL << 26;
 inline constexpr std::uint64_t fdb_capacity_max = 1ULL << 26;

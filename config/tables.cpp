@@ -72,7 +72,7 @@ constexpr Access<Owner<Member>> named() {
 
 // The words stand in the order of the enumerations in topology.hpp.
 constexpr std::array hugepages_words{Words("auto"), Words("require"), Words("off")};
-constexpr std::array idle_words{Words("busy"), Words("adaptive")};
+constexpr std::array idle_words{Words("busy"), Words("adaptive"), Words("interrupt")};
 constexpr std::array log_words{Words("trace"), Words("debug"), Words("info"), Words("warning"),
                                Words("error")};
 constexpr std::array role_words{Words("underlay"), Words("access")};
@@ -118,6 +118,8 @@ constexpr ValueType memory{
     .kind = Kind::size, .min = limits::memory_min, .max = limits::memory_max};
 constexpr ValueType hugepages = one_of(hugepages_words);
 constexpr ValueType idle = one_of(idle_words);
+constexpr ValueType idle_after = integer(0, limits::idle_after_max);
+constexpr ValueType idle_sleep = integer(limits::idle_sleep_min, limits::idle_sleep_max);
 constexpr ValueType log_level = one_of(log_words);
 constexpr ValueType mbufs = auto_or(limits::mbufs_min, limits::mbufs_max);
 constexpr ValueType fdb_capacity = integer(1, limits::fdb_capacity_max);
@@ -177,9 +179,18 @@ constexpr std::array system_keys{
     Key<System>{
         {"hugepages", false, &hugepages, "auto uses them when there are enough", Effect::restart},
         scalar<&System::hugepages>()},
-    Key<System>{{"idle", false, &idle, "busy polls always; adaptive rests when there is no work",
+    Key<System>{{"idle", false, &idle,
+                 "busy polls always; adaptive naps when there is no work; interrupt sleeps until "
+                 "a port has packets; adaptive unless said",
                  Effect::restart},
                 scalar<&System::idle>()},
+    Key<System>{
+        {"idle-after", false, &idle_after,
+         "microseconds without a packet until a worker naps; 200 unless said", Effect::restart},
+        scalar<&System::idle_after>()},
+    Key<System>{{"idle-sleep", false, &idle_sleep, "longest nap, in microseconds; 2000 unless said",
+                 Effect::restart},
+                scalar<&System::idle_sleep>()},
     Key<System>{{"socket", false, &text, "unix socket that vxctl talks to", Effect::restart},
                 scalar<&System::socket>()},
     Key<System>{{"socket-group", false, &text, "group that may use the socket", Effect::restart},

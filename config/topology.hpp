@@ -68,7 +68,7 @@ class KeyPositions {
 };
 
 enum class Hugepages : std::uint8_t { automatic, require, off };
-enum class IdlePolicy : std::uint8_t { busy, adaptive };
+enum class IdlePolicy : std::uint8_t { busy, adaptive, interrupt };
 enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
 /// `system:` of the file.
@@ -78,6 +78,8 @@ struct System {
     std::uint64_t memory = 512ULL << 20;  ///< bytes given to DPDK
     Hugepages hugepages = Hugepages::automatic;
     IdlePolicy idle = IdlePolicy::adaptive;
+    std::uint32_t idle_after = 200;   ///< microseconds without a packet until a worker naps
+    std::uint32_t idle_sleep = 2000;  ///< microseconds, longest nap
     std::string socket = "/run/vxplane/vxplane.sock";
     std::string socket_group{};  ///< empty = group of the process
     LogLevel log_level = LogLevel::info;

@@ -186,6 +186,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
 std::optional<std::string> Machine::open_port(const config::Port& port) {
     const auto workers = worker_count();
     port::PortOptions options = options_of(port, workers);
+    options.rx_interrupts = idle_ == config::IdlePolicy::interrupt;
     for (unsigned queue = 0; queue < workers; ++queue) {
         const unsigned worker = (next_worker_ + queue) % workers;
         options.queue_nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker + 1)));
@@ -213,6 +214,7 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     twin.ifname = port.host;
     twin.mac = open.port->mac();
     twin.mtu = open.port->mtu();
+    twin.rx_interrupts = options.rx_interrupts;
     auto made = port::make_twin(twin, *pools_);
     if (!made) {
         return made.failure().text;
@@ -230,6 +232,7 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
 }
 
 std::optional<std::string> Machine::open(const config::Topology& topology, port::LogLine log) {
+    idle_ = topology.system.idle;
     if (auto problem = choose_cpus(topology.system)) {
         return problem;
     }
@@ -272,8 +275,7 @@ void Machine::make_workers(const config::Topology& topology, const Publisher& pu
         plan.lanes.resize(ids);
         plan.port_count = ids;
         plan.segment_count = segments;
-        plan.idle = topology.system.idle == config::IdlePolicy::busy ? worker::Idle::busy
-                                                                     : worker::Idle::adaptive;
+        set_idle(plan, topology.system);
         plan.tables = &publisher.pointer();
         plan.clock = &clock;
         plan.rcu = publisher.rcu();
@@ -311,6 +313,7 @@ std::optional<std::string> Machine::start() {
             return done.failure().text;
         }
     }
+    watch_queues();
     workers_run_ = true;
     for (const auto& worker : workers_) {
         const auto body = [](void* self) {
@@ -394,8 +397,14 @@ bool Machine::inject(rte_mbuf* mbuf, std::uint16_t port) noexcept {
         return false;
     }
     path::InjectItem item{mbuf, port, 0};
-    return rte_ring_sp_enqueue_elem(rings_[open->first_worker].rings.inject, &item, sizeof item) ==
-           0;
+    if (rte_ring_sp_enqueue_elem(rings_[open->first_worker].rings.inject, &item, sizeof item) !=
+        0) {
+        return false;
+    }
+    if (open->first_worker < workers_.size()) {
+        workers_[open->first_worker]->wake();
+    }
+    return true;
 }
 
 const OpenPort* Machine::by_id(std::uint16_t id) const noexcept {

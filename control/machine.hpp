@@ -92,11 +92,15 @@ class Machine {
     std::optional<std::string> open_eal(const config::Topology& topology, port::LogLine log);
     std::optional<std::string> open_pools(const config::Topology& topology);
     std::optional<std::string> open_port(const config::Port& port);
+    static void set_idle(worker::WorkerOptions& plan, const config::System& system);
+    /// For `idle: interrupt`: lets receive queues wake their workers, and notes those that cannot.
+    void watch_queues();
     void drain_rings() noexcept;
 
     Left left_;
     bool eal_runs_ = false;
     bool workers_run_ = false;
+    config::IdlePolicy idle_ = config::IdlePolicy::adaptive;
     unsigned control_cpu_ = 0;
     unsigned next_worker_ = 0;
     std::vector<unsigned> worker_cpus_;

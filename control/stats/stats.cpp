@@ -14,9 +14,10 @@ namespace vxplane::control::stats {
 
 namespace {
 
-constexpr std::array<std::string_view, 14> kWorkerFields{
-    "received",   "sent",  "copies",      "dropped",     "diverted", "injected",     "handed_off",
-    "taken_over", "polls", "empty_polls", "busy_cycles", "sleeps",   "learn_events", "learn_lost"};
+constexpr std::array<std::string_view, 16> kWorkerFields{
+    "received",     "sent",       "copies",       "dropped",     "diverted",    "injected",
+    "handed_off",   "taken_over", "polls",        "empty_polls", "busy_cycles", "sleeps",
+    "slept_cycles", "woken",      "learn_events", "learn_lost"};
 
 double ratio(std::uint64_t a, std::uint64_t b) {
     return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
@@ -77,10 +78,10 @@ Reader::SegmentTotals Reader::segment_totals(std::size_t index) const {
 }
 
 Reader::WorkerFigures Reader::figures(const path::WorkerCounters& c) {
-    return {c.received.get(),     c.sent.get(),        c.copies.get(),      c.dropped.get(),
-            c.diverted.get(),     c.injected.get(),    c.handed_off.get(),  c.taken_over.get(),
-            c.polls.get(),        c.empty_polls.get(), c.busy_cycles.get(), c.sleeps.get(),
-            c.learn_events.get(), c.learn_lost.get()};
+    return {c.received.get(),     c.sent.get(),        c.copies.get(),       c.dropped.get(),
+            c.diverted.get(),     c.injected.get(),    c.handed_off.get(),   c.taken_over.get(),
+            c.polls.get(),        c.empty_polls.get(), c.busy_cycles.get(),  c.sleeps.get(),
+            c.slept_cycles.get(), c.woken.get(),       c.learn_events.get(), c.learn_lost.get()};
 }
 
 packet::DropCounts Reader::drop_totals() const {

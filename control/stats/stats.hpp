@@ -52,7 +52,7 @@ class Reader {
                       oversize = 0;
     };
     /// Figures of one worker, in the order of kWorkerFields.
-    static constexpr std::size_t kWorkerFigures = 14;
+    static constexpr std::size_t kWorkerFigures = 16;
     using WorkerFigures = std::array<std::uint64_t, kWorkerFigures>;
     struct StageTotals {
         std::uint64_t cycles = 0, packets = 0;

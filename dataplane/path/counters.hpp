@@ -72,6 +72,8 @@ struct alignas(64) WorkerCounters {
     Counter empty_polls;
     Counter busy_cycles;  ///< of polls that found something
     Counter sleeps;
+    Counter slept_cycles;  ///< in them
+    Counter woken;         ///< sleeps that a queue or another thread ended
     Counter learn_events;
     Counter learn_lost;   ///< events that found the ring full; the next frame tells again
     Counter unaccounted;  ///< difference() at the end of the last poll

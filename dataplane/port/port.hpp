@@ -43,6 +43,8 @@ struct PortOptions {
     std::uint16_t tx_descriptors = 1024;
     RssTypes rss = RssTypes::all();
     bool promiscuous = true;
+    /// Asks the driver for an interrupt per receive queue, for workers that sleep.
+    bool rx_interrupts = false;
     /// NUMA node of the worker that polls receive queue i, whose pool feeds the queue; queues
     /// beyond the list take the port's own node.
     std::vector<int> queue_nodes{};
@@ -92,6 +94,8 @@ class Port {
     [[nodiscard]] bool rss() const noexcept { return rss_; }
     /// What was asked for and could not be had, one sentence each.
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+    /// Adds one, of something that shows only when the port is in use.
+    void note(const std::string& what) { notes_.push_back("port " + options_.name + ": " + what); }
 
     [[nodiscard]] LinkStatus link() const noexcept;
     [[nodiscard]] DeviceCounters counters() const noexcept;
@@ -148,6 +152,7 @@ struct TwinOptions {
     MacBytes mac{};
     std::uint16_t mtu = 1500;
     std::uint16_t descriptors = 512;
+    bool rx_interrupts = false;  ///< as in PortOptions
     std::string lock_directory = "/run/vxplane/lock";
 };
 

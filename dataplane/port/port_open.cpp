@@ -80,9 +80,7 @@ class PortOpener {
     Failure failed(const std::string& what) const {
         return Failure{"port " + options_.name + " (" + options_.device + "): " + what};
     }
-    void note(const std::string& what) const {
-        port_->notes_.push_back("port " + options_.name + ": " + what);
-    }
+    void note(const std::string& what) const { port_->note(what); }
     bool is_tap() const { return port_->driver_ == "net_tap"; }
 
     const PortOptions& options_;
@@ -207,6 +205,7 @@ Outcome PortOpener::configure() {
     conf.rxmode.mtu = std::clamp(options_.mtu, info.min_mtu, info.max_mtu);
     const std::uint64_t rss = choose_rss(info);
     port_->rss_ = rss != 0;
+    conf.intr_conf.rxq = options_.rx_interrupts ? 1 : 0;
     conf.rxmode.mq_mode = rss != 0 ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
     conf.rx_adv_conf.rss_conf.rss_hf = rss;
     // Virtual drivers that offer this check in software, at our cost, or leave sums unfinished.
@@ -391,6 +390,7 @@ Expected<std::unique_ptr<Port>> make_twin(const TwinOptions& options,
     port.mac = options.mac;
     port.rx_descriptors = options.descriptors;
     port.tx_descriptors = options.descriptors;
+    port.rx_interrupts = options.rx_interrupts;
     port.lock_directory = options.lock_directory;
     return open_port(port, pools);
 }

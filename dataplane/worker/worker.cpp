@@ -5,27 +5,18 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
-#include <ctime>
-
 #include "dataplane/path/from_access.hpp"
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
 
 namespace vxplane::worker {
 
-namespace {
-
-// An adaptive worker spins this many empty polls, then pauses between polls, then sleeps.
-constexpr unsigned kSpins = 512;
-constexpr unsigned kPauses = 4096;
-
-}  // namespace
-
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
       counters_(options_.port_count, options_.segment_count),
       exit_(counters_, options_.rings, options_.lanes, options_.pools, options_.punt_rate,
-            rte_get_tsc_hz()) {
+            rte_get_tsc_hz()),
+      idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
     // Two workers that send to one peer should not use the same ids at the same time.
     context_.next_ip_id = static_cast<std::uint16_t>(options_.id * 0x2F6BU);
@@ -115,37 +106,62 @@ unsigned Worker::poll() noexcept {
     return found;
 }
 
-void Worker::rest(unsigned found) noexcept {
-    if (found != 0 || options_.idle == Idle::busy) {
-        empty_in_a_row_ = 0;
-        return;
+std::vector<RxQueue> Worker::watch_queues() {
+    std::vector<RxQueue> deaf;
+    for (const RxQueue& rx : options_.rx) {
+        if (!bed_.watch(rx.port, rx.queue)) {
+            deaf.push_back(rx);
+        }
     }
-    ++empty_in_a_row_;
-    if (empty_in_a_row_ < kSpins) {
-        return;
-    }
-    if (empty_in_a_row_ < kPauses) {
+    // Other workers put frames into rings without a look at who sleeps.
+    idle_.all_wakes(deaf.empty() && options_.shared.empty());
+    return deaf;
+}
+
+void Worker::rest() noexcept {
+    const IdlePlan::Rest rest =
+        idle_.next(poll_began_, counters_.polls.get() - counters_.empty_polls.get());
+    if (rest.nanoseconds != 0) {
+        sleep(rest.nanoseconds);
+    } else if (rest.pause) {
         rte_pause();
-        return;
     }
-    counters_.sleeps.add(1);
-    // Tables may be freed while a worker sleeps: it looks at none until its next poll.
-    if (options_.rcu != nullptr) {
-        rte_rcu_qsbr_thread_offline(options_.rcu, options_.id);
+}
+
+void Worker::sleep(std::uint64_t nanoseconds) noexcept {
+    bed_.lie_down();
+    if (poll() == 0) {
+        counters_.sleeps.add(1);
+        const std::uint64_t began = rte_rdtsc();
+        // Tables may be freed while a worker sleeps: it looks at none until its next poll.
+        if (options_.rcu != nullptr) {
+            rte_rcu_qsbr_thread_offline(options_.rcu, options_.id);
+        }
+        const Bed::Woken woken = bed_.sleep(nanoseconds);
+        if (options_.rcu != nullptr) {
+            rte_rcu_qsbr_thread_online(options_.rcu, options_.id);
+        }
+        const std::uint64_t now = rte_rdtsc();
+        counters_.slept_cycles.add(now - began);
+        if (woken != Bed::Woken::by_time) {
+            counters_.woken.add(1);
+            idle_.restart(now);
+        }
     }
-    const timespec nap{0, kLongestSleepMicroseconds * 1000};
-    nanosleep(&nap, nullptr);
-    if (options_.rcu != nullptr) {
-        rte_rcu_qsbr_thread_online(options_.rcu, options_.id);
-    }
+    bed_.get_up();
 }
 
 void Worker::run() noexcept {
     if (options_.rcu != nullptr) {
         rte_rcu_qsbr_thread_online(options_.rcu, options_.id);
     }
+    if (options_.idle != Idle::busy) {
+        make_timers_exact();
+    }
     while (!stop_.load(std::memory_order_relaxed)) {
-        rest(poll());
+        if (poll() == 0) {
+            rest();
+        }
     }
     if (options_.rcu != nullptr) {
         rte_rcu_qsbr_thread_offline(options_.rcu, options_.id);

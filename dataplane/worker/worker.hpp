@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/path/exit.hpp"
+#include "dataplane/worker/idle.hpp"
 
 namespace vxplane::worker {
 
@@ -17,11 +18,6 @@ namespace vxplane::worker {
 struct alignas(64) SharedClock {
     std::atomic<std::uint32_t> milliseconds{0};
     std::atomic<std::uint8_t> epoch{0};  ///< of Fdb::refresh
-};
-
-enum class Idle : std::uint8_t {
-    busy,     ///< never gives the CPU away
-    adaptive  ///< pauses, then sleeps for at most kLongestSleep
 };
 
 struct RxQueue {
@@ -46,6 +42,8 @@ struct WorkerOptions {
     std::size_t segment_count = 0;
     std::uint64_t punt_rate = 50'000;  ///< packets per second to control
     Idle idle = Idle::adaptive;
+    std::uint32_t idle_after = 200;   ///< microseconds without a packet until the first nap
+    std::uint32_t idle_sleep = 2000;  ///< microseconds, longest nap
     const std::atomic<const table::Tables*>* tables = nullptr;
     const SharedClock* clock = nullptr;
     rte_rcu_qsbr* rcu = nullptr;  ///< null in tests that have no writer; thread id is `id`
@@ -54,11 +52,12 @@ struct WorkerOptions {
 
 class Worker {
   public:
-    /// Longest time that an adaptive worker sleeps, hence about the longest delay of a first frame.
-    static constexpr unsigned kLongestSleepMicroseconds = 100;
-
     explicit Worker(WorkerOptions options);
 
+    /// For Idle::interrupt: lets the receive queues wake this worker. Returns those that cannot,
+    /// for whose sake it goes on napping as with Idle::adaptive. Between the start of its ports and
+    /// run().
+    std::vector<RxQueue> watch_queues();
     /// Polls until stop(). Runs on the worker's lcore.
     void run() noexcept;
     /// One turn over all queues; returns the number of packets found. For run() and for tests.
@@ -67,7 +66,12 @@ class Worker {
     void receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
 
     /// Any thread.
-    void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
+    void stop() noexcept {
+        stop_.store(true, std::memory_order_relaxed);
+        bed_.ring();
+    }
+    /// Any thread, after it has given this worker something by a ring: wakes it if it sleeps.
+    void wake() noexcept { bed_.ring(); }
 
     [[nodiscard]] const path::WorkerCounters& counters() const noexcept { return counters_; }
     /// Samples of VNIs that no segment has. Any thread.
@@ -80,7 +84,8 @@ class Worker {
   private:
     void begin_poll() noexcept;
     void end_poll(unsigned found) noexcept;
-    void rest(unsigned found) noexcept;
+    void rest() noexcept;
+    void sleep(std::uint64_t nanoseconds) noexcept;
 
     WorkerOptions options_;
     path::WorkerCounters counters_;
@@ -88,7 +93,8 @@ class Worker {
     step::Context context_;
     packet::Burst burst_;
     std::uint64_t poll_began_ = 0;
-    unsigned empty_in_a_row_ = 0;
+    IdlePlan idle_;
+    Bed bed_;
     alignas(64) std::atomic<bool> stop_{false};
 };
 

@@ -94,7 +94,8 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
 
 TEST(ConfigLoad, reads_system_ports_routes_neighbours_and_nexthops) {
     const LoadResult result = check_text(R"(version: 1
-system: {workers: [1, 2], control: 0, memory: 1G, hugepages: off, idle: busy, socket: /run/s,
+system: {workers: [1, 2], control: 0, memory: 1G, hugepages: off, idle: busy, idle-after: 50,
+         idle-sleep: 700, socket: /run/s,
          socket-group: net, log: debug, mbufs: 8192, fdb-capacity: 5, tunnel-capacity: 6,
          eal: [--no-pci]}
 ports:
@@ -115,6 +116,8 @@ nexthops: {12: {group: [10.0.0.2, 10.0.0.3]}}
     EXPECT_EQ(t.system.memory, 1ULL << 30);
     EXPECT_EQ(t.system.hugepages, Hugepages::off);
     EXPECT_EQ(t.system.idle, IdlePolicy::busy);
+    EXPECT_EQ(t.system.idle_after, 50U);
+    EXPECT_EQ(t.system.idle_sleep, 700U);
     EXPECT_EQ(t.system.socket, "/run/s");
     EXPECT_EQ(t.system.socket_group, "net");
     EXPECT_EQ(t.system.log_level, LogLevel::debug);
