@@ -11,6 +11,7 @@
 
 #include "bench/vxbench/latency.hpp"
 #include "bench/vxbench/report.hpp"
+#include "bench/vxbench/scaling.hpp"
 #include "dataplane/port/eal.hpp"
 
 namespace vxplane::bench {
@@ -95,6 +96,9 @@ int main(int argc, char** argv) {
     const std::string_view kind = argc > 1 ? argv[1] : "";
     if (kind == "latency") {
         return vxplane::bench::run_latency(argc - 1, argv + 1);
+    }
+    if (kind == "scaling") {
+        return vxplane::bench::run_scaling(argc - 1, argv + 1);
     }
     return vxplane::bench::run(vxplane::bench::read_options(argc, argv));
 }

@@ -42,14 +42,15 @@ rte_ring* control_ring(const char* name, unsigned element) {
 
 }  // namespace
 
-Bench::Bench(const Options& options) {
+Bench::Bench(const Options& options, std::uint16_t workers) {
     port::PoolSizes sizes;
     // Twice a batch, so that buffers rotate instead of coming back warm.
-    sizes.packets = options.batch * 2 + 1024;
+    sizes.packets = (options.batch * 2 + 1024) * workers;
     sizes.headers = 1024;
     pools_ = wanted(port::PoolSet::make(sizes, {}));
     port::MemoryPortOptions port;
     port.ring_slots = std::bit_ceil(options.batch + 1);
+    port.queues = workers;
     port.name = "access";
     access_ = wanted(port::MemoryPort::make(port, *pools_));
     port.name = "underlay";
@@ -58,12 +59,14 @@ Bench::Bench(const Options& options) {
     rings_.learn = control_ring("learn", sizeof(step::LearnEvent));
     rings_.inject = control_ring("inject", sizeof(path::InjectItem));
     rcu_ = static_cast<rte_rcu_qsbr*>(
-        rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE));
-    if (rcu_ == nullptr || rte_rcu_qsbr_init(rcu_, 1) != 0) {
+        rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(workers), RTE_CACHE_LINE_SIZE));
+    if (rcu_ == nullptr || rte_rcu_qsbr_init(rcu_, workers) != 0) {
         give_up("no memory for the quiescent state");
     }
-    rte_rcu_qsbr_thread_register(rcu_, 0);
-    rte_rcu_qsbr_thread_online(rcu_, 0);
+    for (unsigned worker = 0; worker < workers; ++worker) {
+        rte_rcu_qsbr_thread_register(rcu_, worker);
+        rte_rcu_qsbr_thread_online(rcu_, worker);
+    }
 }
 
 Bench::~Bench() {
@@ -83,12 +86,13 @@ void Bench::take(std::span<rte_mbuf*> mbufs) {
 }
 
 Stand::Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> network,
-             const Options& options)
+             const Options& options, std::uint16_t queue)
     : bench_(bench),
       case_(which),
       network_(std::move(network)),
       from_(which.direction == Direction::encap ? bench.access() : bench.underlay()),
       to_(which.direction == Direction::encap ? bench.underlay() : bench.access()),
+      queue_(queue),
       published_(network_->tables(0)),
       frames_(which, *network_, options),
       mbufs_(options.batch),
@@ -97,7 +101,8 @@ Stand::Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> net
 worker::WorkerOptions Stand::worker_options(const Options& options) const {
     static_cast<void>(options);
     worker::WorkerOptions result;
-    result.rx = {{from_.port().id(), 0}};
+    result.id = queue_;
+    result.rx = {{from_.port().id(), queue_}};
     result.idle = worker::Idle::busy;
     result.port_count = kFirstTenant + std::size_t{network_->vnis()};
     result.segment_count = network_->vnis();
@@ -107,6 +112,7 @@ worker::WorkerOptions Stand::worker_options(const Options& options) const {
         const bool underlay = i == bench_.underlay().port().id();
         result.lanes[i].port =
             underlay ? bench_.underlay().port().id() : bench_.access().port().id();
+        result.lanes[i].queue = queue_;
     }
     result.rings = bench_.rings();
     result.tables = &published_;
@@ -139,13 +145,13 @@ std::vector<std::uint64_t> Stand::stage_cycles() const {
 void Stand::fill() {
     bench_.take(mbufs_);
     frames_.write(mbufs_);
-    if (from_.push(mbufs_) != mbufs_.size()) {
+    if (from_.push(mbufs_, queue_) != mbufs_.size()) {
         give_up("the receive ring is too small");
     }
 }
 
 void Stand::drain() {
-    const std::uint16_t sent = to_.pop(mbufs_);
+    const std::uint16_t sent = to_.pop(mbufs_, queue_);
     if (sent != mbufs_.size()) {
         const auto& drops = worker_->counters().drops;
         std::string why;
@@ -222,18 +228,26 @@ Sample Stand::time_batch() {
     return sample;
 }
 
-double Stand::time_drivers() {
-    fill();
+void Stand::forward_all() {
     const std::uint16_t from = from_.port().id();
     const std::uint16_t to = to_.port().id();
     std::array<rte_mbuf*, packet::kBurstSize> burst;
-    const std::uint64_t start = rte_rdtsc_precise();
-    while (const std::uint16_t count = rte_eth_rx_burst(from, 0, burst.data(), burst.size())) {
-        rte_eth_tx_burst(to, 0, burst.data(), count);
+    while (const std::uint16_t count = rte_eth_rx_burst(from, queue_, burst.data(), burst.size())) {
+        rte_eth_tx_burst(to, queue_, burst.data(), count);
     }
-    const std::uint64_t stop = rte_rdtsc_precise();
+}
+
+void Stand::give_back() {
     drain();
     rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
+}
+
+double Stand::time_drivers() {
+    fill();
+    const std::uint64_t start = rte_rdtsc_precise();
+    forward_all();
+    const std::uint64_t stop = rte_rdtsc_precise();
+    give_back();
     return static_cast<double>(stop - start) / static_cast<double>(mbufs_.size());
 }
 

@@ -47,7 +47,8 @@ struct Sample {
 /// Things that exist once, whatever the case. EAL must run.
 class Bench {
   public:
-    explicit Bench(const Options& options);
+    /// Each port has `workers` queues.
+    explicit Bench(const Options& options, std::uint16_t workers = 1);
     ~Bench();
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
@@ -71,8 +72,9 @@ class Bench {
 /// One case: its worker and its frames. Cases share networks that are equal.
 class Stand {
   public:
+    /// `queue` of both ports is this worker's, and its number.
     Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> network,
-          const Options& options);
+          const Options& options, std::uint16_t queue = 0);
 
     /// Frames are written, the worker polls until it has taken all, and what it sent is checked.
     /// Only the polls are timed.
@@ -81,6 +83,9 @@ class Stand {
     void prepare();
     void poll_all();
     void check();
+    /// In place of poll_all() and check(): the bare forwarding of the same frames, unchecked.
+    void forward_all();
+    void give_back();
     /// The same rings and bursts without a worker between: the drivers' own share, in cycles.
     [[nodiscard]] double time_drivers();
 
@@ -104,6 +109,7 @@ class Stand {
     std::shared_ptr<const Network> network_;
     port::MemoryPort& from_;
     port::MemoryPort& to_;
+    std::uint16_t queue_;
     std::atomic<const table::Tables*> published_;
     worker::SharedClock clock_;
     Frames frames_;
