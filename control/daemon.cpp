@@ -23,6 +23,9 @@ constexpr std::chrono::milliseconds kWatch{500};
 // FDB entries visited for ageing per tick; 1 M entries are visited once in 56 s, or 18 per tick.
 constexpr std::size_t kAgeingBudget = 2048;
 
+// That reloads may add: counters of them take 64 bytes each and worker.
+constexpr std::size_t kSpareSegments = 1024;
+
 /// DPDK's own lines. Level 1 to 4 are emergency to error, 5 warning, 6 notice, 7 info, 8 debug.
 /// While the machinery is opened, drivers complain of much that does no harm: their errors are
 /// kept, and told only when opening fails.
@@ -73,7 +76,7 @@ int Daemon::run() {
     // Before any other thread exists, so that only the loop gets signals.
     loop_.on_signal({SIGINT, SIGTERM, SIGHUP}, [this](int signal) {
         if (signal == SIGHUP) {
-            spdlog::warn("SIGHUP: a running daemon does not read its topology again; restart it");
+            reload(false);
             return;
         }
         spdlog::info("{}: stopping", signal == SIGINT ? "SIGINT" : "SIGTERM");
@@ -118,7 +121,7 @@ std::optional<std::string> Daemon::start() {
     load_ports();
     load_routes();
     // Workers exist from here on, as resolving begins with the first tunnel and needs their rings.
-    machine_.make_workers(topology_, *publisher_, clock_, topology_.vxlans.size());
+    machine_.make_workers(topology_, *publisher_, clock_, topology_.vxlans.size() + kSpareSegments);
     load_neighbours();
     if (auto problem = load_segments()) {
         return problem;

@@ -30,6 +30,13 @@ class Daemon {
 
     int run();
 
+    struct ReloadReport {
+        std::vector<std::string> problems;  ///< not empty: nothing was changed
+        std::vector<std::string> changes;
+    };
+    /// Reads the topology file again and changes what runs. `dry`: only tells what it would do.
+    ReloadReport reload(bool dry);
+
     // --- for the methods of the RPC server
     [[nodiscard]] const config::Topology& topology() const noexcept { return topology_; }
     [[nodiscard]] Machine& machine() noexcept { return machine_; }

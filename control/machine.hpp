@@ -51,7 +51,7 @@ class Machine {
     /// Opens everything that `topology` names. A problem text when something is not to be had;
     /// close() then takes back what was opened. `log` receives DPDK's own log lines.
     std::optional<std::string> open(const config::Topology& topology, port::LogLine log);
-    /// Makes the workers. `segments`: room for counters.
+    /// Makes the workers. `segments`: room for counters, which segment_room() tells later.
     void make_workers(const config::Topology& topology, const Publisher& publisher,
                       const worker::SharedClock& clock, std::size_t segments);
     /// Starts ports, then workers. A problem text names the port that would not start.
@@ -96,6 +96,9 @@ class Machine {
     /// For `idle: interrupt`: lets receive queues wake their workers, and notes those that cannot.
     void watch_queues();
     void drain_rings() noexcept;
+    [[nodiscard]] std::size_t segment_room() const noexcept {
+        return workers_.empty() ? 0 : workers_.front()->options().segment_count;
+    }
 
     Left left_;
     bool eal_runs_ = false;

@@ -9,28 +9,12 @@
 
 #include "config/load.hpp"
 #include "control/daemon.hpp"
+#include "control/log_level.hpp"
 
 namespace {
 
 // Exit codes, as in the README: 1 run-time failure, 2 bad input.
 constexpr int kBadInput = 2;
-
-spdlog::level::level_enum level_of(vxplane::config::LogLevel level) {
-    using vxplane::config::LogLevel;
-    switch (level) {
-        case LogLevel::trace:
-            return spdlog::level::trace;
-        case LogLevel::debug:
-            return spdlog::level::debug;
-        case LogLevel::info:
-            return spdlog::level::info;
-        case LogLevel::warning:
-            return spdlog::level::warn;
-        case LogLevel::error:
-            return spdlog::level::err;
-    }
-    return spdlog::level::info;
-}
 
 }  // namespace
 
@@ -62,7 +46,7 @@ int main(int argc, char** argv) {
     }
     spdlog::set_default_logger(spdlog::stderr_color_mt("vxplane"));
     spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-    spdlog::set_level(level_of(loaded.topology.system.log_level));
+    vxplane::control::set_log_level(loaded.topology.system.log_level);
     try {
         vxplane::control::Daemon daemon(loaded.topology);
         return daemon.run();

@@ -220,6 +220,19 @@ Reply routes(Daemon& daemon) {
     return out;
 }
 
+Reply reload(Daemon& daemon, const Json& params) {
+    const bool dry = params.value("dry_run", false);
+    const Daemon::ReloadReport report = daemon.reload(dry);
+    if (report.problems.empty()) {
+        return Json{{"changes", report.changes}, {"done", !dry}};
+    }
+    std::string all = "nothing was changed:";
+    for (const std::string& problem : report.problems) {
+        all += "\n" + problem;
+    }
+    return rpc::refuse(all, {{"problems", report.problems}, {"changes", report.changes}});
+}
+
 Reply version(Daemon& daemon) {
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(
         std::chrono::steady_clock::now() - daemon.started());
@@ -299,6 +312,9 @@ void add_methods(Daemon& daemon) {
           [&daemon](const Json& params) { return fdb_del(daemon, params); });
     write("fdb.flush", "removes every entry that fits", {segment, dst, nhid, port, state},
           [&daemon](const Json& params) { return fdb_flush(daemon, params); });
+    write("reload", "reads the topology file again and changes what runs, all or nothing",
+          {{"dry_run", Type::boolean, false, "only say what would be done"}},
+          [&daemon](const Json& params) { return reload(daemon, params); });
     write("stats.reset", "lets all counters start at zero", {}, [&daemon](const Json&) {
         daemon.stats().reset();
         return Reply(Json::object());

@@ -226,6 +226,10 @@ void Punts::send_released() {
 
 void Punts::encapsulate(const Held& held) {
     context_.begin(publisher_.current(), 0, 0);
+    if (!context_.tables->segments[held.segment].in_use) {
+        drop(held.mbuf, DropReason::port_gone);  // its segment has gone while it waited
+        return;
+    }
     packet::Packet p(held.mbuf);
     packet::PacketMeta meta;
     meta.in_port = port_of(held);

@@ -1,8 +1,8 @@
-// Configuration, publication and what is shown; the FDB's writer is in bridge_fdb.cpp.
+// Configuration, publication and what is shown; segments are in bridge_segments.cpp, the FDB's
+// writer is in bridge_fdb.cpp.
 #include "control/apply/bridge.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace vxplane::control {
 
@@ -56,34 +56,13 @@ bool Bridge::may_be_remote(net::Ipv4Address address) const noexcept {
            std::none_of(addresses_.begin(), addresses_.end(), nobody_else);
 }
 
-std::uint16_t Bridge::add_segment(const SegmentSpec& spec, Time /*now*/) {
-    const auto index = static_cast<std::uint16_t>(specs_.size());
-    table::Segment segment;
-    segment.vni = spec.vni;
-    segment.vni_word = net::VxlanHeader::of(spec.vni).vni_reserved.wire();
-    segment.own_mac = spec.own_mac.number();
-    segment.profile = tunnels_.profile_id(spec.profile);
-    segment.flood_remotes = new_list();
-    segment.local_count = static_cast<std::uint16_t>(spec.ports.size());
-    segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
-    segment.learning = spec.learning;
-    segment.inner_vlan = spec.inner_vlan;
-    segment.in_use = true;
-    for (const std::uint16_t port : spec.ports) {
-        ports_[port].segment = index;
-    }
-    specs_.push_back(spec);
-    segments_.push_back(segment);
-    used_.push_back(0);
-    shape_changed_ = true;
-    return index;
-}
-
 std::optional<std::uint16_t> Bridge::find_segment(std::string_view name) const {
-    const auto at = std::find_if(specs_.begin(), specs_.end(),
-                                 [name](const SegmentSpec& spec) { return spec.name == name; });
-    return at == specs_.end() ? std::nullopt
-                              : std::optional(static_cast<std::uint16_t>(at - specs_.begin()));
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+        if (segments_[i].in_use && specs_[i].name == name) {
+            return static_cast<std::uint16_t>(i);
+        }
+    }
+    return std::nullopt;
 }
 
 std::vector<net::Ipv4Address> Bridge::flood_remotes(std::uint16_t segment) const {
@@ -94,44 +73,59 @@ std::vector<net::Ipv4Address> Bridge::flood_remotes(std::uint16_t segment) const
     return remotes;
 }
 
+void Bridge::build_shape(table::Tables& next) {
+    std::vector<std::uint16_t> members;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> dstports;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
+    for (table::PortEntry& port : ports_) {
+        port.segment = table::kNoSegment;
+    }
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+        if (!segments_[i].in_use) {
+            continue;
+        }
+        for (const std::uint16_t port : specs_[i].ports) {
+            ports_[port].segment = static_cast<std::uint16_t>(i);
+        }
+        segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
+        members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
+        const std::uint16_t dstport = specs_[i].profile.dstport;
+        vnis.emplace_back(table::vni_key(dstport, specs_[i].vni), i);
+        dstports.emplace_back(dstport, 0);
+    }
+    // Own addresses come last and win: a /31 or an odd plan may have them overlap.
+    for (const auto& [own, port] : addresses_) {
+        if (own.prefix_length < 31) {
+            const std::uint32_t mask = net::prefix_mask(own.prefix_length);
+            const auto network = net::Ipv4Address::of(own.address.number() & mask);
+            const auto broadcast = net::Ipv4Address::of(own.address.number() | ~mask);
+            addresses.emplace_back(network.be.wire(), table::kNoHost);
+            addresses.emplace_back(broadcast.be.wire(), table::kNoHost);
+        }
+    }
+    for (const auto& [own, port] : addresses_) {
+        addresses.emplace_back(own.address.be.wire(), port);
+    }
+    next.ports = table::Shared<table::PortEntry>(ports_);
+    next.segments = table::Shared<table::Segment>(segments_);
+    next.members = table::Shared<std::uint16_t>(std::move(members));
+    next.vnis = std::make_shared<const table::FlatMap>(vnis);
+    next.dstports = std::make_shared<const table::FlatMap>(dstports);
+    next.addresses = std::make_shared<const table::FlatMap>(addresses);
+}
+
 std::unique_ptr<table::Tables> Bridge::build() {
     auto next = publisher_.current() == nullptr
                     ? std::make_unique<table::Tables>()
                     : std::make_unique<table::Tables>(*publisher_.current());
     next->fdb = &fdb_;
-    if (shape_changed_) {
-        std::vector<std::uint16_t> members;
-        std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
-        std::vector<std::pair<std::uint64_t, std::uint32_t>> dstports;
-        std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
-        for (std::size_t i = 0; i < segments_.size(); ++i) {
-            segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
-            members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
-            const std::uint16_t dstport = specs_[i].profile.dstport;
-            vnis.emplace_back(table::vni_key(dstport, specs_[i].vni), i);
-            dstports.emplace_back(dstport, 0);
-        }
-        // Own addresses come last and win: a /31 or an odd plan may have them overlap.
-        for (const auto& [own, port] : addresses_) {
-            if (own.prefix_length < 31) {
-                const std::uint32_t mask = net::prefix_mask(own.prefix_length);
-                const auto network = net::Ipv4Address::of(own.address.number() & mask);
-                const auto broadcast = net::Ipv4Address::of(own.address.number() | ~mask);
-                addresses.emplace_back(network.be.wire(), table::kNoHost);
-                addresses.emplace_back(broadcast.be.wire(), table::kNoHost);
-            }
-        }
-        for (const auto& [own, port] : addresses_) {
-            addresses.emplace_back(own.address.be.wire(), port);
-        }
-        next->ports = table::Shared<table::PortEntry>(ports_);
-        next->segments = table::Shared<table::Segment>(segments_);
-        next->members = table::Shared<std::uint16_t>(std::move(members));
-        next->vnis = std::make_shared<const table::FlatMap>(vnis);
-        next->dstports = std::make_shared<const table::FlatMap>(dstports);
-        next->addresses = std::make_shared<const table::FlatMap>(addresses);
+    const bool with_shape = shape_changed_ && !shape_held_;
+    if (with_shape) {
+        build_shape(*next);
+        shape_changed_ = false;
     }
-    if (lists_changed_ || shape_changed_) {
+    if (lists_changed_ || with_shape) {
         std::vector<std::uint32_t> remotes;
         const auto flatten = [&remotes](const std::vector<List>& lists) {
             std::vector<table::RemoteList> slices;
@@ -149,7 +143,6 @@ std::unique_ptr<table::Tables> Bridge::build() {
     if (tunnels_.changed()) {
         tunnels_.fill(*next);
     }
-    shape_changed_ = false;
     lists_changed_ = false;
     return next;
 }
@@ -163,7 +156,7 @@ void Bridge::commit() {
     if (loading_) {
         return;
     }
-    if (shape_changed_ || lists_changed_ || tunnels_.changed()) {
+    if ((shape_changed_ && !shape_held_) || lists_changed_ || tunnels_.changed()) {
         publisher_.publish(build());
     }
 }
@@ -229,6 +222,15 @@ FdbView Bridge::view_of_list(std::uint16_t segment, net::MacAddress mac, std::ui
     return view;
 }
 
+std::optional<FdbView> Bridge::find(std::uint16_t segment, net::MacAddress mac, Time now) const {
+    if (mac.is_zero()) {
+        return view_of_list(segment, mac, segments_[segment].flood_remotes);
+    }
+    const table::FdbKey key = table::FdbKey::make(mac.number(), segment);
+    const auto hit = fdb_.find(key);
+    return hit ? std::optional(view(key, hit.value, now)) : std::nullopt;
+}
+
 bool Bridge::fits(const FdbFilter& filter, const FdbView& view) const {
     const auto has = [&view](net::Ipv4Address remote) {
         return std::find(view.remotes.begin(), view.remotes.end(), remote) != view.remotes.end();
@@ -245,7 +247,7 @@ void Bridge::show(const FdbFilter& filter, Time now,
                   const std::function<bool(const FdbView&)>& each) const {
     bool more = true;
     for (std::uint16_t i = 0; more && i < segments_.size(); ++i) {
-        if (!lists_[segments_[i].flood_remotes].empty()) {
+        if (segments_[i].in_use && !lists_[segments_[i].flood_remotes].empty()) {
             const FdbView flood = view_of_list(i, {}, segments_[i].flood_remotes);
             more = !fits(filter, flood) || each(flood);
         }

@@ -32,6 +32,7 @@ struct SegmentSpec {
     bool learning = true;
     bool inner_vlan = false;
     std::vector<std::uint16_t> ports;  ///< DPDK ids of member access ports
+    bool operator==(const SegmentSpec&) const = default;
 };
 
 /// Where an FDB entry leads: exactly one is set.
@@ -39,6 +40,7 @@ struct FdbPlace {
     std::optional<net::Ipv4Address> remote;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
+    bool operator==(const FdbPlace&) const = default;
 };
 
 struct FdbRequest {
@@ -46,6 +48,7 @@ struct FdbRequest {
     net::MacAddress mac;
     FdbPlace place;
     table::FdbState state = table::FdbState::permanent;
+    bool operator==(const FdbRequest&) const = default;
 };
 
 /// Every selector that is set must fit.
@@ -104,9 +107,31 @@ class Bridge {
     [[nodiscard]] bool may_be_remote(net::Ipv4Address address) const noexcept;
     std::uint16_t add_segment(const SegmentSpec& spec, Time now);
     /// Members of `ip nexthop add id N group ... fdb`.
-    void set_nexthops(std::map<std::uint32_t, std::vector<net::Ipv4Address>> groups) {
-        nexthops_ = std::move(groups);
-    }
+    using Nexthops = std::map<std::uint32_t, std::vector<net::Ipv4Address>>;
+    void set_nexthops(Nexthops groups) { nexthops_ = std::move(groups); }
+
+    // --- changes while workers run
+    /// Until release_shape(), ports, segments and addresses are published as they were: what
+    /// changes in several places is seen at once.
+    void hold_shape() noexcept { shape_held_ = true; }
+    /// Publishes the shape, and waits for all workers to see it; false as commit_and_wait().
+    bool release_shape();
+    void change_port(std::uint16_t id, bool learning, bool promiscuous);
+    /// Other options for a segment. Its entries stay; they are led to other tunnels when the new
+    /// options ask for other headers.
+    Problem change_segment(std::uint16_t index, const SegmentSpec& spec, Time now);
+    /// The segment is in the next shape no more, or again. Its entries stay until sweep().
+    void set_in_use(std::uint16_t index, bool in_use);
+    [[nodiscard]] bool is_used(std::uint16_t index) const { return segments_[index].in_use; }
+    /// Segments that add_segment() can make now when there is room for `room` numbers.
+    [[nodiscard]] std::size_t free_segments(std::size_t room, Time now) const;
+    [[nodiscard]] const Nexthops& nexthops() const noexcept { return nexthops_; }
+    /// Adds groups and changes members; sweep() removes groups.
+    Problem change_nexthops(const Nexthops& groups, Time now);
+    /// Removes what cannot stay after a change of shape: entries and lists of segments that are not
+    /// in use, entries to ports that are no members any more, to groups that are not in `groups`,
+    /// and what was learned of remotes that are now ours. Returns the number of entries.
+    std::uint32_t sweep(const Nexthops& groups, Time now);
 
     // --- the FDB
     Problem add(const FdbRequest& request, Time now);
@@ -121,6 +146,8 @@ class Bridge {
     void learn(std::span<const step::LearnEvent> events, Time now);
     /// Ages; at most about `budget` entries are looked at.
     void age(Time now, std::size_t budget);
+    [[nodiscard]] std::optional<FdbView> find(std::uint16_t segment, net::MacAddress mac,
+                                              Time now) const;
     void show(const FdbFilter& filter, Time now,
               const std::function<bool(const FdbView&)>& each) const;
 
@@ -155,6 +182,9 @@ class Bridge {
     [[nodiscard]] std::uint32_t profile_of(std::uint16_t segment) const {
         return segments_[segment].profile;
     }
+    [[nodiscard]] bool has_segment(std::uint16_t index) const {
+        return index < segments_.size() && segments_[index].in_use;
+    }
     Problem check_room(std::uint16_t segment) const;
     [[nodiscard]] bool is_full(std::uint16_t segment) const;
     std::uint32_t flush_list(std::uint32_t list, net::Ipv4Address remote);
@@ -174,6 +204,9 @@ class Bridge {
     [[nodiscard]] bool fits(const FdbFilter& filter, const FdbView& view) const;
     void tell(FdbNews::Kind kind, FdbView view);
     std::unique_ptr<table::Tables> build();
+    void build_shape(table::Tables& next);
+    void fill_segment(std::uint16_t index);
+    Problem lead_to(std::uint16_t index, const TunnelProfile& profile, Time now);
 
     Tunnels& tunnels_;
     Publisher& publisher_;
@@ -194,8 +227,10 @@ class Bridge {
     std::vector<std::uint32_t> group_nhid_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
     std::unordered_map<std::uint64_t, net::Ipv4Address> previous_;
+    std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;
     bool loading_ = true;
+    bool shape_held_ = false;
     bool shape_changed_ = true;
     bool lists_changed_ = true;
 };

@@ -57,7 +57,7 @@ void Bridge::drop_list(std::uint32_t id) {
 
 std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32_t nhid, Time now) {
     const auto [at, added] = group_ids_.try_emplace({profile, nhid}, 0);
-    if (!added) {
+    if (!added && !groups_[at->second].empty()) {
         return at->second;
     }
     List members;
@@ -67,14 +67,19 @@ std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32
             for (const std::uint32_t taken : members) {
                 tunnels_.release(taken);
             }
-            group_ids_.erase(at);
+            if (added) {
+                group_ids_.erase(at);
+            }
             return std::nullopt;
         }
         members.push_back(*tunnel);
     }
-    at->second = static_cast<std::uint32_t>(groups_.size());
-    groups_.push_back(std::move(members));
-    group_nhid_.push_back(nhid);
+    if (added) {
+        at->second = static_cast<std::uint32_t>(groups_.size());
+        groups_.emplace_back();
+        group_nhid_.push_back(nhid);
+    }
+    groups_[at->second] = std::move(members);
     lists_changed_ = true;
     return at->second;
 }

@@ -38,7 +38,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     const bool lags = worker_lags();
     for (std::size_t i = 0; i < events.size(); ++i) {
         const FdbKey key{events[i].key};
-        if (events[i].remote.is_zero() || key.segment() >= segments_.size()) {
+        if (events[i].remote.is_zero() || !has_segment(key.segment())) {
             continue;
         }
         if (lags) {
@@ -78,7 +78,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
 void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel,
                        Time now) {
     const FdbKey key{event.key};
-    if (key.segment() >= segments_.size()) {
+    if (!has_segment(key.segment())) {
         return;
     }
     const FdbValue value =

@@ -57,7 +57,7 @@ std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Ad
         free_.pop_back();
     }
     high_water_ = std::max(high_water_, ++used_);
-    records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_};
+    records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_, {}};
     by_peer_[table::peer_key(profile, remote)] = id;
     build(id, now);
     return id;
@@ -86,9 +86,10 @@ void Tunnels::allow_reuse() {
     rested_.clear();
 }
 
-void Tunnels::build(std::uint32_t id, Time now) {
+std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
+    const Record& record) const {
     using packet::DropReason;
-    Record& record = records_[id];
+    std::optional<NeighbourKey> next_hop;
     const TunnelProfile& profile = profile_list_[record.profile];
     table::TunnelSpec spec;
     spec.local = net::Ipv4Address::of(profile.local);
@@ -129,8 +130,21 @@ void Tunnels::build(std::uint32_t id, Time now) {
         spec.source_mac = uplink.mac;
         spec.underlay_mtu = uplink.mtu;
         spec.state = table::TunnelState::waiting;
-        record.next_hop = NeighbourKey{route->port, via};
+        next_hop = NeighbourKey{route->port, via};
     }
+    return {spec, next_hop};
+}
+
+void Tunnels::build(std::uint32_t id, Time now) {
+    const auto [spec, next_hop] = plan(records_[id]);
+    lead(id, spec, next_hop, now);
+}
+
+void Tunnels::lead(std::uint32_t id, const table::TunnelSpec& spec,
+                   std::optional<NeighbourKey> next_hop, Time now) {
+    Record& record = records_[id];
+    record.built = spec;
+    record.next_hop = next_hop;
     lines_[id] = table::make_tunnel(spec);
     changed_ = true;
     if (record.next_hop) {
@@ -138,6 +152,27 @@ void Tunnels::build(std::uint32_t id, Time now) {
         neighbours_.want(*record.next_hop, now);
         if (const auto mac = neighbours_.use(*record.next_hop, now)) {
             reachable(*record.next_hop, *mac);
+        }
+    }
+}
+
+void Tunnels::reroute(Time now) {
+    for (std::uint32_t id = 0; id < records_.size(); ++id) {
+        if (records_[id].users == 0) {
+            continue;
+        }
+        const auto [spec, next_hop] = plan(records_[id]);
+        const std::optional<NeighbourKey> before = records_[id].next_hop;
+        if (spec == records_[id].built && next_hop == before) {
+            continue;
+        }
+        if (before) {
+            by_next_hop_.erase({*before, id});
+        }
+        lead(id, spec, next_hop, now);
+        // After the new one is wanted: a next hop that stays is not forgotten in between.
+        if (before) {
+            neighbours_.unwant(*before);
         }
     }
 }

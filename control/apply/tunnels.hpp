@@ -59,6 +59,10 @@ class Tunnels {
             Publisher& publisher);
 
     void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = std::move(uplink); }
+    void remove_uplink(std::uint16_t port) { uplinks_.erase(port); }
+    /// Routes or uplinks have changed: tunnels for which this makes a difference are led anew, the
+    /// others stay as they are. One that is led to an unknown next hop waits for it.
+    void reroute(Time now);
     /// The number of a profile: half of the key of Tables::peers.
     std::uint32_t profile_id(const TunnelProfile& profile);
 
@@ -101,13 +105,19 @@ class Tunnels {
         std::uint32_t users = 0;
         std::optional<NeighbourKey> next_hop;
         std::uint64_t serial = 0;
+        table::TunnelSpec built;  ///< what the line was made from
     };
     using Way = std::pair<NeighbourKey, std::uint32_t>;
 
     /// The ids of the tunnels behind one next hop.
     [[nodiscard]] std::vector<std::uint32_t> behind(NeighbourKey key) const;
 
+    /// What the routes of now say of a remote.
+    [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
+        const Record& record) const;
     void build(std::uint32_t id, Time now);
+    void lead(std::uint32_t id, const table::TunnelSpec& spec, std::optional<NeighbourKey> next_hop,
+              Time now);
 
     std::uint32_t capacity_;
     const table::Fib4& routes_;

@@ -29,6 +29,7 @@ struct Options {
     bool json = false;
     bool pretty = false;
     bool all = false;
+    bool dry_run = false;
     double watch = 0;
     std::uint64_t count = 0;
     std::vector<std::string> words;
@@ -175,6 +176,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
         ->type_name("N")
         ->check(CLI::PositiveNumber);
     parser.add_flag("-a,--all", options.all, "drops: also reasons that never happened");
+    parser.add_flag("--dry-run", options.dry_run, "reload: only say what would be done");
     parser.add_option("words", options.words, "object, verb, keys and values");
     try {
         parser.parse(argc, argv);
@@ -186,6 +188,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
         (options.words.empty() ? err : out) << parser.help();
         return options.words.empty() ? wrong_usage : done;
     }
+    if (options.dry_run) options.words.emplace_back("dry-run");
     const auto parsed = parse_command(options.words, options.all);
     if (const auto* bad = std::get_if<Usage>(&parsed)) return usage(err, bad->problem);
     const auto& command = std::get<Command>(parsed);

@@ -178,10 +178,10 @@ Command raw(Line& line) {
 }
 
 Command parse(Line& line, bool all) {
-    const std::string object =
-        line.choose("object", {"version", "port", "ports", "worker", "workers", "segment",
-                               "segments", "fdb", "neigh", "neighbour", "route", "routes", "drops",
-                               "stages", "stats", "events", "health", "rpc", "methods"});
+    const std::string object = line.choose(
+        "object", {"version", "port",   "ports",     "worker", "workers", "segment", "segments",
+                   "fdb",     "neigh",  "neighbour", "route",  "routes",  "drops",   "stages",
+                   "stats",   "events", "health",    "reload", "rpc",     "methods"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -191,6 +191,14 @@ Command parse(Line& line, bool all) {
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return show(line, "neigh", View::neigh, View::neigh);
     if (object.starts_with("route")) return show(line, "routes", View::routes, View::routes);
+    if (object == "reload") {
+        Command command{.method = "reload", .view = View::changes, .writes = true};
+        if (!line.empty()) {
+            line.choose("word", {"dry-run"});
+            command.calls[0]["dry_run"] = true;
+        }
+        return command;
+    }
     if (object == "stages") return show(line, "stages", View::stages, View::stages);
     if (object == "drops") {
         Command command = show(line, "drops", View::drops, View::drops);
@@ -237,6 +245,7 @@ std::string grammar() {
   fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
   neigh [show]              route [show]
   drops [--all]             stages               stats reset
+  reload [--dry-run]
   events [TOPIC]...
   methods [METHOD]          rpc METHOD [JSON]
 STATE is permanent, static or dynamic. Words may be shortened.

@@ -328,6 +328,9 @@ std::string render(View view, const Json& result) {
             return "removed " + cell(at(result, "/removed")) + "\n";
         case View::port:
             for (const auto& port : prepare(view, result)) text += show_port(port);
+        case View::changes:
+            for (const auto& line : at(result, "/changes")) text += cell(line) + "\n";
+            return text.empty() ? "nothing differs\n" : text;
             return text;
         case View::segment:
             for (const auto& segment : prepare(view, result)) text += show_segment(segment);

@@ -20,6 +20,7 @@ enum class View : std::uint8_t {
     segment,
     fdb,
     removed,
+    changes,
     neigh,
     routes,
     drops,

@@ -44,7 +44,7 @@ Reader::Reader(Machine& machine, const Punts& punts, const Bridge& bridge,
                const Publisher& publisher)
     : machine_(machine), punts_(punts), bridge_(bridge), publisher_(publisher) {
     port_zero_.resize(RTE_MAX_ETHPORTS);
-    segment_zero_.resize(bridge.segment_count());
+    segment_zero_.resize(std::max(machine.segment_room(), bridge.segment_count()));
     worker_zero_.resize(machine.worker_count());
     pulses_.resize(machine.worker_count());
 }
@@ -211,7 +211,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
     for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
         const auto index = static_cast<std::uint16_t>(i);
         const SegmentSpec& spec = bridge_.segment(index);
-        if (name && *name != spec.name) {
+        if (!bridge_.is_used(index) || (name && *name != spec.name)) {
             continue;
         }
         Json members = Json::array();
@@ -296,12 +296,16 @@ Json Reader::stages() const {
     return out;
 }
 
+void Reader::begin_segment(std::uint16_t index) {
+    segment_zero_[index] = segment_totals(index);
+}
+
 void Reader::reset() {
     for (const OpenPort& open : machine_.ports()) {
         port_zero_[open.port->id()] = port_totals(open.port->id());
         open.port->reset_counters();
     }
-    for (std::size_t i = 0; i < segment_zero_.size(); ++i) {
+    for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
         segment_zero_[i] = segment_totals(i);
     }
     for (const auto& worker : machine_.workers()) {

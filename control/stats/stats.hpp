@@ -34,6 +34,8 @@ class Reader {
     /// {"ok", "alarms", "packets_unaccounted", ...}
     [[nodiscard]] Json health() const;
     void reset();
+    /// A new segment has this number: it counts from zero.
+    void begin_segment(std::uint16_t index);
     /// Notices workers that do not poll. Called a few times a second.
     void watch(std::chrono::steady_clock::time_point now);
 

@@ -76,6 +76,13 @@ TEST(CtlCommand, words_may_be_shortened) {
     EXPECT_EQ(parsed("st"), "? 'st' may mean stages, stats");
 }
 
+TEST(CtlCommand, reload_may_be_dry) {
+    EXPECT_EQ(parsed("reload"), "reload {}");
+    EXPECT_EQ(parsed("reload dry-run"), R"(reload {"dry_run":true})");
+    EXPECT_EQ(parsed("reload now"), "? 'now' is not a known word (dry-run)");
+    EXPECT_EQ(parsed("port dry-run"), "? 'dry-run' is not a known verb (show, list)");
+}
+
 TEST(CtlCommand, raw_calls) {
     EXPECT_EQ(parsed("rpc version"), "version {}");
     EXPECT_EQ(parsed(R"(rpc fdb.show {"limit":1})"), R"(fdb.show {"limit":1})");

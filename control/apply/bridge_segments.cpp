@@ -1,0 +1,227 @@
+// Segments and next-hop groups as they come, change and go, also while workers use them.
+#include <algorithm>
+
+#include "control/apply/bridge.hpp"
+
+namespace vxplane::control {
+
+using table::FdbKey;
+using table::FdbKind;
+using table::FdbValue;
+
+namespace {
+
+// Nothing names a segment for so long after it has gone: packets wait for a next hop some seconds,
+// what workers learned waits milliseconds.
+constexpr std::chrono::seconds kSegmentRest{30};
+
+}  // namespace
+
+std::uint16_t Bridge::add_segment(const SegmentSpec& spec, Time now) {
+    auto index = static_cast<std::uint16_t>(specs_.size());
+    if (!resting_.empty() && now - resting_.front().first >= kSegmentRest) {
+        index = resting_.front().second;
+        resting_.erase(resting_.begin());
+    } else {
+        specs_.emplace_back();
+        segments_.emplace_back();
+        used_.push_back(0);
+    }
+    specs_[index] = spec;
+    segments_[index] = {};
+    segments_[index].flood_remotes = new_list();
+    segments_[index].in_use = true;
+    fill_segment(index);
+    return index;
+}
+
+std::size_t Bridge::free_segments(std::size_t room, Time now) const {
+    const auto rested = std::count_if(resting_.begin(), resting_.end(), [now](const auto& one) {
+        return now - one.first >= kSegmentRest;
+    });
+    return room - std::min(room, specs_.size()) + static_cast<std::size_t>(rested);
+}
+
+void Bridge::fill_segment(std::uint16_t index) {
+    const SegmentSpec& spec = specs_[index];
+    table::Segment& segment = segments_[index];
+    segment.vni = spec.vni;
+    segment.vni_word = net::VxlanHeader::of(spec.vni).vni_reserved.wire();
+    segment.own_mac = spec.own_mac.number();
+    segment.profile = tunnels_.profile_id(spec.profile);
+    segment.local_count = static_cast<std::uint16_t>(spec.ports.size());
+    segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
+    segment.learning = spec.learning;
+    segment.inner_vlan = spec.inner_vlan;
+    shape_changed_ = true;
+}
+
+bool Bridge::release_shape() {
+    shape_held_ = false;
+    return commit_and_wait();
+}
+
+void Bridge::change_port(std::uint16_t id, bool learning, bool promiscuous) {
+    shape_changed_ =
+        shape_changed_ || ports_[id].learning != learning || ports_[id].promiscuous != promiscuous;
+    ports_[id].learning = learning;
+    ports_[id].promiscuous = promiscuous;
+}
+
+void Bridge::set_in_use(std::uint16_t index, bool in_use) {
+    segments_[index].in_use = in_use;
+    shape_changed_ = true;
+}
+
+Bridge::Problem Bridge::change_segment(std::uint16_t index, const SegmentSpec& spec, Time now) {
+    if (spec.profile != specs_[index].profile) {
+        if (auto problem = lead_to(index, spec.profile, now)) {
+            return problem;
+        }
+    }
+    const std::uint32_t before = specs_[index].ageing;
+    specs_[index] = spec;
+    fill_segment(index);
+    if (spec.ageing != 0 && (before == 0 || spec.ageing < before)) {
+        wheel_.rescan(millis(now),
+                      [index](std::uint64_t key) { return FdbKey{key}.segment() == index; });
+    }
+    return std::nullopt;
+}
+
+Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profile, Time now) {
+    const std::uint32_t next = tunnels_.profile_id(profile);
+    std::vector<std::pair<FdbKey, std::uint32_t>> entries;  // key, tunnel or group
+    std::vector<std::pair<std::uint32_t, List>> lists;
+    bool full = false;
+    const auto take = [&](std::uint32_t list) {
+        lists.emplace_back(list, List{});
+        for (const std::uint32_t old : lists_[list]) {
+            const auto tunnel = tunnels_.acquire(next, tunnels_.remote(old), now);
+            full = full || !tunnel;
+            if (tunnel) {
+                lists.back().second.push_back(*tunnel);
+            }
+        }
+    };
+    take(segments_[index].flood_remotes);
+    fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
+        if (full || key.segment() != index || value.kind() == FdbKind::port) {
+            return;
+        }
+        if (value.kind() == FdbKind::flood_list) {
+            take(value.index());
+            return;
+        }
+        const auto place = value.kind() == FdbKind::tunnel
+                               ? tunnels_.acquire(next, tunnels_.remote(value.index()), now)
+                               : group_of(next, group_nhid_[value.index()], now);
+        full = full || !place;
+        if (place) {
+            entries.emplace_back(key, *place);
+        }
+    });
+    const bool seen = !full && !worker_lags() && commit_and_wait();
+    for (const auto& [key, place] : entries) {
+        const auto hit = fdb_.find(key);
+        if (hit.value.kind() == FdbKind::tunnel) {
+            tunnels_.release(seen ? hit.value.index() : place);
+        }
+        if (seen) {
+            fdb_.put(key,
+                     FdbValue::make(hit.value.kind(), place, hit.value.state(), hit.value.epoch()));
+        }
+    }
+    for (auto& [list, remotes] : lists) {
+        if (seen) {
+            lists_[list].swap(remotes);
+            lists_changed_ = true;
+        }
+        for (const std::uint32_t tunnel : remotes) {
+            tunnels_.release(tunnel);
+        }
+    }
+    if (seen) {
+        return std::nullopt;
+    }
+    return full ? "the tunnel table is full (system: tunnel-capacity)"
+                : "a worker does not answer; see the health of the daemon";
+}
+
+Bridge::Problem Bridge::change_nexthops(const Nexthops& groups, Time now) {
+    std::vector<std::pair<std::uint32_t, List>> changed;
+    bool full = false;
+    for (const auto& [key, id] : group_ids_) {
+        const auto next = groups.find(key.second);
+        if (groups_[id].empty() || next == groups.end() ||
+            next->second == nexthops_.at(key.second)) {
+            continue;
+        }
+        changed.emplace_back(id, List{});
+        for (const net::Ipv4Address remote : next->second) {
+            const auto tunnel = tunnels_.acquire(key.first, remote, now);
+            full = full || !tunnel;
+            if (tunnel) {
+                changed.back().second.push_back(*tunnel);
+            }
+        }
+    }
+    for (auto& [id, members] : changed) {
+        if (!full) {
+            groups_[id].swap(members);
+            lists_changed_ = true;
+        }
+        for (const std::uint32_t tunnel : members) {
+            tunnels_.release(tunnel);
+        }
+    }
+    if (full) {
+        return "the tunnel table is full (system: tunnel-capacity)";
+    }
+    for (const auto& [nhid, members] : groups) {
+        nexthops_[nhid] = members;
+    }
+    return std::nullopt;
+}
+
+std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
+    std::uint32_t removed = 0;
+    fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
+        const std::uint16_t segment = key.segment();
+        bool stays = segments_[segment].in_use;
+        if (stays && value.kind() == FdbKind::port) {
+            const auto& members = specs_[segment].ports;
+            stays = std::find(members.begin(), members.end(), value.index()) != members.end();
+        } else if (stays && value.kind() == FdbKind::nexthop_group) {
+            stays = groups.contains(group_nhid_[value.index()]);
+        } else if (stays && value.kind() == FdbKind::tunnel) {
+            stays = value.is_fixed() || may_be_remote(tunnels_.remote(value.index()));
+        }
+        if (!stays) {
+            erase(key, value);
+            ++removed;
+        }
+    });
+    for (const auto& [key, id] : group_ids_) {
+        if (!groups.contains(key.second)) {
+            for (const std::uint32_t tunnel : groups_[id]) {
+                tunnels_.release(tunnel);
+            }
+            groups_[id].clear();
+            lists_changed_ = true;
+        }
+    }
+    nexthops_ = groups;
+    for (std::uint16_t i = 0; i < segments_.size(); ++i) {
+        if (!segments_[i].in_use && segments_[i].flood_remotes != 0) {
+            drop_list(segments_[i].flood_remotes);
+            segments_[i].flood_remotes = 0;
+            specs_[i] = {};
+            resting_.emplace_back(now, i);
+        }
+    }
+    commit();
+    return removed;
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,155 @@
+#include "control/apply/from_topology.hpp"
+
+#include "config/resolve.hpp"
+
+namespace vxplane::control {
+
+namespace {
+
+/// Locally administered, from the VNI: the same at every start, and different between segments.
+net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
+    if (vxlan.mac) {
+        return mac_of(*vxlan.mac);
+    }
+    const std::uint32_t id = vxlan.id;
+    return {{0x02, 0x76, 0x78, static_cast<std::uint8_t>(id >> 16),
+             static_cast<std::uint8_t>(id >> 8), static_cast<std::uint8_t>(id)}};
+}
+
+TunnelProfile profile_of(const config::Vxlan& vxlan) {
+    TunnelProfile profile;
+    // Without `local` the route to each remote chooses.
+    profile.local = vxlan.local ? vxlan.local->ipv4_number() : 0;
+    profile.dstport = vxlan.dstport;
+    profile.source_port_lo = vxlan.srcport.lo;
+    profile.source_port_span = static_cast<std::uint16_t>(vxlan.srcport.hi - vxlan.srcport.lo);
+    profile.ttl = vxlan.ttl == 0 ? 64 : vxlan.ttl;
+    profile.tos = vxlan.tos;
+    profile.dont_fragment = vxlan.df == config::Df::set;
+    profile.udp_checksum = vxlan.udpcsum;
+    profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
+    return profile;
+}
+
+}  // namespace
+
+std::vector<OwnAddress> own_addresses(const config::Port& port) {
+    std::vector<OwnAddress> own;
+    for (const config::IpPrefix& prefix : port.addresses) {
+        own.push_back({ipv4_of(prefix.address), prefix.length});
+    }
+    return own;
+}
+
+std::vector<std::pair<OwnAddress, std::uint16_t>> all_addresses(const config::Topology& topology,
+                                                                const Machine& machine) {
+    std::vector<std::pair<OwnAddress, std::uint16_t>> all;
+    for (const config::Port& port : topology.ports) {
+        const OpenPort* open = machine.by_name(port.name);
+        if (open == nullptr || port.role != config::PortRole::underlay) {
+            continue;
+        }
+        for (const OwnAddress& own : own_addresses(port)) {
+            all.emplace_back(own, open->port->id());
+        }
+    }
+    return all;
+}
+
+std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const Machine& machine) {
+    std::map<Prefix, table::Route> routes;
+    const auto all = all_addresses(topology, machine);
+    for (const auto& [own, port] : all) {
+        const std::uint32_t mask = net::prefix_mask(own.prefix_length);
+        routes[{own.address.number() & mask, own.prefix_length}] = {table::RouteType::unicast, port,
+                                                                    0};
+    }
+    // Longer than any subnet, hence after all of them: an own address is never a next hop.
+    for (const auto& [own, port] : all) {
+        routes[{own.address.number(), 32}] = {table::RouteType::local, port, 0};
+    }
+    for (const config::Route& route : topology.routes) {
+        table::Route out;
+        out.type = static_cast<table::RouteType>(route.type);
+        const config::Port* port = nullptr;
+        if (route.via) {
+            out.via = route.via->ipv4_number();
+            port = config::connected_to(topology, *route.via).port;
+        }
+        if (!route.dev.empty()) {
+            port = config::find_port(topology, route.dev);
+        }
+        if (port != nullptr) {
+            out.port = machine.by_name(port->name)->port->id();
+        }
+        routes[{route.to.address.ipv4_number(), route.to.length}] = out;
+    }
+    return routes;
+}
+
+SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vxlan,
+                       const Machine& machine) {
+    SegmentSpec spec;
+    spec.name = vxlan.name;
+    spec.vni = {vxlan.id};
+    spec.profile = profile_of(vxlan);
+    spec.own_mac = own_mac_of(vxlan);
+    spec.mtu = config::effective_mtu(topology, vxlan);
+    spec.ageing = vxlan.ageing;
+    spec.maxaddr = vxlan.maxaddr;
+    spec.learning = vxlan.learning;
+    spec.inner_vlan = vxlan.inner_vlan;
+    for (const std::string& name : vxlan.ports) {
+        spec.ports.push_back(machine.by_name(name)->port->id());
+    }
+    return spec;
+}
+
+Bridge::Nexthops nexthops_of(const config::Topology& topology) {
+    Bridge::Nexthops groups;
+    for (const config::NexthopGroup& group : topology.nexthops) {
+        for (const config::IpAddress& remote : group.remotes) {
+            groups[group.id].push_back(ipv4_of(remote));
+        }
+    }
+    return groups;
+}
+
+NeighbourKey neighbour_of(const config::Neighbour& neighbour, const Machine& machine) {
+    return {machine.by_name(neighbour.dev)->port->id(), ipv4_of(neighbour.address)};
+}
+
+std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t segment,
+                                    const Machine& machine) {
+    std::vector<FdbRequest> requests;
+    FdbRequest request;
+    request.segment = segment;
+    const auto ask = [&](const std::vector<config::IpAddress>& remotes) {
+        for (const config::IpAddress& remote : remotes) {
+            request.place.remote = ipv4_of(remote);
+            requests.push_back(request);
+        }
+    };
+    ask(config::flood_list(vxlan));
+    for (const config::FdbEntry& entry : vxlan.fdb) {
+        if (entry.mac.is_zero()) {
+            continue;
+        }
+        request.mac = mac_of(entry.mac);
+        request.state = entry.state == config::FdbState::static_ ? table::FdbState::static_
+                                                                 : table::FdbState::permanent;
+        request.place = {};
+        if (entry.nhid) {
+            request.place.nhid = entry.nhid;
+            requests.push_back(request);
+        } else if (!entry.port.empty()) {
+            request.place.port = machine.by_name(entry.port)->port->id();
+            requests.push_back(request);
+        } else {
+            ask(entry.dst);
+        }
+    }
+    return requests;
+}
+
+}  // namespace vxplane::control

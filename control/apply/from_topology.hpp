@@ -1,0 +1,48 @@
+// From the values of a topology to what the tables' owners take: met at start and at reload.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "config/topology.hpp"
+#include "control/apply/bridge.hpp"
+#include "control/machine.hpp"
+
+namespace vxplane::control {
+
+[[nodiscard]] inline net::MacAddress mac_of(const config::MacAddress& mac) {
+    return {mac.bytes};
+}
+/// Only for IPv4.
+[[nodiscard]] inline net::Ipv4Address ipv4_of(const config::IpAddress& address) {
+    return net::Ipv4Address::of(address.ipv4_number());
+}
+
+/// The addresses of an underlay port, in the order of the file.
+[[nodiscard]] std::vector<OwnAddress> own_addresses(const config::Port& port);
+
+/// All own addresses with the DPDK ids of their ports; only ports that `machine` has.
+[[nodiscard]] std::vector<std::pair<OwnAddress, std::uint16_t>> all_addresses(
+    const config::Topology& topology, const Machine& machine);
+
+/// Prefix (host order) and its length.
+using Prefix = std::pair<std::uint32_t, std::uint8_t>;
+/// Networks of our addresses, the addresses themselves, and what `routes:` says.
+[[nodiscard]] std::map<Prefix, table::Route> routes_of(const config::Topology& topology,
+                                                       const Machine& machine);
+
+/// Ports by their DPDK ids.
+[[nodiscard]] SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vxlan,
+                                     const Machine& machine);
+
+[[nodiscard]] Bridge::Nexthops nexthops_of(const config::Topology& topology);
+
+[[nodiscard]] NeighbourKey neighbour_of(const config::Neighbour& neighbour, const Machine& machine);
+
+/// The flood list and the entries of a segment, one request for each remote.
+[[nodiscard]] std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t segment,
+                                                  const Machine& machine);
+
+}  // namespace vxplane::control
