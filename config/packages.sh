@@ -1,12 +1,14 @@
 # shellcheck shell=bash disable=SC2034
 # The Debian packages that vxplane needs, and the one way to install those that are missing. Sourced
-# by config/quickstart.sh, tests/run.sh and docker/Dockerfile; it runs nothing by itself.
+# by config/quickstart.sh, tests/run.sh, bench/compare/run.sh and docker/Dockerfile; it runs nothing by itself.
 
 packages_build=(build-essential ca-certificates pkg-config meson ninja-build libdpdk-dev libyaml-cpp-dev
   libspdlog-dev libcli11-dev nlohmann-json3-dev libpcap-dev)
 packages_lab=(iproute2 iputils-ping iperf3 tcpdump)
 packages_test=(libgtest-dev libbenchmark-dev ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev
   llvm-14 python3 python3-pytest python3-scapy python3-jsonschema python3-yaml ethtool shellcheck valgrind)
+# What bench/compare/run.sh sets beside vxplane, and draws with.
+packages_compare=(dpdk openvswitch-switch-dpdk openvswitch-common iproute2 nftables tcpdump python3-scapy python3-matplotlib)
 # Shared libraries of the running daemon; librte-meta-all brings every DPDK driver.
 packages_runtime=(librte-meta-all libyaml-cpp0.7 libspdlog1.10 libfmt9 libpcap0.8 iproute2)
 

@@ -47,7 +47,7 @@ trap 'exit 130' INT TERM
 free=$(awk '/HugePages_Free/ {print $2}' /proc/meminfo)
 hugepages=off
 ((free >= 256)) && hugepages=require
-/usr/bin/python3 "$here/make_pcaps.py" "$directory" --cpu "$cpu" --hugepages "$hugepages"
+/usr/bin/python3 "$here/traffic.py" "$directory" --cpu "$cpu" --hugepages "$hugepages"
 "$vxplane" "$directory/$direction.yaml" >"$directory/vxplane.log" 2>&1 &
 child=$!
 echo "$direction, hugepages: $hugepages, $rounds rounds of $seconds s each, $requests requests/s, worker on CPU $cpu"
