@@ -50,7 +50,7 @@ Bench::Bench(const Options& options, std::uint16_t workers) {
     pools_ = wanted(port::PoolSet::make(sizes, {}));
     port::MemoryPortOptions port;
     port.ring_slots = std::bit_ceil(options.batch + 1);
-    port.queues = workers;
+    port.queues = static_cast<std::uint16_t>((workers - 1) * kQueueStride + 1);
     port.name = "access";
     access_ = wanted(port::MemoryPort::make(port, *pools_));
     port.name = "underlay";
@@ -86,13 +86,14 @@ void Bench::take(std::span<rte_mbuf*> mbufs) {
 }
 
 Stand::Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> network,
-             const Options& options, std::uint16_t queue)
+             const Options& options, std::uint16_t worker)
     : bench_(bench),
       case_(which),
       network_(std::move(network)),
       from_(which.direction == Direction::encap ? bench.access() : bench.underlay()),
       to_(which.direction == Direction::encap ? bench.underlay() : bench.access()),
-      queue_(queue),
+      id_(worker),
+      queue_(static_cast<std::uint16_t>(worker * Bench::kQueueStride)),
       published_(network_->tables(0)),
       frames_(which, *network_, options),
       mbufs_(options.batch),
@@ -101,7 +102,7 @@ Stand::Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> net
 worker::WorkerOptions Stand::worker_options(const Options& options) const {
     static_cast<void>(options);
     worker::WorkerOptions result;
-    result.id = queue_;
+    result.id = id_;
     result.rx = {{from_.port().id(), queue_}};
     result.idle = worker::Idle::busy;
     result.port_count = kFirstTenant + std::size_t{network_->vnis()};

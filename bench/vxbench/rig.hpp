@@ -47,7 +47,12 @@ struct Sample {
 /// Things that exist once, whatever the case. EAL must run.
 class Bench {
   public:
-    /// Each port has `workers` queues.
+    /// net_ring counts the packets of neighbouring queues in one cache line; queues so far apart do
+    /// not meet there. It has 16 at most.
+    static constexpr std::uint16_t kQueueStride = 4;
+    static constexpr std::uint16_t kMostWorkers = 4;
+
+    /// Each port has a queue for each worker.
     explicit Bench(const Options& options, std::uint16_t workers = 1);
     ~Bench();
     Bench(const Bench&) = delete;
@@ -72,9 +77,9 @@ class Bench {
 /// One case: its worker and its frames. Cases share networks that are equal.
 class Stand {
   public:
-    /// `queue` of both ports is this worker's, and its number.
+    /// `worker` counts from 0.
     Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> network,
-          const Options& options, std::uint16_t queue = 0);
+          const Options& options, std::uint16_t worker = 0);
 
     /// Frames are written, the worker polls until it has taken all, and what it sent is checked.
     /// Only the polls are timed.
@@ -109,6 +114,7 @@ class Stand {
     std::shared_ptr<const Network> network_;
     port::MemoryPort& from_;
     port::MemoryPort& to_;
+    std::uint16_t id_;
     std::uint16_t queue_;
     std::atomic<const table::Tables*> published_;
     worker::SharedClock clock_;
