@@ -48,8 +48,8 @@ struct ControlRings {
 };
 
 /// Where one worker puts frames for one port: its own queue, or the ring of the worker that owns
-/// one.
-struct TxLane {
+/// one. Lines of its own: a worker writes here for each frame.
+struct alignas(64) TxLane {
     static constexpr std::uint16_t kRoom = 2 * packet::kBurstSize;
     std::uint16_t port = table::kNoPort;
     std::uint16_t queue = 0;
