@@ -169,7 +169,7 @@ rte_mbuf* Segmenter::next() noexcept {
     return frame;
 }
 
-bool prepare_for_nic(rte_mbuf* large, const TsoAbility& can) noexcept {
+bool prepare_for_nic(rte_mbuf* large, const port::TsoAbility& can) noexcept {
     if (large->nb_segs > can.max_buffers) {
         return false;
     }

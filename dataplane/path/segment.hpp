@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "dataplane/port/pool.hpp"
+#include "dataplane/port/tso.hpp"
 #include "dataplane/step/tcp_frame.hpp"
 
 namespace vxplane::path {
@@ -47,18 +48,8 @@ class Segmenter {
     std::array<std::byte, step::kMaxHeaders> headers_;
 };
 
-/// What a NIC can cut by itself, RTE_ETH_TX_OFFLOAD_...; and how many buffers a packet may have.
-struct TsoAbility {
-    bool whole = false;    ///< large packets leave as they are: the other side takes them
-    bool plain = false;    ///< TCP over IPv4 and IPv6
-    bool tunnel4 = false;  ///< the same in VXLAN over IPv4
-    bool tunnel6 = false;  ///< and over IPv6
-    std::uint16_t max_buffers = UINT16_MAX;
-    [[nodiscard]] bool any() const noexcept { return whole || plain; }
-};
-
 /// Prepares a large packet for a port that takes such ones: the checksum begun, flags and lengths
 /// set. False, with nothing changed, when the port cannot cut this one.
-[[nodiscard]] bool prepare_for_nic(rte_mbuf* large, const TsoAbility& can) noexcept;
+[[nodiscard]] bool prepare_for_nic(rte_mbuf* large, const port::TsoAbility& can) noexcept;
 
 }  // namespace vxplane::path

@@ -222,7 +222,7 @@ bool TcpMerger::take(const Candidate& candidate, MergeTally& tally) noexcept {
             }
         }
     }
-    const bool closes = (tcp.flags & kNeverMerged) != 0 || candidate.payload == 0;  // or not whole
+    bool closes = (tcp.flags & kNeverMerged) != 0 || candidate.payload == 0;  // or not whole
     if (flow != nullptr) {
         MergeEnd why = MergeEnd::count;
         std::uint16_t sum = 0;
@@ -251,6 +251,7 @@ bool TcpMerger::take(const Candidate& candidate, MergeTally& tally) noexcept {
                 !verify(candidate.mbuf, candidate.at, candidate.mbuf->pkt_len, candidate.trusted,
                         sum)) {
                 why = MergeEnd::checksum;
+                closes = true;
             }
         }
         if (why == MergeEnd::count) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
 #include "dataplane/step/tcp_frame.hpp"
 #include "dataplane/table/tables.hpp"
@@ -44,8 +45,8 @@ struct MergeTally {
 /// One per worker; holds nothing between bursts.
 class TcpMerger {
   public:
-    /// Frames looked at together: two receive bursts.
-    static constexpr std::uint16_t kRoom = 64;
+    /// Frames looked at together.
+    static constexpr std::uint16_t kRoom = packet::kBurstSize < 64 ? 64 : packet::kBurstSize;
     /// Longest IP packet of the result: it must still fit into a tunnel over IPv6.
     static constexpr std::uint32_t kMaxPacket = 65'535 - 70;
     static constexpr std::size_t kBuckets = 8;

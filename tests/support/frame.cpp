@@ -136,15 +136,15 @@ Frame& Frame::arp(const Arp& message) {
     return *this;
 }
 Frame& Frame::udp(std::uint16_t source, std::uint16_t destination, Udp header) {
-    l4_ = L4{kUdp, source, destination, 0, header};
+    l4_ = L4{kUdp, source, destination, 0, header, {}};
     return *this;
 }
-Frame& Frame::tcp(std::uint16_t source, std::uint16_t destination) {
-    l4_ = L4{kTcp, source, destination, 0, {}};
+Frame& Frame::tcp(std::uint16_t source, std::uint16_t destination, Tcp header) {
+    l4_ = L4{kTcp, source, destination, 0, {}, std::move(header)};
     return *this;
 }
 Frame& Frame::icmp_echo(std::uint8_t type) {
-    l4_ = L4{kIcmp, 1, 1, type, {}};
+    l4_ = L4{kIcmp, 1, 1, type, {}, {}};
     return *this;
 }
 Frame& Frame::payload(std::size_t size) {
@@ -192,11 +192,15 @@ Bytes Frame::l4() const {
     } else if (l4_->protocol == kTcp) {
         put16(bytes, l4_->source);
         put16(bytes, l4_->destination);
-        put32(bytes, 1);
-        put32(bytes, 0);
-        put16(bytes, 0x5010);
-        put16(bytes, 1000);
-        put32(bytes, 0);
+        const Tcp& t = l4_->tcp;
+        put32(bytes, t.sequence);
+        put32(bytes, t.acknowledgement);
+        put8(bytes, static_cast<unsigned>((20 + t.options.size()) / 4) << 4);
+        put8(bytes, t.flags);
+        put16(bytes, t.window);
+        put16(bytes, 0);
+        put16(bytes, t.urgent);
+        put(bytes, t.options);
         checksum_at = 16;
     } else {
         put16(bytes, std::uint32_t{l4_->icmp_type} << 8);
@@ -215,6 +219,8 @@ Bytes Frame::l4() const {
     if (l4_->protocol == kUdp) {
         if (checksum == 0) checksum = 0xFFFF;
         checksum = l4_->udp.checksum.value_or(checksum);
+    } else if (l4_->protocol == kTcp) {
+        checksum = l4_->tcp.checksum.value_or(checksum);
     }
     set16(bytes, checksum_at, checksum);
     return bytes;

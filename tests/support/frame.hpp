@@ -56,6 +56,16 @@ struct Udp {
     std::optional<std::uint16_t> checksum{};
 };
 
+struct Tcp {
+    std::uint32_t sequence = 1;
+    std::uint32_t acknowledgement = 0;
+    std::uint8_t flags = 0x10;  ///< ACK
+    std::uint16_t window = 1000;
+    std::uint16_t urgent = 0;
+    Bytes options{};  ///< a multiple of four bytes
+    std::optional<std::uint16_t> checksum{};
+};
+
 struct Vxlan {
     std::uint32_t vni = 7;
     std::uint8_t flags = 0x08;
@@ -81,7 +91,7 @@ class Frame {
     Frame& ipv6(Ip6 header = {});
     Frame& arp(const Arp& message = {});
     Frame& udp(std::uint16_t source, std::uint16_t destination, Udp header = {});
-    Frame& tcp(std::uint16_t source, std::uint16_t destination);
+    Frame& tcp(std::uint16_t source, std::uint16_t destination, Tcp header = {});
     Frame& icmp_echo(std::uint8_t type = 8);
     Frame& payload(std::size_t size);  ///< bytes 0, 1, 2 ...
     Frame& payload(Bytes bytes);
@@ -114,6 +124,7 @@ class Frame {
         std::uint16_t destination = 0;
         std::uint8_t icmp_type = 8;
         Udp udp{};
+        Tcp tcp{};
     };
     std::optional<L4> l4_{};
     Bytes payload_{};
