@@ -126,8 +126,11 @@ struct Scene {
         for (std::uint32_t i = 0; i < kPackets; ++i) {
             packet::Packet p(buffers[i]);
             packet::Verdict verdict = packet::Verdict::go_on();
-            static_cast<void>(
-                ((verdict = Steps{}(p, meta[i], *context), verdict.goes_on()) && ...));
+            const auto pass = [&]<class Step>() {
+                verdict = step::step_for<Step>(*context, meta[i].in_port)(p, meta[i], *context);
+                return verdict.goes_on();
+            };
+            static_cast<void>((pass.template operator()<Steps>() && ...));
             all = all && verdict.goes_on();
         }
         return all;

@@ -43,13 +43,6 @@ inline const Header& view(const std::byte* from) noexcept {
     return *reinterpret_cast<const Header*>(from);
 }
 
-/// The two ends of a flow in an order that does not depend on its direction. Without a branch:
-/// which end is the smaller one cannot be foretold.
-inline std::uint64_t pair_of(std::uint32_t a, std::uint32_t b) noexcept {
-    const std::uint32_t swap = (a ^ b) & (0U - static_cast<std::uint32_t>(b < a));
-    return std::uint64_t{a ^ swap} << 32 | (b ^ swap);
-}
-
 /// Ports count for TCP, UDP and SCTP only: ICMP identifiers are not part of a flow, so that an
 /// error travels the way of the packets that it is about.
 constexpr bool has_ports(std::uint8_t protocol) noexcept {
@@ -57,11 +50,15 @@ constexpr bool has_ports(std::uint8_t protocol) noexcept {
            protocol == ip_protocol::kSctp;
 }
 
-inline std::uint64_t port_pair(const std::byte* ports) noexcept {
-    const std::uint32_t a = load<std::uint16_t>(ports);
-    const std::uint32_t b = load<std::uint16_t>(ports + 2);
-    const std::uint32_t swap = (a ^ b) & (0U - static_cast<std::uint32_t>(b < a));
-    return (a ^ swap) << 16 | (b ^ swap);
+/// What the two ends of a flow have in common, whichever of them sends: products and sums do not
+/// ask for the order, and both together leave no other pair with the same ends. Anything else that
+/// is part of the flow comes as `also`.
+inline std::uint32_t pair_hash(std::uint32_t a, std::uint32_t b, std::uint16_t port_a,
+                               std::uint16_t port_b, std::uint64_t also) noexcept {
+    const std::uint64_t sums = std::uint64_t{a} + b + port_a + port_b;
+    const std::uint64_t h =
+        mix(std::uint64_t{a} * b, (sums << 32 | std::uint32_t{port_a} * port_b) ^ also << 56);
+    return static_cast<std::uint32_t>(h ^ h >> 32);
 }
 
 /// Same hash for all fragments of a datagram: ports are left out of every fragment, the first
@@ -69,21 +66,36 @@ inline std::uint64_t port_pair(const std::byte* ports) noexcept {
 inline std::uint32_t ipv4_flow_hash(const std::byte* l3, std::size_t size) noexcept {
     const auto& header = view<Ipv4Header>(l3);
     const std::size_t l4 = header.header_length();
-    std::uint64_t ports = 0;
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
     if (has_ports(header.protocol) && !header.is_fragment() && l4 >= sizeof header &&
         size >= l4 + 4) {
-        ports = port_pair(l3 + l4);
+        source_port = load<std::uint16_t>(l3 + l4);
+        destination_port = load<std::uint16_t>(l3 + l4 + 2);
     }
-    const std::uint64_t ends = pair_of(header.source.be.wire(), header.destination.be.wire());
-    const std::uint64_t h = mix(ends, ports | std::uint64_t{header.protocol} << 32);
-    return static_cast<std::uint32_t>(h ^ h >> 32);
+    return pair_hash(header.source.be.wire(), header.destination.be.wire(), source_port,
+                     destination_port, header.protocol);
+}
+
+/// The same for a header without options and 24 bytes that can be read.
+inline std::uint32_t plain_ipv4_flow_hash(const std::byte* l3) noexcept {
+    const auto& header = view<Ipv4Header>(l3);
+    std::uint32_t ports = 0;
+    if (has_ports(header.protocol) && !header.is_fragment()) [[likely]] {
+        ports = load<std::uint32_t>(l3 + sizeof header);
+    }
+    return pair_hash(header.source.be.wire(), header.destination.be.wire(),
+                     static_cast<std::uint16_t>(ports), static_cast<std::uint16_t>(ports >> 16),
+                     header.protocol);
 }
 
 inline std::uint32_t ipv6_flow_hash(const std::byte* l3, std::size_t size) noexcept {
     const auto& header = view<Ipv6Header>(l3);
     std::uint64_t ports = 0;
     if (has_ports(header.next_header) && size >= sizeof header + 4) {
-        ports = port_pair(l3 + sizeof header);
+        const std::uint64_t a = load<std::uint16_t>(l3 + sizeof header);
+        const std::uint64_t b = load<std::uint16_t>(l3 + sizeof header + 2);
+        ports = a * b + (a + b);
     }
     const auto source = mix(load<std::uint64_t>(header.source.data()),
                             load<std::uint64_t>(header.source.data() + 8));

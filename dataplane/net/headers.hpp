@@ -4,7 +4,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "dataplane/net/big_endian.hpp"
 #include "dataplane/net/ipv4_address.hpp"
@@ -31,6 +33,32 @@ struct EthernetHeader {
     }
 };
 static_assert(sizeof(EthernetHeader) == 14);
+
+/// Both addresses and the EtherType in two loads, for the steps that every frame passes.
+struct EthernetWords {
+    std::uint64_t destination;  ///< address in the upper 48 bits, below it two bytes of the source
+    std::uint64_t source;       ///< address in the upper 48 bits, below it the EtherType
+
+    /// At least an Ethernet header must be there.
+    static EthernetWords of(const std::byte* frame) noexcept {
+        EthernetWords words;
+        std::memcpy(&words.destination, frame, sizeof words.destination);
+        std::memcpy(&words.source, frame + sizeof(MacAddress), sizeof words.source);
+        words.destination = swap_bytes(words.destination);
+        words.source = swap_bytes(words.source);
+        return words;
+    }
+    /// Host order.
+    [[nodiscard]] std::uint16_t type() const noexcept { return static_cast<std::uint16_t>(source); }
+    /// No station has it: all zero, or with the group bit.
+    [[nodiscard]] bool source_is_bad() const noexcept {
+        return source <= 0xFFFF || (source & kMacGroupBit << 16) != 0;
+    }
+    /// 01:80:c2:00:00:00 to 0f.
+    [[nodiscard]] bool destination_is_link_local() const noexcept {
+        return destination >> 20 == kLinkLocalMacs >> 4;
+    }
+};
 
 struct VlanHeader {
     Be16 tag;  ///< PCP, DEI, VID
@@ -81,14 +109,16 @@ struct Ipv4Header {
     Ipv4Address source;
     Ipv4Address destination;
 
+    static constexpr std::uint8_t kPlain = 0x45;  ///< version_ihl without options
     static constexpr std::uint16_t kDontFragment = 0x4000;
     static constexpr std::uint16_t kMoreFragments = 0x2000;
     static constexpr std::uint16_t kOffsetMask = 0x1FFF;
+    static constexpr std::uint16_t kFragmentMask = kMoreFragments | kOffsetMask;
     [[nodiscard]] std::uint32_t version() const noexcept { return version_ihl >> 4U; }
     /// Bytes of this header, options included; below 20 when the field is malformed.
     [[nodiscard]] std::uint32_t header_length() const noexcept { return (version_ihl & 0xFU) * 4U; }
     [[nodiscard]] bool is_fragment() const noexcept {
-        return (fragment.value() & (kMoreFragments | kOffsetMask)) != 0;
+        return (fragment.value() & kFragmentMask) != 0;
     }
 };
 static_assert(sizeof(Ipv4Header) == 20);

@@ -70,6 +70,8 @@ enum class Severity : std::uint8_t {
     X(control_ring_full, overload, "ring to the control thread is full")                           \
     X(inject_ring_full, overload, "ring from the control thread to the worker is full")            \
     X(handoff_full, overload, "ring to the worker that owns the transmit queue is full")           \
+    X(backlog_full, overload, "backlog of the worker that the flow is steered to is full")         \
+    X(flow_limit, overload, "one flow takes most of a backlog that is half full")                  \
     X(tx_full, overload, "transmit queue of the port stayed full")                                 \
     X(tx_no_buffer, overload, "port takes no chained buffers, and none was free for a copy")
 

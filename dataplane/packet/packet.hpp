@@ -67,6 +67,9 @@ class Packet {
         header->nb_segs = static_cast<std::uint16_t>(mbuf_->nb_segs + 1);
         header->pkt_len = header->data_len + mbuf_->pkt_len;
         header->port = mbuf_->port;
+        // What is said of the packet as a whole: that it is a large one.
+        header->ol_flags |= mbuf_->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
+        header->tx_offload = mbuf_->tx_offload;
         mbuf_ = header;
     }
 
@@ -93,6 +96,12 @@ class Packet {
     }
 
     rte_mbuf* mbuf_;
+};
+
+/// Where the packets of a path come from, where that is known when the path is compiled.
+enum class Side : std::uint8_t {
+    local,  ///< an access port
+    tunnel  ///< a remote VTEP
 };
 
 /// Why a packet goes to control.
@@ -125,6 +134,11 @@ struct alignas(64) PacketMeta {
     bool one_of_many = false;  ///< a copy of a flood: what happens to it says little of the others
     std::array<std::uint8_t, 3> reserved{};  ///< no gap: a copy is then one move of a whole line
 
+    /// True for packets that leave by one port and count for one segment.
+    [[nodiscard]] bool goes_with(const PacketMeta& other) const noexcept {
+        return out_port == other.out_port && segment == other.segment &&
+               counts_segment == other.counts_segment;
+    }
     /// Of the inner frame, once `l3_offset` is known.
     [[nodiscard]] std::uint32_t tag_bytes() const noexcept {
         return l3_offset - static_cast<std::uint32_t>(sizeof(net::EthernetHeader));
@@ -134,11 +148,12 @@ static_assert(sizeof(PacketMeta) == 64);
 
 /// Frames handled together. Large enough to hide the latency of a bulk lookup, small enough that
 /// mbuf headers, metadata and table lines of one burst stay in a 32 KiB cache.
-constexpr std::uint16_t kBurstSize = 32;
+constexpr std::uint16_t kBurstSize = 64;
 
-/// The packets that are still on the path, densely packed.
+/// The packets that are still on the path, densely packed. All came in by one port.
 struct Burst {
     std::uint16_t count = 0;
+    std::uint16_t in_port = 0;
     std::array<rte_mbuf*, kBurstSize> mbufs;
     std::array<PacketMeta, kBurstSize> meta;
 };

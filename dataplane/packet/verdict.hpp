@@ -17,6 +17,7 @@ enum class Lane : std::uint8_t {
 /// Two bytes, returned in a register. Zero means "go on".
 class Verdict {
   public:
+    Verdict() noexcept = default;  ///< says nothing yet: for lists that are filled later
     static constexpr Verdict go_on() noexcept { return Verdict(0); }
     static constexpr Verdict drop(DropReason reason) noexcept {
         return Verdict(static_cast<std::uint16_t>(reason));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/packet/drop_reason.hpp"
+#include "dataplane/step/merge_tcp.hpp"
 
 namespace vxplane::path {
 
@@ -46,6 +47,16 @@ struct alignas(64) SegmentCounters {
     Counter oversize;  ///< frames that did not fit the underlay
 };
 
+/// Large packets: made where a port receives, cut where one sends.
+struct alignas(64) MergeCounters {
+    Counter merged;  ///< received frames that became part of another
+    Counter large;   ///< large packets that came out, those of guests included
+    std::array<Counter, step::kMergeEnds> ends;  ///< why nothing more was added to a packet
+    Counter cut;         ///< large packets cut in software, as the port takes none
+    Counter cut_frames;  ///< frames that they became
+    Counter passed;      ///< large packets handed to the device
+};
+
 /// Time of one stage, in TSC cycles.
 struct StageCounters {
     Counter cycles;
@@ -56,17 +67,20 @@ enum class PathId : std::uint8_t { from_access, from_underlay, from_twin, count 
 constexpr std::size_t kPaths = static_cast<std::size_t>(PathId::count);
 constexpr std::size_t kMaxStages = 6;
 
-/// received + copies + injected + taken_over = sent + dropped + diverted + handed_off + in transmit
-/// buffers, at the end of every poll. Each packet is in exactly one of these.
+/// received + copies + injected + taken_over + steered_in + cut_frames = sent + dropped + diverted
+/// + handed_off + steered_out + merged + in transmit buffers, at the end of every poll. Each packet
+/// is in exactly one of these.
 struct alignas(64) WorkerCounters {
-    Counter received;    ///< from ports
-    Counter copies;      ///< made for floods
-    Counter injected;    ///< from control
-    Counter taken_over;  ///< from other workers, to be sent
-    Counter sent;        ///< accepted by a transmit queue
-    Counter diverted;    ///< to control
-    Counter handed_off;  ///< to the worker that owns the transmit queue
-    Counter dropped;     ///< sum of `drops`
+    Counter received;     ///< from ports
+    Counter copies;       ///< made for floods
+    Counter injected;     ///< from control
+    Counter taken_over;   ///< from other workers, to be sent
+    Counter sent;         ///< accepted by a transmit queue
+    Counter diverted;     ///< to control
+    Counter handed_off;   ///< to the worker that owns the transmit queue
+    Counter dropped;      ///< sum of `drops`
+    Counter steered_in;   ///< from workers that received a frame of a flow of this one
+    Counter steered_out;  ///< to the worker that the flow belongs to
 
     alignas(64) Counter polls;
     Counter empty_polls;
@@ -80,17 +94,21 @@ struct alignas(64) WorkerCounters {
 
     alignas(64) std::array<Counter, packet::kDropReasons> drops;
     alignas(64) std::array<std::array<StageCounters, kMaxStages>, kPaths> stages;
-    std::vector<PortCounters> ports;        ///< by DPDK port id
+    alignas(64) Counter merged;         ///< received frames that became part of another
+    Counter cut_frames;                 ///< frames made of large packets, besides the packet itself
+    std::vector<PortCounters> ports;    ///< by DPDK port id
+    std::vector<MergeCounters> merges;  ///< by DPDK port id
     std::vector<SegmentCounters> segments;  ///< by segment index
 
     WorkerCounters(std::size_t port_count, std::size_t segment_count)
-        : ports(port_count), segments(segment_count) {}
+        : ports(port_count), merges(port_count), segments(segment_count) {}
 
     /// What came and is nowhere, in two's complement; 0 between polls. Exact on the worker's
     /// thread.
     [[nodiscard]] std::uint64_t difference() const noexcept {
-        return received.get() + copies.get() + injected.get() + taken_over.get() - sent.get() -
-               dropped.get() - diverted.get() - handed_off.get();
+        return received.get() + copies.get() + injected.get() + taken_over.get() +
+               steered_in.get() + cut_frames.get() - sent.get() - dropped.get() - diverted.get() -
+               handed_off.get() - steered_out.get() - merged.get();
     }
 };
 

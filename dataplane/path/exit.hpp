@@ -10,10 +10,13 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "dataplane/packet/large.hpp"
 #include "dataplane/path/counters.hpp"
+#include "dataplane/path/segment.hpp"
 #include "dataplane/step/context.hpp"
 
 namespace vxplane::path {
@@ -56,7 +59,9 @@ struct alignas(64) TxLane {
     rte_ring* handoff = nullptr;  ///< many producers; null when the queue is the worker's own
     bool multi_segment = false;
     bool listed = false;  ///< flush() will come by
+    port::TsoAbility tso;  ///< large packets that the port takes
     std::uint16_t waiting = 0;
+    std::uint64_t bytes = 0;  ///< of the frames that wait
     std::array<rte_mbuf*, kRoom> frames{};
 };
 
@@ -89,27 +94,30 @@ class Exit {
         dead_[dead_count_++] = mbuf;
     }
 
-    /// Queues a frame for a port; it leaves at the latest with flush().
-    void send(rte_mbuf* mbuf, std::uint16_t out_port) noexcept {
+    /// Queues frames for a port; they leave at the latest with flush(). At most a burst; `bytes`
+    /// are those of all, `chained` tells that some have more than one segment.
+    void send(std::span<rte_mbuf*> frames, std::uint16_t out_port, std::uint64_t bytes,
+              bool chained) noexcept {
         if (out_port >= lanes_.size() || lanes_[out_port].port == table::kNoPort) [[unlikely]] {
-            drop(mbuf, packet::DropReason::port_gone);
+            for (rte_mbuf* frame : frames) {
+                drop(frame, packet::DropReason::port_gone);
+            }
             return;
         }
         TxLane& lane = lanes_[out_port];
-        if (mbuf->nb_segs != 1 && !lane.multi_segment) [[unlikely]] {
-            mbuf = in_one_piece(mbuf, lane);
-            if (mbuf == nullptr) {
-                return;
+        if (chained) [[unlikely]] {
+            for (rte_mbuf* frame : frames) {
+                frame->nb_segs != 1 ? send_chain(frame, lane) : queue(frame, lane);
             }
+            return;
         }
-        if (lane.waiting == TxLane::kRoom) {
-            flush(lane);
-        }
-        if (!lane.listed) {
-            lane.listed = true;
-            busy_[busy_count_++] = out_port;
-        }
-        lane.frames[lane.waiting++] = mbuf;
+        make_room(frames.size(), lane);
+        std::copy(frames.begin(), frames.end(), lane.frames.begin() + lane.waiting);
+        lane.waiting = static_cast<std::uint16_t>(lane.waiting + frames.size());
+        lane.bytes += bytes;
+    }
+    void send(rte_mbuf* frame, std::uint16_t out_port) noexcept {
+        send({&frame, 1}, out_port, frame->pkt_len, frame->nb_segs != 1);
     }
 
     /// Hands a packet to control, or drops it when control is asked for too much.
@@ -217,6 +225,52 @@ class Exit {
         return meta.if_refused == packet::DropReason::none ? otherwise : meta.if_refused;
     }
 
+    void queue(rte_mbuf* mbuf, TxLane& lane) noexcept {
+        make_room(1, lane);
+        lane.frames[lane.waiting++] = mbuf;
+        lane.bytes += mbuf->pkt_len;
+    }
+
+    /// A chain: a large packet, the copies of a flood, or a frame longer than a buffer.
+    [[gnu::noinline]] void send_chain(rte_mbuf* mbuf, TxLane& lane) noexcept {
+        const bool large = packet::is_large(mbuf);
+        // Whoever owns the queue cuts: until there, one packet is cheaper than many.
+        if (large && lane.handoff == nullptr) {
+            if (!lane.multi_segment || !prepare_for_nic(mbuf, lane.tso)) {
+                send_cut(mbuf, lane);
+                return;
+            }
+            counters_.merges[lane.port].passed.add(1);
+        }
+        if (!large && !lane.multi_segment) {
+            mbuf = in_one_piece(mbuf, lane);
+        }
+        if (mbuf != nullptr) {
+            queue(mbuf, lane);
+        }
+    }
+    void send_cut(rte_mbuf* large, TxLane& lane) noexcept {
+        std::uint64_t made = 0;
+        Segmenter segmenter(large, pools_);
+        while (rte_mbuf* frame = segmenter.next()) {
+            ++made;
+            if (frame->nb_segs != 1 && !lane.multi_segment) {
+                frame = in_one_piece(frame, lane);
+            }
+            if (frame != nullptr) {
+                queue(frame, lane);
+            }
+        }
+        if (segmenter.left() != 0) {
+            count_drop(packet::DropReason::tx_no_buffer);
+            ++made;
+        }
+        MergeCounters& counters = counters_.merges[lane.port];
+        counters.cut.add(1);
+        counters.cut_frames.add(made);
+        counters_.cut_frames.add(made - 1);
+    }
+
     void free_dead() noexcept {
         if (dead_count_ != 0) {
             rte_pktmbuf_free_bulk(dead_.data(), dead_count_);
@@ -224,16 +278,19 @@ class Exit {
         }
     }
 
-    void flush(TxLane& lane) noexcept {
-        const std::uint16_t count = lane.waiting;
-        lane.waiting = 0;
-        // Sizes must be read before the driver owns the frames.
-        std::array<std::uint32_t, TxLane::kRoom> bytes_until;
-        std::uint32_t bytes = 0;
-        for (std::uint16_t i = 0; i < count; ++i) {
-            bytes += lane.frames[i]->pkt_len;
-            bytes_until[i] = bytes;
+    void make_room(std::size_t frames, TxLane& lane) noexcept {
+        if (lane.waiting + frames > TxLane::kRoom) [[unlikely]] {
+            flush(lane);
         }
+        if (!lane.listed) {
+            lane.listed = true;
+            busy_[busy_count_++] = static_cast<std::uint16_t>(&lane - lanes_.data());
+        }
+    }
+
+    void flush(TxLane& lane) noexcept {
+        const std::uint16_t count = std::exchange(lane.waiting, std::uint16_t{0});
+        std::uint64_t bytes = std::exchange(lane.bytes, 0);
         if (lane.handoff != nullptr) {
             const unsigned taken = rte_ring_mp_enqueue_burst(
                 lane.handoff, reinterpret_cast<void**>(lane.frames.data()), count, nullptr);
@@ -250,13 +307,16 @@ class Exit {
                                         static_cast<std::uint16_t>(count - sent)));
         }
         PortCounters& port = counters_.ports[lane.port];
+        if (sent != count) [[unlikely]] {
+            port.tx_full.add(static_cast<std::uint64_t>(count - sent));
+            for (std::uint16_t i = sent; i < count; ++i) {
+                bytes -= lane.frames[i]->pkt_len;
+                drop(lane.frames[i], packet::DropReason::tx_full);
+            }
+        }
         counters_.sent.add(sent);
         port.tx_packets.add(sent);
-        port.tx_bytes.add(sent == 0 ? 0 : bytes_until[sent - 1U]);
-        port.tx_full.add(static_cast<std::uint64_t>(count - sent));
-        for (std::uint16_t i = sent; i < count; ++i) {
-            drop(lane.frames[i], packet::DropReason::tx_full);
-        }
+        port.tx_bytes.add(bytes);
     }
 
     /// A copy for ports whose driver reads only the first segment; null when there was no buffer.

@@ -11,9 +11,9 @@ namespace vxplane::path {
 /// Sends one frame that has its exit: a local port, or a tunnel. False when it does not leave.
 inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                      Exit& exit) noexcept {
-    packet::Verdict verdict = step::CheckExit{}(p, meta, ctx);
+    packet::Verdict verdict = step::CheckExit(ctx)(p, meta, ctx);
     if (verdict.goes_on()) {
-        verdict = step::AddTunnel{}(p, meta, ctx);
+        verdict = step::AddTunnel(ctx)(p, meta, ctx);
     }
     if (verdict.goes_on()) {
         if (meta.counts_segment && !meta.from_tunnel) {
@@ -102,7 +102,9 @@ inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
         return;
     }
-    if (p.length() > ctx.tables->ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous())) {
+    const std::uint32_t longest =
+        ctx.tables->ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous());
+    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
         exit.drop(p.mbuf(), packet::DropReason::port_oversize);
     } else {
         exit.send(p.mbuf(), twin);

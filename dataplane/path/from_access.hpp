@@ -27,10 +27,11 @@ struct TunnelStage {
     static constexpr std::string_view text = "tunnel";
 };
 
-using FromAccess =
-    Path<FromAccessName,
-         Stage<FrameStage, step::CheckAccessFrame, step::PrefetchFdb, step::ReadFlow>,
-         Stage<BridgeStage, step::LearnSource, step::FindDestination>,
-         Stage<TunnelStage, step::CheckExit, step::AddTunnel>>;
+using FromAccess = Path<FromAccessName,
+                        Stage<FrameStage, step::CheckAccessFrame,
+                              step::PrefetchFdb<packet::Side::local>, step::ReadFlow>,
+                        Stage<BridgeStage, step::LearnSource<packet::Side::local>,
+                              step::FindDestination<packet::Side::local>>,
+                        Stage<TunnelStage, step::CheckExit, step::AddTunnel>>;
 
 }  // namespace vxplane::path

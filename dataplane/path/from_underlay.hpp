@@ -5,12 +5,10 @@
 #include "dataplane/path/path.hpp"
 #include "dataplane/step/check_exit.hpp"
 #include "dataplane/step/check_inner.hpp"
-#include "dataplane/step/check_udp.hpp"
-#include "dataplane/step/classify_underlay.hpp"
 #include "dataplane/step/find_destination.hpp"
-#include "dataplane/step/find_segment.hpp"
 #include "dataplane/step/learn_source.hpp"
 #include "dataplane/step/prefetch_fdb.hpp"
+#include "dataplane/step/read_outer.hpp"
 #include "dataplane/step/strip_tunnel.hpp"
 
 namespace vxplane::path {
@@ -29,10 +27,10 @@ struct DeliverStage {
     static constexpr std::string_view text = "deliver";
 };
 
-using FromUnderlay =
-    Path<FromUnderlayName,
-         Stage<OuterStage, step::ClassifyUnderlay, step::CheckUdp, step::FindSegment>,
-         Stage<InnerStage, step::CheckInner, step::StripTunnel, step::PrefetchFdb>,
-         Stage<DeliverStage, step::LearnSource, step::FindDestination, step::CheckExit>>;
+using FromUnderlay = Path<
+    FromUnderlayName, Stage<OuterStage, step::ReadOuter>,
+    Stage<InnerStage, step::CheckInner, step::StripTunnel, step::PrefetchFdb<packet::Side::tunnel>>,
+    Stage<DeliverStage, step::LearnSource<packet::Side::tunnel>,
+          step::FindDestination<packet::Side::tunnel>, step::CheckExit>>;
 
 }  // namespace vxplane::path

@@ -43,22 +43,37 @@ struct Path {
 
   private:
     static void leave(packet::Burst& burst, Exit& exit) noexcept {
-        for (std::uint16_t i = 0; i < burst.count; ++i) {
-            const packet::PacketMeta& meta = burst.meta[i];
-            rte_mbuf* mbuf = burst.mbufs[i];
+        // Neighbours mostly go the same way: what they share is looked up and counted once.
+        const std::uint16_t count = burst.count;
+        for (std::uint16_t first = 0; first < count;) {
+            const packet::PacketMeta& meta = burst.meta[first];
+            std::uint64_t bytes = 0;
+            std::uint16_t segments = 0;
+            std::uint16_t next = first;
+            do {
+                bytes += burst.mbufs[next]->pkt_len;
+                segments |= burst.mbufs[next]->nb_segs;
+            } while (++next < count && meta.goes_with(burst.meta[next]));
+            const auto packets = static_cast<std::uint16_t>(next - first);
             if (meta.counts_segment) {
-                SegmentCounters& segment = exit.counters().segments[meta.segment];
-                if (meta.from_tunnel) {
-                    segment.rx_packets.add(1);
-                    segment.rx_bytes.add(mbuf->pkt_len);
-                } else {
-                    segment.tx_packets.add(1);
-                    segment.tx_bytes.add(mbuf->pkt_len - net::kVxlanIpv4Overhead);
-                }
+                count_segment(exit.counters().segments[meta.segment], meta.from_tunnel, packets,
+                              bytes);
             }
-            exit.send(mbuf, meta.out_port);
+            exit.send({&burst.mbufs[first], packets}, meta.out_port, bytes, segments > 1);
+            first = next;
         }
         burst.count = 0;
+    }
+
+    static void count_segment(SegmentCounters& segment, bool from_tunnel, std::uint64_t packets,
+                              std::uint64_t bytes) noexcept {
+        if (from_tunnel) {
+            segment.rx_packets.add(packets);
+            segment.rx_bytes.add(bytes);
+        } else {
+            segment.tx_packets.add(packets);
+            segment.tx_bytes.add(bytes - packets * net::kVxlanIpv4Overhead);
+        }
     }
 };
 

@@ -4,6 +4,7 @@
 
 #include <rte_cycles.h>
 
+#include <array>
 #include <string_view>
 
 #include "dataplane/path/exit.hpp"
@@ -11,35 +12,67 @@
 
 namespace vxplane::path {
 
-/// `Name` carries `static constexpr std::string_view text`.
+/// `Name` carries `static constexpr std::string_view text`. A step that can be made from the
+/// context and the port is made once a burst, and keeps what is the same for all of it.
 template <class Name, class... Steps>
 struct Stage {
     static constexpr std::string_view name = Name::text;
 
     static void run(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept {
-        std::uint16_t kept = 0;
-        for (std::uint16_t i = 0; i < burst.count; ++i) {
+        // A value of this function alone: no store to a packet forces it to be read again.
+        const Chain chain(ctx, burst.in_port);
+        const std::uint16_t count = burst.count;
+        Leavers leavers;
+        for (std::uint16_t i = 0; i < count; ++i) {
             packet::Packet p(burst.mbufs[i]);
             packet::PacketMeta& meta = burst.meta[i];
             packet::Verdict verdict = packet::Verdict::go_on();
-            static_cast<void>(((verdict = Steps{}(p, meta, ctx), verdict.goes_on()) && ...));
-            if (verdict.goes_on()) [[likely]] {
-                burst.mbufs[kept] = p.mbuf();
-                if (kept != i) {
-                    burst.meta[kept] = meta;
-                }
-                ++kept;
-            } else {
-                leave(p, meta, verdict, ctx, exit);
+            static_cast<void>(
+                ((verdict = static_cast<const Steps&>(chain)(p, meta, ctx), verdict.goes_on()) &&
+                 ...));
+            burst.mbufs[i] = p.mbuf();
+            if (!verdict.goes_on()) [[unlikely]] {
+                leavers.list[leavers.count++] = {i, verdict};
+            }
+        }
+        if (leavers.count != 0) [[unlikely]] {
+            close_up(burst, leavers, ctx, exit);
+        }
+    }
+
+  private:
+    struct Chain : Steps... {
+        Chain(const step::Context& ctx, std::uint16_t in_port) noexcept
+            : Steps(step::step_for<Steps>(ctx, in_port))... {}
+    };
+    struct Leaver {
+        std::uint16_t index;
+        packet::Verdict verdict;
+    };
+    struct Leavers {
+        std::uint16_t count = 0;
+        std::array<Leaver, packet::kBurstSize> list;
+    };
+
+    [[gnu::noinline]] static void close_up(packet::Burst& burst, const Leavers& leavers,
+                                           step::Context& ctx, Exit& exit) noexcept {
+        std::uint16_t kept = leavers.list[0].index;
+        for (std::uint16_t i = 0; i < leavers.count; ++i) {
+            const std::uint16_t at = leavers.list[i].index;
+            leave(packet::Packet(burst.mbufs[at]), burst.meta[at], leavers.list[i].verdict, ctx,
+                  exit);
+            const std::uint16_t next =
+                i + 1U < leavers.count ? leavers.list[i + 1U].index : burst.count;
+            for (auto from = static_cast<std::uint16_t>(at + 1U); from < next; ++from, ++kept) {
+                burst.mbufs[kept] = burst.mbufs[from];
+                burst.meta[kept] = burst.meta[from];
             }
         }
         burst.count = kept;
     }
 
-  private:
-    [[gnu::noinline]] static void leave(packet::Packet p, packet::PacketMeta& meta,
-                                        packet::Verdict verdict, step::Context& ctx,
-                                        Exit& exit) noexcept {
+    static void leave(packet::Packet p, packet::PacketMeta& meta, packet::Verdict verdict,
+                      step::Context& ctx, Exit& exit) noexcept {
         if (verdict.is_drop()) {
             if (verdict.reason() == packet::DropReason::tunnel_oversize) {
                 exit.counters().segments[meta.segment].oversize.add(1);

@@ -11,6 +11,8 @@ namespace vxplane::port {
 /// Why something was not done: one sentence or a few, for the operator, without a final newline.
 struct Failure {
     std::string text;
+    /// The key of the topology that asks for what cannot be had, such as `rx-queues`; or nothing.
+    std::string key{};
 };
 
 /// Either a `T` or a `Failure`. Reading the side that is not there is a programming error and ends

@@ -86,6 +86,19 @@ Outcome Port::start() noexcept {
         return Failure{"port " + options_.name + " (" + options_.device +
                        ") does not start: " + rte_strerror(-error)};
     started_ = true;
+    Outcome rss = Done{};
+    if (rss_) rss = ensure_rss(id_, rss_bits_, rss_key_);
+    if (rss && rss_ && !options_.rss.reta.empty())
+        rss = write_reta(id_, options_.rss.reta, rx_queues_);
+    if (!rss)
+        return Failure{"port " + options_.name + ": " + rss.failure().text, rss.failure().key};
+    rss_state_ = read_rss(id_, rx_queues_);
+    return Done{};
+}
+
+Outcome Port::set_reta(const std::vector<std::uint16_t>& pattern) noexcept {
+    if (const Outcome done = write_reta(id_, pattern, rss_ ? rx_queues_ : 0); !done) return done;
+    rss_state_ = read_rss(id_, rx_queues_);
     return Done{};
 }
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,20 +16,13 @@
 #include "dataplane/port/device_lock.hpp"
 #include "dataplane/port/expected.hpp"
 #include "dataplane/port/pool.hpp"
+#include "dataplane/port/rss.hpp"
+#include "dataplane/port/tso.hpp"
 
 namespace vxplane::port {
 
 /// A MAC address in wire order.
 using MacBytes = std::array<std::uint8_t, 6>;
-
-/// Which headers a NIC may hash to choose a receive queue.
-struct RssTypes {
-    bool ipv4 = false;
-    bool ipv6 = false;
-    bool tcp = false;
-    bool udp = false;
-    [[nodiscard]] static RssTypes all() noexcept { return {true, true, true, true}; }
-};
 
 struct PortOptions {
     std::string name{};
@@ -41,13 +35,18 @@ struct PortOptions {
     std::uint16_t workers = 1;
     std::uint16_t rx_descriptors = 1024;
     std::uint16_t tx_descriptors = 1024;
-    RssTypes rss = RssTypes::all();
+    RssOptions rss{};
+    enum class RxChecksum : std::uint8_t { where_possible, required, off };
+    RxChecksum rx_checksum = RxChecksum::where_possible;
     bool promiscuous = true;
+    Wish tso = Wish::automatic;  ///< large packets on transmit
+    bool large_rx = false;       ///< take large packets of a virtio device
     /// Asks the driver for an interrupt per receive queue, for workers that sleep.
     bool rx_interrupts = false;
-    /// NUMA node of the worker that polls receive queue i, whose pool feeds the queue; queues
-    /// beyond the list take the port's own node.
-    std::vector<int> queue_nodes{};
+    /// NUMA nodes of the workers that poll the receive queues, whose pools feed them: one of each
+    /// queue, in order. Called once, with the node of the device (-1: none) and the number of
+    /// queues. Without it all queues take the device's own node.
+    std::function<std::vector<int>(int node, std::uint16_t queues)> place_queues{};
     std::string lock_directory = "/run/vxplane/lock";
 };
 
@@ -88,10 +87,18 @@ class Port {
     [[nodiscard]] std::uint16_t tx_queues() const noexcept { return tx_queues_; }
     /// Whether chained mbufs leave as one whole frame. False = linearize before sending.
     [[nodiscard]] bool multi_segment_tx() const noexcept { return multi_segment_tx_; }
+    /// Large packets that may be sent as they are; all others must be cut before.
+    [[nodiscard]] const TsoAbility& tso() const noexcept { return tso_; }
+    /// Whether large packets, and such with unfinished checksums, may be received.
+    [[nodiscard]] bool large_rx() const noexcept { return large_rx_; }
     /// Whether received mbufs carry the NIC's verdict on IPv4, TCP and UDP checksums.
     [[nodiscard]] bool rx_checksum() const noexcept { return rx_checksum_; }
     /// Whether the NIC spreads flows over the receive queues.
     [[nodiscard]] bool rss() const noexcept { return rss_; }
+    /// By what it does so, as of start() or the last set_reta().
+    [[nodiscard]] const RssState& rss_state() const noexcept { return rss_state_; }
+    /// Another indirection table, on a port that is started. A Failure changes nothing.
+    [[nodiscard]] Outcome set_reta(const std::vector<std::uint16_t>& pattern) noexcept;
     /// What was asked for and could not be had, one sentence each.
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
     /// Adds one, of something that shows only when the port is in use.
@@ -119,8 +126,13 @@ class Port {
     std::uint16_t rx_queues_ = 0;
     std::uint16_t tx_queues_ = 0;
     bool multi_segment_tx_ = false;
+    TsoAbility tso_{};
+    bool large_rx_ = false;
     bool rx_checksum_ = false;
     bool rss_ = false;
+    std::uint64_t rss_bits_ = 0;  ///< RTE_ETH_RSS_, as configured
+    std::vector<std::uint8_t> rss_key_{};
+    RssState rss_state_{};
     bool started_ = false;
     std::string bus_{};          ///< set when the device was attached by us, so detached by us
     std::string device_name_{};  ///< on that bus

@@ -26,22 +26,6 @@ constexpr std::uint32_t packet_ring_overhead = 68 + RTE_ETHER_HDR_LEN + 4;
 /// Fill and completion queue of net_af_xdp, per socket, whatever is asked for.
 constexpr std::uint32_t xdp_ring = 2048;
 
-struct RssChoice {
-    const char* name;
-    bool RssTypes::*wanted;
-    std::uint64_t bits;
-};
-
-// TCP and UDP hashing takes the ports in as well; fragments fall back to the addresses.
-constexpr RssChoice rss_choices[] = {
-    {"ipv4", &RssTypes::ipv4,
-     RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_OTHER},
-    {"ipv6", &RssTypes::ipv6,
-     RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER},
-    {"tcp", &RssTypes::tcp, RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP},
-    {"udp", &RssTypes::udp, RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP},
-};
-
 std::string strerror_of(int error) {
     return rte_strerror(error < 0 ? -error : error);
 }
@@ -71,14 +55,14 @@ class PortOpener {
     Outcome attach(const Device& device);
     Outcome configure();
     Outcome set_up_queues(const rte_eth_dev_info& info);
-    void choose_queues(const rte_eth_dev_info& info);
-    std::uint64_t choose_rss(const rte_eth_dev_info& info);
+    Outcome choose_queues(const rte_eth_dev_info& info);
+    Outcome choose_offloads(const rte_eth_dev_info& info, rte_eth_conf& conf);
     void set_mtu(const rte_eth_dev_info& info);
     void set_mac();
     void set_filters();
 
-    Failure failed(const std::string& what) const {
-        return Failure{"port " + options_.name + " (" + options_.device + "): " + what};
+    Failure failed(const std::string& what, const std::string& key = {}) const {
+        return Failure{"port " + options_.name + " (" + options_.device + "): " + what, key};
     }
     void note(const std::string& what) const { port_->note(what); }
     bool is_tap() const { return port_->driver_ == "net_tap"; }
@@ -158,7 +142,7 @@ Expected<std::unique_ptr<Port>> PortOpener::adopt(std::uint16_t id) {
     return std::move(port_);
 }
 
-void PortOpener::choose_queues(const rte_eth_dev_info& info) {
+Outcome PortOpener::choose_queues(const rte_eth_dev_info& info) {
     const std::uint16_t workers = std::max<std::uint16_t>(options_.workers, 1);
     const bool single = facts_ != nullptr && facts_->single_queue;
     const auto limit = [single](std::uint16_t most) {
@@ -172,22 +156,45 @@ void PortOpener::choose_queues(const rte_eth_dev_info& info) {
     port_->rx_queues_ = all ? rx_limit : std::min(asked != 0 ? asked : workers, rx_limit);
     port_->tx_queues_ = std::min(workers, tx_limit);
     if (asked != 0 && asked != port_->rx_queues_)
-        note(std::to_string(asked) + " receive queues are asked for, the device takes " +
-             std::to_string(port_->rx_queues_));
+        return failed(std::to_string(asked) + " receive queues are asked for, and the device has " +
+                          (all || single ? "" : "at most ") + std::to_string(port_->rx_queues_) +
+                          " (auto, or " + (all || rx_limit == 1 ? "" : "a number from 1 to ") +
+                          std::to_string(rx_limit) + ")",
+                      "rx-queues");
+    return Done{};
 }
 
-std::uint64_t PortOpener::choose_rss(const rte_eth_dev_info& info) {
-    if (port_->rx_queues_ < 2) return 0;
-    std::uint64_t bits = 0;
-    std::string refused;
-    for (const RssChoice& choice : rss_choices) {
-        if (!(options_.rss.*choice.wanted)) continue;
-        const std::uint64_t can = choice.bits & info.flow_type_rss_offloads;
-        bits |= can;
-        if (can == 0) refused += (refused.empty() ? "" : ", ") + std::string{choice.name};
+Outcome PortOpener::choose_offloads(const rte_eth_dev_info& info, rte_eth_conf& conf) {
+    std::string missing;
+    const Expected<std::uint64_t> rss = choose_rss(options_.rss, info, port_->rx_queues_, missing);
+    if (!rss) return failed(rss.failure().text, rss.failure().key);
+    if (!missing.empty()) note("the device cannot hash " + missing + " to spread flows");
+    port_->rss_ = *rss != 0;
+    port_->rss_bits_ = *rss;
+    port_->rss_key_ = choose_rss_key(options_.rss, info);
+    conf.rxmode.mq_mode = *rss != 0 ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
+    conf.rx_adv_conf.rss_conf.rss_hf = *rss;
+    if (*rss != 0 && !port_->rss_key_.empty()) {
+        conf.rx_adv_conf.rss_conf.rss_key = port_->rss_key_.data();
+        conf.rx_adv_conf.rss_conf.rss_key_len = static_cast<std::uint8_t>(port_->rss_key_.size());
     }
-    if (!refused.empty()) note("the device cannot hash " + refused + " to spread flows");
-    return bits;
+    // Virtual drivers offer this check in software, at our cost, or leave sums unfinished.
+    const bool hardware = facts_ == nullptr && port_->driver_ != "net_virtio";
+    const std::uint64_t sums = hardware ? info.rx_offload_capa & checksum_offloads : 0;
+    if (options_.rx_checksum == PortOptions::RxChecksum::required && sums != checksum_offloads)
+        return failed("the device does not check the sums of IPv4, UDP and TCP (auto or off)",
+                      "rx-checksum");
+    if (options_.rx_checksum != PortOptions::RxChecksum::off) {
+        conf.rxmode.offloads = sums;
+        port_->rx_checksum_ = sums == checksum_offloads;
+    }
+    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    const Expected<TsoAbility> tso = choose_tso(options_.tso, port_->driver_, info, conf);
+    if (!tso) return failed(tso.failure().text, tso.failure().key);
+    port_->tso_ = *tso;
+    port_->large_rx_ = choose_large_rx(options_.large_rx, device_.argument("tso") == "1",
+                                       port_->driver_, info, conf);
+    return Done{};
 }
 
 Outcome PortOpener::configure() {
@@ -199,21 +206,12 @@ Outcome PortOpener::configure() {
     if (facts_ == nullptr)
         for (const DriverFacts& one : known_drivers())
             if (one.name == port_->driver_) facts_ = &one;
-    choose_queues(info);
+    if (const Outcome queues = choose_queues(info); !queues) return queues;
 
     rte_eth_conf conf{};
     conf.rxmode.mtu = std::clamp(options_.mtu, info.min_mtu, info.max_mtu);
-    const std::uint64_t rss = choose_rss(info);
-    port_->rss_ = rss != 0;
+    if (const Outcome chosen = choose_offloads(info, conf); !chosen) return chosen;
     conf.intr_conf.rxq = options_.rx_interrupts ? 1 : 0;
-    conf.rxmode.mq_mode = rss != 0 ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
-    conf.rx_adv_conf.rss_conf.rss_hf = rss;
-    // Virtual drivers that offer this check in software, at our cost, or leave sums unfinished.
-    if (facts_ == nullptr && port_->driver_ != "net_virtio") {
-        conf.rxmode.offloads = info.rx_offload_capa & checksum_offloads;
-        port_->rx_checksum_ = conf.rxmode.offloads == checksum_offloads;
-    }
-    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     port_->multi_segment_tx_ =
         facts_ != nullptr ? facts_->multi_segment_tx : conf.txmode.offloads != 0;
 
@@ -244,9 +242,10 @@ Outcome PortOpener::set_up_queues(const rte_eth_dev_info& info) {
         note("the device takes " + std::to_string(rx) + " receive and " + std::to_string(tx) +
              " transmit descriptors");
     const auto socket = static_cast<unsigned>(port_->socket_);
+    std::vector<int> nodes;
+    if (options_.place_queues) nodes = options_.place_queues(port_->socket_, port_->rx_queues_);
     for (std::uint16_t queue = 0; queue < port_->rx_queues_; ++queue) {
-        const int node =
-            queue < options_.queue_nodes.size() ? options_.queue_nodes[queue] : port_->socket_;
+        const int node = queue < nodes.size() ? nodes[queue] : port_->socket_;
         if (node >= 0 && !pools_.has(node))
             note("receive queue " + std::to_string(queue) +
                  " takes buffers of another node, as node " + std::to_string(node) +

@@ -8,13 +8,18 @@
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/packet/chain_sum.hpp"
+#include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
 namespace vxplane::step {
 
 /// Frames whose exit is local pass untouched. Leaves `out_port`.
-struct AddTunnel {
+class AddTunnel {
+  public:
+    explicit AddTunnel(const Context& ctx, std::uint16_t /*in_port*/ = 0) noexcept
+        : tunnels_(ctx.tables->tunnels.data()), segments_(ctx.tables->segments.data()) {}
+
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::DropReason;
@@ -22,20 +27,25 @@ struct AddTunnel {
         if (meta.out_port != table::kNoPort) {
             return Verdict::go_on();
         }
-        const table::Tunnel& tunnel = ctx.tables->tunnels[meta.tunnel];
+        const table::Tunnel& tunnel = tunnels_[meta.tunnel];
         const std::uint32_t frame = p.length();
-        if (frame > tunnel.max_frame ||
-            frame > ctx.tables->segments[meta.segment].max_frame + meta.tag_bytes()) {
+        if ((frame > tunnel.max_frame ||
+             frame > segments_[meta.segment].max_frame + meta.tag_bytes()) &&
+            !fits_in_pieces(p.mbuf(), tunnel, segments_[meta.segment], meta)) {
             return Verdict::drop(DropReason::tunnel_oversize);
         }
         if (tunnel.state != table::TunnelState::ready) [[unlikely]] {
             return not_ready(tunnel, meta);
         }
-        std::byte* line = room_for_header(p, ctx);
-        if (line == nullptr) [[unlikely]] {
-            return Verdict::drop(DropReason::tunnel_no_headroom);
+        if (p.headroom() < sizeof(table::Tunnel) || !p.is_exclusive()) [[unlikely]] {
+            rte_mbuf* header = own_buffer(*ctx.pools);
+            if (header == nullptr) {
+                return Verdict::drop(DropReason::tunnel_no_headroom);
+            }
+            p.chain_behind(header);
         }
-        write_header(line, tunnel, meta, frame, ctx);
+        std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
+        write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
         if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
             add_udp_checksum(p.mbuf());
         }
@@ -49,8 +59,18 @@ struct AddTunnel {
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 
-    static packet::Verdict not_ready(const table::Tunnel& tunnel,
-                                     packet::PacketMeta& meta) noexcept {
+    /// A large packet is judged by the frames that the exit is going to cut it into.
+    [[gnu::noinline]] static bool fits_in_pieces(const rte_mbuf* mbuf, const table::Tunnel& tunnel,
+                                                 const table::Segment& segment,
+                                                 const packet::PacketMeta& meta) noexcept {
+        constexpr std::uint32_t kMost = 0xFFFF - (kHeader - sizeof(net::EthernetHeader));
+        const std::uint32_t piece = packet::longest_inner(mbuf);
+        return mbuf->pkt_len <= kMost && piece <= tunnel.max_frame &&
+               piece <= segment.max_frame + meta.tag_bytes();
+    }
+
+    [[gnu::noinline]] static packet::Verdict not_ready(const table::Tunnel& tunnel,
+                                                       packet::PacketMeta& meta) noexcept {
         if (tunnel.state == table::TunnelState::refused) {
             return packet::Verdict::drop(tunnel.refusal);
         }
@@ -60,49 +80,44 @@ struct AddTunnel {
         return packet::Verdict::divert(packet::Lane::control);
     }
 
-    /// Where the 64-byte line is to be written; the frame has then grown by the outer header.
-    /// A frame that is shared or has no headroom gets a buffer of its own for the header.
-    static std::byte* room_for_header(packet::Packet& p, Context& ctx) noexcept {
-        if (p.headroom() < sizeof(table::Tunnel) || !p.is_exclusive()) [[unlikely]] {
-            rte_mbuf* header = ctx.pools->header();
-            if (header == nullptr) {
-                return nullptr;
-            }
+    /// For the header of a frame that is shared or has no headroom.
+    [[gnu::noinline]] static rte_mbuf* own_buffer(port::WorkerPools& pools) noexcept {
+        rte_mbuf* header = pools.header();
+        if (header != nullptr) {
             header->data_len = 0;
-            p.chain_behind(header);
         }
-        return p.grow_front(kHeader) - table::Tunnel::kPrefix;
+        return header;
     }
 
     static void write_header(std::byte* line, const table::Tunnel& tunnel,
                              const packet::PacketMeta& meta, std::uint32_t frame,
-                             Context& ctx) noexcept {
+                             std::uint16_t buffers, Context& ctx) noexcept {
         std::memcpy(line, &tunnel, sizeof tunnel);
         std::byte* outer = line + table::Tunnel::kPrefix;
         auto* ip = reinterpret_cast<net::Ipv4Header*>(outer + kIp);
         auto* udp = reinterpret_cast<net::UdpHeader*>(outer + kUdp);
         auto* vxlan = reinterpret_cast<net::VxlanHeader*>(outer + kUdp + sizeof(net::UdpHeader));
 
-        const auto udp_length =
-            static_cast<std::uint16_t>(frame + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader));
-        const auto ip_length =
-            net::Be16::of(static_cast<std::uint16_t>(udp_length + sizeof(net::Ipv4Header)));
-        const auto mode = (tunnel.flags & table::Tunnel::kEcnRfc3168) != 0 ? net::EcnMode::rfc3168
-                                                                           : net::EcnMode::rfc6040;
-        const std::uint8_t ecn = net::ecn_outside(meta.inner_tos, mode);
-        net::Be16 id;
-        if ((tunnel.flags & table::Tunnel::kChangingId) != 0) {
-            id = net::Be16::of(ctx.next_ip_id++);
+        const std::uint32_t udp_length = frame + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);
+        const std::uint32_t ip_length = udp_length + sizeof(net::Ipv4Header);
+        std::uint32_t ecn = meta.inner_tos & net::kEcnMask;
+        std::uint16_t id = 0;
+        if ((tunnel.flags & table::Tunnel::kChangingId) != 0) [[likely]] {
+            id = ctx.next_ip_id;
+            // A large packet leaves as several, each with an id of its own.
+            ctx.next_ip_id = static_cast<std::uint16_t>(id + buffers);
+        }
+        if ((tunnel.flags & table::Tunnel::kEcnRfc3168) != 0) [[unlikely]] {
+            ecn = net::ecn_outside(meta.inner_tos, net::EcnMode::rfc3168);
         }
         ip->tos = static_cast<std::uint8_t>(tunnel.ip.tos | ecn);
-        ip->total_length = ip_length;
-        ip->id = id;
-        // The TOS byte is the low half of the header's first big-endian word.
-        ip->checksum = net::finish(net::Sum{tunnel.ip_sum} + ip_length.wire() + id.wire() +
-                                   net::Be16::of(ecn).wire());
+        ip->total_length = net::Be16::of(static_cast<std::uint16_t>(ip_length));
+        ip->id = net::Be16::of(id);
+        // The TOS byte is the low half of the header's first word.
+        ip->checksum = net::finish_host(tunnel.ip_sum + ip_length + id + ecn);
         udp->source = net::Be16::of(static_cast<std::uint16_t>(
             tunnel.source_port_lo + net::scale(meta.flow_hash, tunnel.source_port_span)));
-        udp->length = net::Be16::of(udp_length);
+        udp->length = net::Be16::of(static_cast<std::uint16_t>(udp_length));
         vxlan->vni_reserved = net::Be32::from_wire(meta.vni_word);
     }
 
@@ -115,6 +130,9 @@ struct AddTunnel {
             packet::add_chain(net::pseudo_header(ip->source, ip->destination, ip->protocol, length),
                               mbuf, kUdp, length));
     }
+
+    const table::Tunnel* tunnels_;
+    const table::Segment* segments_;
 };
 
 }  // namespace vxplane::step

@@ -5,6 +5,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -26,7 +27,8 @@ struct ClassifyUnderlay {
         const auto* ethernet = p.at<net::EthernetHeader>(0);
         // Tags are looked for only where they make the difference.
         if (p.length() > port.max_frame &&
-            p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous())) [[unlikely]] {
+            p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous()) &&
+            !packet::is_large(p.mbuf())) [[unlikely]] {
             return Verdict::drop(DropReason::eth_too_long);
         }
         if (ethernet->destination.number() != port.mac) [[unlikely]] {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 #include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
@@ -73,6 +74,13 @@ struct PeerMemo {
     std::uint32_t tunnel = table::FlatMap::kNone;
 };
 
+/// The outer headers of the packet that was judged last and let in; good for one port and one
+/// generation of tables.
+struct OuterMemo {
+    std::array<std::uint64_t, 8> header{};
+    std::uint16_t in_port = table::kNoPort;
+};
+
 /// One per worker; `tables` and `epoch` are set anew by every poll.
 struct Context {
     const table::Tables* tables = nullptr;
@@ -81,6 +89,7 @@ struct Context {
     std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
     port::WorkerPools* pools = nullptr;
     PeerMemo peer;
+    OuterMemo outer;
     UnknownVnis unknown;
     LearnBuffer learn;
 
@@ -92,10 +101,22 @@ struct Context {
             tables = published;
             generation = published->generation;
             peer = {};
+            outer = {};
         }
         epoch = now_epoch;
         learn.set_now(now_milliseconds);
     }
 };
+
+/// A step for the packets of one burst. A step that can be made from the context and the port keeps
+/// what is the same for all of them.
+template <class Step>
+Step step_for(const Context& ctx, std::uint16_t in_port) noexcept {
+    if constexpr (std::is_constructible_v<Step, const Context&, std::uint16_t>) {
+        return Step(ctx, in_port);
+    } else {
+        return Step{};
+    }
+}
 
 }  // namespace vxplane::step

@@ -9,48 +9,65 @@ namespace vxplane::step {
 
 /// Leaves `out_port` for a local exit, or `tunnel` (and out_port = kNoPort) for a remote one.
 /// Whatever has no single exit goes to the flood lane with `destination` telling what was found.
-struct FindDestination {
+template <packet::Side kFrom>
+class FindDestination {
+  public:
+    FindDestination(const Context& ctx, std::uint16_t in_port) noexcept
+        : fdb_(ctx.tables->fdb->reader()),
+          tunnels_(ctx.tables->tunnels.data()),
+          in_port_(in_port) {}
+
     packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        const table::Tables& tables = *ctx.tables;
-        const auto hit =
-            tables.fdb->find(table::FdbKey{meta.destination_key}, meta.destination_bucket);
-        meta.destination = hit.value.raw();
-        switch (hit.value.kind()) {
-            case table::FdbKind::tunnel:
-                if (meta.from_tunnel) {
-                    return Verdict::drop(DropReason::fdb_split_horizon);
-                }
-                meta.tunnel = hit.value.index();
-                break;
-            case table::FdbKind::port:
-                meta.out_port = static_cast<std::uint16_t>(hit.value.index());
-                return meta.out_port == meta.in_port ? Verdict::drop(DropReason::fdb_same_port)
-                                                     : Verdict::go_on();
-            case table::FdbKind::nexthop_group: {
-                if (meta.from_tunnel) {
-                    return Verdict::drop(DropReason::fdb_split_horizon);
-                }
-                const table::RemoteList& group = tables.groups[hit.value.index()];
-                if (group.count == 0) {
-                    return Verdict::drop(DropReason::fdb_miss);
-                }
-                // The source port is made from the same hash: without another mix each member
-                // would see only its share of the ports.
-                const auto choice = static_cast<std::uint32_t>(net::mix(meta.flow_hash, 1));
-                meta.tunnel = tables.remotes[group.begin + net::scale(choice, group.count)];
-                break;
-            }
-            case table::FdbKind::flood_list:
-            case table::FdbKind::none:
-                return Verdict::divert(packet::Lane::flood);
+        const auto hit = fdb_.find(table::FdbKey{meta.destination_key}, meta.destination_bucket);
+        const table::FdbKind kind = hit.value.kind();
+        if (kind == table::FdbKind::port) {
+            meta.out_port = static_cast<std::uint16_t>(hit.value.index());
+            return meta.out_port == in_port_ ? Verdict::drop(DropReason::fdb_same_port)
+                                             : Verdict::go_on();
         }
-        meta.out_port = table::kNoPort;
-        __builtin_prefetch(&tables.tunnels[meta.tunnel]);
-        return Verdict::go_on();
+        if (kFrom == packet::Side::tunnel || kind != table::FdbKind::tunnel) [[unlikely]] {
+            return rare(hit.value, meta, ctx);
+        }
+        return into_tunnel(hit.value.index(), meta, tunnels_);
     }
+
+  private:
+    static packet::Verdict into_tunnel(std::uint32_t tunnel, packet::PacketMeta& meta,
+                                       const table::Tunnel* tunnels) noexcept {
+        meta.tunnel = tunnel;
+        meta.out_port = table::kNoPort;
+        __builtin_prefetch(&tunnels[tunnel]);
+        return packet::Verdict::go_on();
+    }
+    [[gnu::noinline]] static packet::Verdict rare(table::FdbValue found, packet::PacketMeta& meta,
+                                                  Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const table::Tables& tables = *ctx.tables;
+        meta.destination = found.raw();
+        if (found.kind() == table::FdbKind::flood_list || found.kind() == table::FdbKind::none) {
+            return Verdict::divert(packet::Lane::flood);
+        }
+        if (kFrom == packet::Side::tunnel) {
+            return Verdict::drop(DropReason::fdb_split_horizon);
+        }
+        const table::RemoteList& group = tables.groups[found.index()];
+        if (group.count == 0) {
+            return Verdict::drop(DropReason::fdb_miss);
+        }
+        // The source port is made from the same hash: without another mix each member
+        // would see only its share of the ports.
+        const auto choice = static_cast<std::uint32_t>(net::mix(meta.flow_hash, 1));
+        return into_tunnel(tables.remotes[group.begin + net::scale(choice, group.count)], meta,
+                           tables.tunnels.data());
+    }
+
+    table::FdbReader fdb_;
+    const table::Tunnel* tunnels_;
+    std::uint16_t in_port_;
 };
 
 }  // namespace vxplane::step

@@ -7,40 +7,35 @@
 
 namespace vxplane::step {
 
-struct LearnSource {
+template <packet::Side kFrom>
+class LearnSource {
+  public:
+    LearnSource(const Context& ctx, std::uint16_t in_port) noexcept
+        : fdb_(ctx.tables->fdb->reader()),
+          segments_(ctx.tables->segments.data()),
+          port_location_(location_of(table::FdbKind::port, in_port)),
+          epoch_(ctx.epoch),
+          port_learns_(ctx.tables->ports[in_port].learning) {}
+
     packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::Verdict;
-        const table::Tables& tables = *ctx.tables;
-        const bool learns = meta.from_tunnel ? tables.segments[meta.segment].learning
-                                             : tables.ports[meta.in_port].learning;
+        const bool learns = kFrom == packet::Side::tunnel ? segments_[meta.segment].learning  //
+                                                          : port_learns_;
         if (!learns) {
             return Verdict::go_on();
         }
-        const std::uint32_t here = meta.from_tunnel
-                                       ? peer_location(meta, ctx)
-                                       : location_of(table::FdbKind::port, meta.in_port);
-        const auto hit = tables.fdb->find(table::FdbKey{meta.source_key}, meta.source_bucket);
-        if (hit && hit.value.location() == here) [[likely]] {
-            if (hit.value.epoch() != ctx.epoch) {
-                tables.fdb->refresh(hit.slot, ctx.epoch);
+        const std::uint32_t here = kFrom == packet::Side::tunnel
+                                       ? peer_location(segments_[meta.segment], meta, ctx)
+                                       : port_location_;
+        const auto hit = fdb_.find(table::FdbKey{meta.source_key}, meta.source_bucket);
+        if (hit.value.location() == here && hit) [[likely]] {
+            if (hit.value.epoch() != epoch_) {
+                fdb_.refresh(hit.slot, epoch_);
             }
             return Verdict::go_on();
         }
-        if (hit && hit.value.is_fixed()) {
-            return is_member(hit.value, here, tables)
-                       ? Verdict::go_on()
-                       : Verdict::drop(packet::DropReason::fdb_conflict);
-        }
-        LearnEvent event;
-        event.key = meta.source_key;
-        if (meta.from_tunnel) {
-            event.remote = meta.outer_source;
-        } else {
-            event.port = meta.in_port;
-        }
-        ctx.learn.note(event);
-        return Verdict::go_on();
+        return news(hit.value, here, meta, ctx);
     }
 
   private:
@@ -48,15 +43,34 @@ struct LearnSource {
         return table::FdbValue::make(kind, index, table::FdbState::dynamic, 0).location();
     }
     /// Zero, the location of nothing, for a peer that no tunnel leads to yet.
-    static std::uint32_t peer_location(const packet::PacketMeta& meta, Context& ctx) noexcept {
-        const std::uint64_t key =
-            table::peer_key(ctx.tables->segments[meta.segment].profile, meta.outer_source);
+    static std::uint32_t peer_location(const table::Segment& segment,
+                                       const packet::PacketMeta& meta, Context& ctx) noexcept {
+        const std::uint64_t key = table::peer_key(segment.profile, meta.outer_source);
         if (ctx.peer.key != key) {
             ctx.peer = {key, ctx.tables->peers->find(key)};
         }
         return ctx.peer.tunnel == table::FlatMap::kNone
                    ? 0
                    : location_of(table::FdbKind::tunnel, ctx.peer.tunnel);
+    }
+    [[gnu::noinline]] static packet::Verdict news(table::FdbValue known, std::uint32_t here,
+                                                  const packet::PacketMeta& meta,
+                                                  Context& ctx) noexcept {
+        using packet::Verdict;
+        if (known.kind() != table::FdbKind::none && known.is_fixed()) {
+            return is_member(known, here, *ctx.tables)
+                       ? Verdict::go_on()
+                       : Verdict::drop(packet::DropReason::fdb_conflict);
+        }
+        LearnEvent event;
+        event.key = meta.source_key;
+        if (kFrom == packet::Side::tunnel) {
+            event.remote = meta.outer_source;
+        } else {
+            event.port = meta.in_port;
+        }
+        ctx.learn.note(event);
+        return Verdict::go_on();
     }
     /// A next-hop group is everywhere where one of its members is.
     static bool is_member(table::FdbValue value, std::uint32_t here,
@@ -72,6 +86,12 @@ struct LearnSource {
         }
         return false;
     }
+
+    table::FdbReader fdb_;
+    const table::Segment* segments_;
+    std::uint32_t port_location_;
+    std::uint8_t epoch_;
+    bool port_learns_;
 };
 
 }  // namespace vxplane::step

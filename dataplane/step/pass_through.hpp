@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -19,8 +20,9 @@ struct PassThrough {
         if (meta.out_port == table::kNoPort) {
             return Verdict::drop(DropReason::port_gone);
         }
-        return p.length() > ctx.tables->ports[meta.out_port].max_frame +
-                                net::tag_bytes(p.data(), p.contiguous())
+        const std::uint32_t longest =
+            ctx.tables->ports[meta.out_port].max_frame + net::tag_bytes(p.data(), p.contiguous());
+        return p.length() > longest && packet::longest_arrived(p.mbuf()) > longest
                    ? Verdict::drop(DropReason::port_oversize)
                    : Verdict::go_on();
     }

@@ -12,7 +12,7 @@ namespace vxplane::step {
 struct StripTunnel {
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& /*ctx*/) const noexcept {
-        if (meta.inner_is_ip && ((meta.outer_tos | meta.inner_tos) & net::kEcnMask) != 0) {
+        if (((meta.outer_tos | meta.inner_tos) & net::kEcnMask) != 0 && meta.inner_is_ip) {
             switch (net::ecn_inside(net::ecn_of(meta.inner_tos), net::ecn_of(meta.outer_tos))) {
                 case net::EcnAction::keep:
                 case net::EcnAction::anomaly:

@@ -13,25 +13,12 @@
 
 namespace vxplane::table {
 
-/// Open addressing over cache-line buckets. Any number of readers, one writer.
-///
-/// What a reader is promised, with neither lock nor retry: a value it gets was put for the key it
-/// asked for, and was current at some moment during the lookup. For this a slot that was erased is
-/// given up, not free: it matches nothing and is reused only after end_grace(), when no reader can
-/// still be looking at its old key. Entries never move.
-class Fdb {
+/// What readers see of a table: where its buckets are, and how keys find theirs. Never changes
+/// while the table exists. A small value, to be copied: a loop that keeps its own copy does not
+/// read it again after every store.
+class FdbReader {
   public:
-    /// Buckets an entry may be away from its home; an insert that would need more is refused.
-    static constexpr std::uint32_t max_probe = 16;
-
-    /// `capacity`: entries held at most (a hard limit); the memory for all is taken and touched
-    /// here. Throws std::bad_alloc.
-    explicit Fdb(std::uint32_t capacity);
-    Fdb(const Fdb&) = delete;
-    Fdb& operator=(const Fdb&) = delete;
-    ~Fdb();
-
-    // --- readers: any worker -------------------------------------------------------------------
+    FdbReader() = default;
 
     /// Where the search for `key` starts. A burst computes and prefetches all, then finds all.
     std::uint32_t bucket_of(FdbKey key) const noexcept {
@@ -60,13 +47,13 @@ class Fdb {
     Hit find_by(FdbKey key, std::uint32_t bucket) const noexcept {
         const unsigned lane = look_into<Isa>(bucket, key);
         if (lane > FdbBucket::last_lane) [[unlikely]] {
-            return find_beyond<Isa>(key, bucket);
+            return find_beyond<Isa>(*this, key, bucket);
         }
         return answer(bucket, lane);
     }
     /// Notes that the entry was seen in `epoch`. Writes only the epoch byte and only when it
     /// differs, so it loses no replacement that the writer makes at the same time.
-    void refresh(std::uint32_t slot, std::uint8_t epoch) noexcept {
+    void refresh(std::uint32_t slot, std::uint8_t epoch) const noexcept {
         auto* bytes = reinterpret_cast<std::uint8_t*>(&value_at(slot));
         const std::atomic_ref<std::uint8_t> last_seen{bytes[3]};
         if (last_seen.load(std::memory_order_relaxed) != epoch) {
@@ -74,6 +61,73 @@ class Fdb {
         }
     }
 
+  protected:
+    static constexpr std::uint64_t golden_ratio = 0x9e37'79b9'7f4a'7c15;  // 2^64 / phi, odd
+    static constexpr std::uint64_t empty = 0;
+    static constexpr std::uint64_t tombstone = ~std::uint64_t{0};
+
+    /// A slot is numbered 8 * bucket + lane, which makes its address a matter of shifts.
+    static constexpr std::uint32_t slot_of(std::uint32_t bucket, unsigned lane) noexcept {
+        return bucket * 8 + lane;
+    }
+    std::uint32_t& value_at(std::uint32_t slot) const noexcept {
+        return buckets_[slot / 8].words[slot % 8];
+    }
+    static std::uint32_t load(std::uint32_t& place) noexcept {
+        return std::atomic_ref<std::uint32_t>{place}.load(std::memory_order_relaxed);
+    }
+    template <class Isa>
+    unsigned look_into(std::uint32_t bucket, FdbKey key) const noexcept {
+        FdbBucket& line = buckets_[bucket];
+        const std::uint32_t bits = match<Isa>(line, key.raw) | load(line.passed_by());
+        return static_cast<unsigned>(__builtin_ctz(bits));  // never 0: one flag or the count is set
+    }
+    // The address of the value comes from the lane, so it is read after the key that gave the lane.
+    Hit answer(std::uint32_t bucket, unsigned lane) const noexcept {
+        return {slot_of(bucket, lane), FdbValue::from_raw(load(buckets_[bucket].words[lane]))};
+    }
+    // By value: a reader whose address is known elsewhere could not stay in registers.
+    template <class Isa>
+    [[gnu::noinline]] static Hit find_beyond(FdbReader table, FdbKey key,
+                                             std::uint32_t bucket) noexcept {
+        for (std::uint32_t step = 1; step < table.probe_limit_; ++step) {
+            bucket = (bucket + 1) & table.mask_;
+            if (const unsigned lane = table.look_into<Isa>(bucket, key);
+                lane <= FdbBucket::last_lane) {
+                return table.answer(bucket, lane);
+            }
+        }
+        return {};
+    }
+
+    FdbBucket* buckets_ = nullptr;
+    std::uint64_t seed_ = 0;
+    std::uint64_t multiplier_ = 0;
+    std::uint32_t mask_ = 0;
+    std::uint32_t shift_ = 0;
+    std::uint32_t probe_limit_ = 0;
+};
+
+/// Open addressing over cache-line buckets. Any number of readers, one writer.
+///
+/// What a reader is promised, with neither lock nor retry: a value it gets was put for the key it
+/// asked for, and was current at some moment during the lookup. For this a slot that was erased is
+/// given up, not free: it matches nothing and is reused only after end_grace(), when no reader can
+/// still be looking at its old key. Entries never move.
+class Fdb : public FdbReader {
+  public:
+    /// Buckets an entry may be away from its home; an insert that would need more is refused.
+    static constexpr std::uint32_t max_probe = 16;
+
+    /// `capacity`: entries held at most (a hard limit); the memory for all is taken and touched
+    /// here. Throws std::bad_alloc.
+    explicit Fdb(std::uint32_t capacity);
+    Fdb(const Fdb&) = delete;
+    Fdb& operator=(const Fdb&) = delete;
+    ~Fdb();
+
+    /// For workers.
+    const FdbReader& reader() const noexcept { return *this; }
     /// Leaves `mark` as the epoch and returns what was there, in one step: a stamp that a worker
     /// sets at the same moment is not lost. Control's, for ageing.
     std::uint8_t exchange_epoch(std::uint32_t slot, std::uint8_t mark) noexcept {
@@ -91,6 +145,7 @@ class Fdb {
     Put put(FdbKey key, FdbValue value) noexcept;
     /// False when there was no such entry.
     bool erase(FdbKey key) noexcept;
+    using FdbReader::find;
     Hit find(FdbKey key) const noexcept { return find(key, bucket_of(key)); }
 
     /// Calls `f(FdbKey, FdbValue, slot)` for each entry. `f` may erase the entry it is shown and
@@ -131,50 +186,6 @@ class Fdb {
     std::size_t memory_bytes() const noexcept { return std::size_t{bucket_count()} * 64; }
 
   private:
-    static constexpr std::uint64_t golden_ratio = 0x9e37'79b9'7f4a'7c15;  // 2^64 / phi, odd
-    static constexpr std::uint64_t empty = 0;
-    static constexpr std::uint64_t tombstone = ~std::uint64_t{0};
-
-    /// A slot is numbered 8 * bucket + lane, which makes its address a matter of shifts.
-    static constexpr std::uint32_t slot_of(std::uint32_t bucket, unsigned lane) noexcept {
-        return bucket * 8 + lane;
-    }
-    std::uint32_t& value_at(std::uint32_t slot) const noexcept {
-        return buckets_[slot / 8].words[slot % 8];
-    }
-    static std::uint32_t load(std::uint32_t& place) noexcept {
-        return std::atomic_ref<std::uint32_t>{place}.load(std::memory_order_relaxed);
-    }
-    template <class Isa>
-    unsigned look_into(std::uint32_t bucket, FdbKey key) const noexcept {
-        FdbBucket& line = buckets_[bucket];
-        const std::uint32_t bits = match<Isa>(line, key.raw) | load(line.passed_by());
-        return static_cast<unsigned>(__builtin_ctz(bits));  // never 0: one flag or the count is set
-    }
-    // The address of the value comes from the lane, so it is read after the key that gave the lane.
-    Hit answer(std::uint32_t bucket, unsigned lane) const noexcept {
-        return {slot_of(bucket, lane), FdbValue::from_raw(load(buckets_[bucket].words[lane]))};
-    }
-    template <class Isa>
-    [[gnu::noinline]] Hit find_beyond(FdbKey key, std::uint32_t bucket) const noexcept {
-        for (std::uint32_t step = 1; step < probe_limit_; ++step) {
-            bucket = (bucket + 1) & mask_;
-            if (const unsigned lane = look_into<Isa>(bucket, key); lane <= FdbBucket::last_lane) {
-                return answer(bucket, lane);
-            }
-        }
-        return {};
-    }
-
-    // Read by workers, written only at construction.
-    FdbBucket* buckets_ = nullptr;
-    std::uint64_t seed_;
-    std::uint64_t multiplier_;
-    std::uint32_t mask_;
-    std::uint32_t shift_;
-    std::uint32_t probe_limit_;
-    std::size_t mapped_bytes_ = 0;
-
     // The writer's own.
     alignas(64) std::uint32_t capacity_;
     std::uint32_t used_ = 0;
@@ -182,6 +193,7 @@ class Fdb {
     std::uint32_t given_up_ = 0;  // slots in waiting_; the first in_grace_ of them are in a grace
     std::uint32_t in_grace_ = 0;
     std::uint64_t refused_ = 0;
+    std::size_t mapped_bytes_ = 0;
     std::unique_ptr<std::uint32_t[]> waiting_;
 };
 

@@ -16,6 +16,10 @@ struct FdbKey {
     static constexpr FdbKey make(std::uint64_t mac48, std::uint16_t segment) noexcept {
         return FdbKey{(mac48 << 16) | segment};
     }
+    /// The same from a word whose upper 48 bits are the MAC; the lower ones do not count.
+    static constexpr FdbKey of_word(std::uint64_t word, std::uint16_t segment) noexcept {
+        return FdbKey{(word & ~std::uint64_t{0xFFFF}) | segment};
+    }
     constexpr std::uint64_t mac48() const noexcept { return raw >> 16; }
     constexpr std::uint16_t segment() const noexcept { return static_cast<std::uint16_t>(raw); }
     constexpr bool is_storable() const noexcept { return raw != 0 && raw != ~std::uint64_t{0}; }

@@ -26,8 +26,8 @@ struct alignas(64) Tunnel {
     packet::DropReason refusal;  ///< why, unless ready or waiting
     std::uint8_t flags;          ///< kUdpChecksum, kChangingId, kEcnRfc3168
     std::uint8_t reserved;
-    std::uint16_t out_port;          ///< DPDK port id
-    std::uint16_t ip_sum;            ///< IPv4 header folded, length and id counted as zero
+    std::uint16_t out_port;  ///< DPDK port id
+    std::uint16_t ip_sum;    ///< IPv4 header folded, length and id counted as zero; host order
     std::uint16_t source_port_lo;    ///< host order
     std::uint16_t source_port_span;  ///< number of ports from there on
     std::uint16_t max_frame;         ///< longest inner frame in bytes
@@ -66,6 +66,7 @@ struct TunnelSpec {
     std::uint16_t underlay_mtu = 1500;  ///< bytes after the outer Ethernet header
     TunnelState state = TunnelState::ready;
     packet::DropReason refusal = packet::DropReason::none;
+    bool operator==(const TunnelSpec&) const = default;
 };
 
 inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
@@ -92,7 +93,7 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.ip.protocol = net::ip_protocol::kUdp;
     t.ip.source = spec.local;
     t.ip.destination = spec.remote;
-    t.ip_sum = net::fold(net::add_bytes(0, &t.ip, sizeof t.ip));
+    t.ip_sum = net::swap_bytes(net::fold(net::add_bytes(0, &t.ip, sizeof t.ip)));
     t.udp.destination = net::Be16::of(spec.dstport);
     t.vxlan = net::VxlanHeader::of(net::Vni{0});
     return t;

@@ -5,6 +5,8 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
+
 #include "dataplane/path/from_access.hpp"
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
@@ -21,30 +23,117 @@ Worker::Worker(WorkerOptions options)
     // Two workers that send to one peer should not use the same ids at the same time.
     context_.next_ip_id = static_cast<std::uint16_t>(options_.id * 0x2F6BU);
     poll_began_ = rte_rdtsc();
+    if (options_.steering != nullptr) {
+        steering_ =
+            std::make_unique<Steering>(*options_.steering, options_.id, options_.flow_limit, bed_);
+    }
 }
 
 void Worker::receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
-    // The lines of a frame that the first stage reads: Ethernet to VXLAN, and the inner headers.
+    if (steering_ != nullptr) [[unlikely]] {
+        count = steering_->give(port, frames, count, *context_.tables, exit_);
+        if (count == 0) {
+            return;
+        }
+    }
+    carry(port, frames, count, true);
+}
+
+void Worker::receive_merged(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
+    step::MergeTally tally;
+    const std::uint16_t left =
+        merger_.run(frames, count, *context_.tables, port, options_.pools, tally);
+    path::PortCounters& counters = counters_.ports[port];
+    counters.rx_packets.add(tally.merged);
+    counters.rx_bytes.add(tally.merged_bytes);
+    counters_.received.add(tally.merged);
+    counters_.merged.add(tally.merged);
+    path::MergeCounters& merges = counters_.merges[port];
+    merges.merged.add(tally.merged);
+    merges.large.add(tally.large);
+    for (std::size_t i = 0; i < step::kMergeEnds; ++i) {
+        merges.ends[i].add(tally.ends[i]);
+    }
+    for (std::uint16_t done = 0; done < left;) {
+        const auto some = static_cast<std::uint16_t>(
+            std::min<unsigned>(left - unsigned{done}, packet::kBurstSize));
+        receive(port, frames + done, some);
+        done = static_cast<std::uint16_t>(done + some);
+    }
+}
+
+unsigned Worker::poll_merged(const RxQueue& rx) noexcept {
+    std::array<rte_mbuf*, step::TcpMerger::kRoom> frames;
+    std::uint16_t count = 0;
+    std::uint16_t more = 0;
+    do {
+        more = rte_eth_rx_burst(rx.port, rx.queue, frames.data() + count, packet::kBurstSize);
+        count = static_cast<std::uint16_t>(count + more);
+    } while (more == packet::kBurstSize && count <= frames.size() - packet::kBurstSize);
+    if (count != 0) {
+        receive_merged(rx.port, frames.data(), count);
+    }
+    return count;
+}
+
+unsigned Worker::take_steered() noexcept {
+    std::array<rte_mbuf*, packet::kBurstSize> taken;
+    std::array<rte_mbuf*, packet::kBurstSize> of_port;
+    unsigned found = 0;
+    for (unsigned turn = 0; turn < steering_->turns(); ++turn) {
+        std::uint16_t left = steering_->take(taken.data(), packet::kBurstSize);
+        found += left;
+        counters_.steered_in.add(left);
+        const bool last = left < packet::kBurstSize;
+        // A path is run for one port; frames of different ports need no order among themselves.
+        while (left != 0) {
+            const std::uint16_t port = taken[0]->port;
+            std::uint16_t others = 0;
+            std::uint16_t count = 0;
+            for (std::uint16_t i = 0; i < left; ++i) {
+                rte_mbuf* frame = taken[i];
+                (frame->port == port ? of_port[count++] : taken[others++]) = frame;
+            }
+            carry(port, of_port.data(), count, false);
+            left = others;
+        }
+        if (last) {
+            break;
+        }
+    }
+    return found;
+}
+
+void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
+                   bool received) noexcept {
+    const table::PortRole role = context_.tables->ports[port].role;
+    // The first stage reads Ethernet to ports, or of a tunnel packet to the inner ones. In front of
+    // a tenant's frame the outer header will be written.
+    const std::ptrdiff_t other_line =
+        role == table::PortRole::access ? -RTE_CACHE_LINE_SIZE : RTE_CACHE_LINE_SIZE;
+    path::PortCounters& counters = counters_.ports[port];
+    std::uint64_t bytes = 0;
+    // Made once: a line that is put together in pieces and copied at once stalls at every frame,
+    // and without the barrier compilers would put it together again for each.
+    packet::PacketMeta fresh;
+    fresh.in_port = port;
+    asm volatile("" : "+m"(fresh));
     for (std::uint16_t i = 0; i < count; ++i) {
         const char* data = rte_pktmbuf_mtod(frames[i], const char*);
         rte_prefetch0(data);
-        rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
-    }
-    path::PortCounters& counters = counters_.ports[port];
-    std::uint64_t bytes = 0;
-    // Made once: a line that is put together in pieces and copied at once stalls at every frame.
-    packet::PacketMeta fresh;
-    fresh.in_port = port;
-    for (std::uint16_t i = 0; i < count; ++i) {
+        rte_prefetch0(data + other_line);
+        bytes += frames[i]->pkt_len;
         burst_.mbufs[i] = frames[i];
         burst_.meta[i] = fresh;
-        bytes += frames[i]->pkt_len;
     }
     burst_.count = count;
-    counters.rx_packets.add(count);
-    counters.rx_bytes.add(bytes);
-    counters_.received.add(count);
-    switch (context_.tables->ports[port].role) {
+    burst_.in_port = port;
+    if (received) [[likely]] {
+        counters.rx_packets.add(count);
+        counters.rx_bytes.add(bytes);
+        counters_.received.add(count);
+    }
+    switch (role) {
         case table::PortRole::access:
             path::FromAccess::run(burst_, context_, exit_);
             break;
@@ -64,7 +153,11 @@ void Worker::receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count)
 
 void Worker::begin_poll() noexcept {
     const std::uint64_t now = rte_rdtsc();
-    exit_.earn(now - poll_began_);
+    const std::uint64_t took = now - poll_began_;
+    exit_.earn(took);
+    if (found_ != 0) {
+        counters_.busy_cycles.add(took);
+    }
     poll_began_ = now;
     context_.begin(options_.tables->load(std::memory_order_acquire),
                    options_.clock->epoch.load(std::memory_order_relaxed),
@@ -73,11 +166,13 @@ void Worker::begin_poll() noexcept {
 
 void Worker::end_poll(unsigned found) noexcept {
     exit_.flush();
+    if (steering_ != nullptr) {
+        steering_->end();
+    }
     counters_.polls.add(1);
+    found_ = found;
     if (found == 0) {
         counters_.empty_polls.add(1);
-    } else {
-        counters_.busy_cycles.add(rte_rdtsc() - poll_began_);
     }
     counters_.unaccounted.set(counters_.difference());
     if (options_.rcu != nullptr) {
@@ -90,13 +185,22 @@ unsigned Worker::poll() noexcept {
     unsigned found = 0;
     std::array<rte_mbuf*, packet::kBurstSize> frames;
     // One burst a queue and turn: a queue that is never empty cannot starve the others.
-    for (const RxQueue& rx : options_.rx) {
-        const std::uint16_t count =
-            rte_eth_rx_burst(rx.port, rx.queue, frames.data(), packet::kBurstSize);
-        if (count != 0) {
-            receive(rx.port, frames.data(), count);
-            found += count;
+    if (steering_ == nullptr || steering_->may_receive()) [[likely]] {
+        for (const RxQueue& rx : options_.rx) {
+            if (rx.merge) {
+                found += poll_merged(rx);
+                continue;
+            }
+            const std::uint16_t count =
+                rte_eth_rx_burst(rx.port, rx.queue, frames.data(), packet::kBurstSize);
+            if (count != 0) {
+                receive(rx.port, frames.data(), count);
+                found += count;
+            }
         }
+    }
+    if (steering_ != nullptr) {
+        found += take_steered();
     }
     found += exit_.take_injected();
     for (const SharedQueue& shared : options_.shared) {
@@ -114,7 +218,7 @@ std::vector<RxQueue> Worker::watch_queues() {
         }
     }
     // Other workers put frames into rings without a look at who sleeps.
-    idle_.all_wakes(deaf.empty() && options_.shared.empty());
+    idle_.all_wakes(deaf.empty() && options_.shared.empty() && options_.steering == nullptr);
     return deaf;
 }
 

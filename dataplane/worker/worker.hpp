@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "dataplane/path/exit.hpp"
+#include "dataplane/step/merge_tcp.hpp"
 #include "dataplane/worker/idle.hpp"
+#include "dataplane/worker/steering.hpp"
 
 namespace vxplane::worker {
 
@@ -23,6 +25,7 @@ struct alignas(64) SharedClock {
 struct RxQueue {
     std::uint16_t port = 0;
     std::uint16_t queue = 0;
+    bool merge = false;  ///< the port has `gro`
 };
 
 /// A transmit queue of this worker that others reach through a ring.
@@ -46,7 +49,9 @@ struct WorkerOptions {
     std::uint32_t idle_sleep = 2000;  ///< microseconds, longest nap
     const std::atomic<const table::Tables*>* tables = nullptr;
     const SharedClock* clock = nullptr;
-    rte_rcu_qsbr* rcu = nullptr;  ///< null in tests that have no writer; thread id is `id`
+    rte_rcu_qsbr* rcu = nullptr;        ///< null in tests that have no writer; thread id is `id`
+    SteeringTable* steering = nullptr;  ///< null: every frame stays with the worker that polls it
+    bool flow_limit = false;            ///< of steering
     port::WorkerPools pools;
 };
 
@@ -64,6 +69,8 @@ class Worker {
     unsigned poll() noexcept;
     /// Takes packets as if `port` had received them. For tests and benches.
     void receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
+    /// The same of a port with `gro`; at most step::TcpMerger::kRoom frames.
+    void receive_merged(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
 
     /// Any thread.
     void stop() noexcept {
@@ -82,6 +89,10 @@ class Worker {
     [[nodiscard]] const port::WorkerPools& pools() const noexcept { return options_.pools; }
 
   private:
+    /// Runs the path of the port's role. `received`: the frames are to be counted as coming in.
+    void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
+    unsigned poll_merged(const RxQueue& rx) noexcept;
+    unsigned take_steered() noexcept;
     void begin_poll() noexcept;
     void end_poll(unsigned found) noexcept;
     void rest() noexcept;
@@ -92,9 +103,12 @@ class Worker {
     path::Exit exit_;
     step::Context context_;
     packet::Burst burst_;
+    step::TcpMerger merger_;
     std::uint64_t poll_began_ = 0;
     IdlePlan idle_;
     Bed bed_;
+    std::unique_ptr<Steering> steering_;
+    unsigned found_ = 0;  ///< by the last poll, whose time ends where the next begins
     alignas(64) std::atomic<bool> stop_{false};
 };
 
