@@ -222,7 +222,9 @@ void Lab::start() {
                     options.rx.push_back({id, q});
         }
         options.punt_rate = words_.punt_rate;
-        options.idle = worker::Idle::busy;
+        options.idle = words_.idle;
+        options.idle_after = words_.idle_after;
+        options.idle_sleep = words_.idle_sleep;
         options.tables = &tables_;
         options.clock = &clock_;
         options.pools = port::WorkerPools{pools(), 0};

@@ -58,6 +58,9 @@ struct SegmentWords {
 
 struct LabWords {
     unsigned workers = 1;
+    worker::Idle idle = worker::Idle::busy;  ///< for tests that let a worker run()
+    std::uint32_t idle_after = 200;
+    std::uint32_t idle_sleep = 2000;
     std::uint64_t punt_rate = 0;  ///< packets per second; 0 = no limit
     std::uint32_t punt_slots = 512;
     std::uint32_t learn_slots = 512;
