@@ -30,6 +30,7 @@ Lab::Lab(LabWords words) : words_{words}, number_{labs++}, fdb_{words.fdb_capaci
 Lab::~Lab() {
     collect();
     workers_.clear();
+    steering_.reset();
     ports_.clear();
     for (rte_ring* one : rings_) rte_ring_free(one);
 }
@@ -197,8 +198,16 @@ void Lab::start() {
     if (words_.workers > 1)
         for (const auto& [id, state] : ports_)
             handoffs_[id] = ring("_ho", words_.handoff_slots, sizeof(void*), RING_F_SC_DEQ);
+    if (words_.backlog != 0) {
+        steering_ = worker::SteeringTable::make("lab" + std::to_string(number_) + "_st",
+                                                words_.workers, words_.backlog);
+        if (steering_ == nullptr) give_up("no memory for steering");
+        for (const auto& [id, handoff] : handoffs_) steering_->add_way_out(handoff);
+    }
     for (unsigned w = 0; w < words_.workers; ++w) {
         worker::WorkerOptions options;
+        options.steering = steering_.get();
+        options.flow_limit = words_.flow_limit;
         options.id = w;
         options.rings.punt = ring("_pu", words_.punt_slots, sizeof(path::PuntItem), kOneToOne);
         options.rings.learn = ring("_le", words_.learn_slots, sizeof(step::LearnEvent), kOneToOne);
@@ -212,6 +221,7 @@ void Lab::start() {
             path::TxLane& lane = options.lanes[id];
             lane.port = id;
             lane.multi_segment = state.words.chains;
+            lane.tso = state.words.tso;
             if (state.words.owner == w) {
                 if (words_.workers > 1) options.shared.push_back({id, handoffs_[id]});
             } else {
@@ -219,7 +229,7 @@ void Lab::start() {
             }
             for (std::uint16_t q = 0; q < state.words.queues; ++q)
                 if ((state.words.spread ? q : state.words.poller) == w)
-                    options.rx.push_back({id, q});
+                    options.rx.push_back({id, q, state.words.gro});
         }
         options.punt_rate = words_.punt_rate;
         options.idle = words_.idle;

@@ -41,9 +41,11 @@ struct PortWords {
     bool promiscuous = false;
     bool learning = true;
     bool trusts_checksum = false;
-    unsigned owner = 0;   ///< worker that has the transmit queue
-    unsigned poller = 0;  ///< worker that polls the receive queues
-    bool spread = false;  ///< instead, queue n is polled by worker n
+    bool gro = false;        ///< received TCP segments are merged
+    port::TsoAbility tso{};  ///< large packets that the port takes
+    unsigned owner = 0;      ///< worker that has the transmit queue
+    unsigned poller = 0;     ///< worker that polls the receive queues
+    bool spread = false;     ///< instead, queue n is polled by worker n
 };
 
 struct SegmentWords {
@@ -67,6 +69,8 @@ struct LabWords {
     std::uint32_t inject_slots = 512;
     std::uint32_t handoff_slots = 512;
     std::uint32_t fdb_capacity = 4096;
+    std::uint32_t backlog = 0;  ///< steering is on, and this many frames may wait for a worker
+    bool flow_limit = false;
 };
 
 struct SentFrame {
@@ -148,6 +152,8 @@ class Lab {
     bool count_by_name = true;
     /// What the NIC says of the frames that come next: RTE_MBUF_F_RX_...
     std::uint64_t rx_flags = 0;
+    /// And of how long the segments of a large packet are, with RTE_MBUF_F_RX_LRO.
+    std::uint16_t rx_segment = 0;
     /// Looks at frames that were sent while all of them are still in memory.
     std::function<void(PortId, rte_mbuf*)> look_at_sent{};
 
@@ -155,6 +161,7 @@ class Lab {
     [[nodiscard]] table::Fdb& fdb() { return fdb_; }
     [[nodiscard]] table::FdbValue fdb_find(SegmentId segment, net::MacAddress address) const;
     [[nodiscard]] worker::Worker& worker(unsigned id = 0) { return *workers_.at(id); }
+    [[nodiscard]] worker::SteeringTable& steering() { return *steering_; }
     [[nodiscard]] port::MemoryPort& memory(PortId id) { return *ports_[id].memory; }
     [[nodiscard]] const std::string& name(PortId id) const { return ports_.at(id).name; }
     [[nodiscard]] const std::string& segment_name(SegmentId id) const {
@@ -209,6 +216,7 @@ class Lab {
     std::vector<rte_ring*> rings_{};
     std::vector<path::ControlRings> control_{};
     std::map<PortId, rte_ring*> handoffs_{};
+    std::unique_ptr<worker::SteeringTable> steering_{};
     std::vector<std::unique_ptr<worker::Worker>> workers_{};
     Counts before_{};
     std::uint64_t level_ = 0;  ///< buffers in use when nothing is under way

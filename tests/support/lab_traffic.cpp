@@ -1,6 +1,7 @@
 // The lab's traffic: frames in, everything out, and the account of where each packet went.
 #include <rte_malloc.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -100,7 +101,14 @@ rte_mbuf* Lab::buffer(const Bytes& frame, Memory memory) {
         rte_mbuf* rest = pool_buffer(packet_pool(), frame.data() + head, frame.size() - head);
         if (mbuf != nullptr && rest != nullptr) rte_pktmbuf_chain(mbuf, rest);
     } else {
-        mbuf = pool_buffer(packet_pool(), frame.data(), frame.size());
+        // A frame longer than a buffer lies in several, as a NIC with scattered receive leaves it.
+        constexpr std::size_t kRoom = 2048;
+        mbuf = pool_buffer(packet_pool(), frame.data(), std::min(frame.size(), kRoom));
+        for (std::size_t at = kRoom; mbuf != nullptr && at < frame.size(); at += kRoom) {
+            rte_mbuf* rest =
+                pool_buffer(packet_pool(), frame.data() + at, std::min(frame.size() - at, kRoom));
+            if (rest == nullptr || rte_pktmbuf_chain(mbuf, rest) != 0) break;
+        }
     }
     if (mbuf == nullptr) {
         std::fprintf(stderr, "lab: no buffer for a frame of %zu bytes\n", frame.size());
@@ -115,6 +123,7 @@ void Lab::push(PortId port, const std::vector<Bytes>& frames, Memory memory, std
         rte_mbuf* mbuf = buffer(frame, memory);
         mbuf->port = port;
         mbuf->ol_flags |= rx_flags;
+        if (rx_segment != 0) mbuf->tso_segsz = rx_segment;
         if (ports_[port].memory->push({&mbuf, 1}, queue) != 1) {
             std::fprintf(stderr, "lab: receive ring of %s is full\n", ports_[port].name.c_str());
             std::abort();
@@ -196,6 +205,7 @@ Seen Lab::collect() {
         for (std::uint16_t queue = 0; queue < state.words.queues; ++queue)
             held += rte_ring_count(state.memory->inlet(queue));
     for (const auto& [id, handoff] : handoffs_) held += rte_ring_count(handoff);
+    for (unsigned i = 0; steering_ && i < workers_.size(); ++i) held += steering_->queued(i);
     for (const path::ControlRings& rings : control_) held += rte_ring_count(rings.inject);
     const std::uint64_t in_use = pools().in_use();
     // What is still under way may be more than one buffer a frame.
@@ -209,9 +219,10 @@ std::string Lab::law() const {
     std::string text;
     for (const auto& one : workers_) {
         const path::WorkerCounters& c = one->counters();
-        const std::uint64_t in =
-            c.received.get() + c.copies.get() + c.injected.get() + c.taken_over.get();
-        std::uint64_t out = c.sent.get() + c.diverted.get() + c.handed_off.get();
+        const std::uint64_t in = c.received.get() + c.copies.get() + c.injected.get() +
+                                 c.taken_over.get() + c.steered_in.get() + c.cut_frames.get();
+        std::uint64_t out = c.sent.get() + c.diverted.get() + c.handed_off.get() +
+                            c.steered_out.get() + c.merged.get();
         for (const path::Counter& drop : c.drops) out += drop.get();
         if (in != out)
             text += "worker " + std::to_string(one->options().id) + " took " + std::to_string(in) +
@@ -239,6 +250,10 @@ Counts Lab::counts() const {
         note(who + "sent", c.sent.get());
         note(who + "diverted", c.diverted.get());
         note(who + "handed_off", c.handed_off.get());
+        note(who + "steered_in", c.steered_in.get());
+        note(who + "steered_out", c.steered_out.get());
+        note(who + "merged", c.merged.get());
+        note(who + "cut_frames", c.cut_frames.get());
         note(who + "learn_events", c.learn_events.get());
         note(who + "learn_lost", c.learn_lost.get());
         note(who + "pool.refused", one->pools().refused());
@@ -254,6 +269,13 @@ Counts Lab::counts() const {
             note(name + "tx_bytes", p.tx_bytes.get());
             note(name + "tx_full", p.tx_full.get());
             note(name + "tx_copies", p.tx_copies.get());
+            const path::MergeCounters& m = c.merges[port];
+            note(name + "merged", m.merged.get());
+            note(name + "large", m.large.get());
+            note(name + "cut", m.cut.get());
+            note(name + "passed", m.passed.get());
+            for (std::size_t i = 0; i < step::kMergeEnds; ++i)
+                note(name + "end." + std::string(step::kMergeEndNames[i]), m.ends[i].get());
         }
         for (std::size_t i = 0; i < segments_.size(); ++i) {
             const path::SegmentCounters& s = c.segments[i];
