@@ -129,24 +129,21 @@ void Network::fill_tables() {
     base.dstports = std::make_shared<table::FlatMap>(Pairs{{kDstport, 0}});
 
     const bool encap = case_.direction == Direction::encap;
-    const std::uint32_t views = encap ? vnis_ : 1;
-    for (std::uint32_t view = 0; view < views; ++view) {
-        std::vector<table::PortEntry> ports(encap ? kFirstTenant : kFirstTenant + vnis_);
-        for (std::uint32_t i = 0; i < ports.size(); ++i) {
-            table::PortEntry& port = ports[i];
-            port.role = i == ports_.underlay ? table::PortRole::underlay : table::PortRole::access;
-            port.learning = case_.learning;
-            port.max_frame = 1514;
-            if (port.role == table::PortRole::access) {
-                port.segment =
-                    static_cast<std::uint16_t>(i == ports_.access ? view : i - kFirstTenant);
-            } else {
-                port.mac = underlay_mac().number();
-            }
+    std::vector<table::PortEntry> ports(encap ? kFirstTenant : kFirstTenant + vnis_);
+    for (std::uint32_t i = 0; i < ports.size(); ++i) {
+        table::PortEntry& port = ports[i];
+        port.role = i == ports_.underlay ? table::PortRole::underlay : table::PortRole::access;
+        port.learning = case_.learning;
+        port.max_frame = 1514;
+        if (port.role == table::PortRole::access) {
+            port.segment = static_cast<std::uint16_t>(i < kFirstTenant ? 0 : i - kFirstTenant);
+        } else {
+            port.mac = underlay_mac().number();
         }
-        base.ports = table::Shared{std::move(ports)};
-        views_.push_back(base);
     }
+    access_ = &ports[ports_.access];
+    base.ports = table::Shared{std::move(ports)};
+    tables_ = std::move(base);
 }
 
 }  // namespace vxplane::bench

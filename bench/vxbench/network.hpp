@@ -48,10 +48,11 @@ class Network {
     static constexpr std::uint16_t kDstport = 4789;
     static constexpr std::uint16_t kInsideMtu = 1450;
 
-    /// What the worker sees while it takes a burst of `segment`. An access port is in one segment,
-    /// so encapsulation for many segments needs as many views; else there is one.
-    [[nodiscard]] const table::Tables* tables(std::uint32_t segment) const noexcept {
-        return &views_[views_.size() == 1 ? 0 : segment];
+    [[nodiscard]] const table::Tables* tables() const noexcept { return &tables_; }
+    /// The access port is in `segment` from now on, as if the next burst came by another port: an
+    /// access port is in one segment, and there are fewer ports than segments to measure.
+    void enter(std::uint32_t segment) const noexcept {
+        access_->segment = static_cast<std::uint16_t>(segment);
     }
 
   private:
@@ -66,7 +67,8 @@ class Network {
     std::uint32_t destinations_;
     std::uint32_t sources_;
     std::unique_ptr<table::Fdb> fdb_;
-    std::vector<table::Tables> views_;
+    table::Tables tables_;
+    table::PortEntry* access_ = nullptr;  ///< in tables_
 };
 
 }  // namespace vxplane::bench

@@ -94,7 +94,7 @@ Stand::Stand(Bench& bench, const Case& which, std::shared_ptr<const Network> net
       to_(which.direction == Direction::encap ? bench.underlay() : bench.access()),
       id_(worker),
       queue_(static_cast<std::uint16_t>(worker * Bench::kQueueStride)),
-      published_(network_->tables(0)),
+      published_(network_->tables()),
       frames_(which, *network_, options),
       mbufs_(options.batch),
       worker_(std::make_unique<worker::Worker>(worker_options(options))) {}
@@ -172,9 +172,11 @@ void Stand::drain() {
 
 void Stand::prepare() {
     fill();
-    views_.resize(mbufs_.size() / packet::kBurstSize);
-    for (std::size_t i = 0; i < views_.size(); ++i) {
-        views_[i] = network_->tables(frames_.segment_of(i * packet::kBurstSize));
+    segments_.assign(mbufs_.size() / packet::kBurstSize, 0);
+    if (case_.direction == Direction::encap && case_.vnis > 1) {
+        for (std::size_t i = 0; i < segments_.size(); ++i) {
+            segments_[i] = frames_.segment_of(i * packet::kBurstSize);
+        }
     }
     learned_ = worker_->counters().learn_events.get();
 }
@@ -191,8 +193,11 @@ std::vector<std::string> Stand::frame_texts() {
 }
 
 void Stand::poll_all() {
-    for (const table::Tables* view : views_) {
-        published_.store(view, std::memory_order_relaxed);
+    const bool many = case_.direction == Direction::encap && case_.vnis > 1;
+    for (const std::uint32_t segment : segments_) {
+        if (many) {
+            network_->enter(segment);
+        }
         worker_->poll();
     }
 }

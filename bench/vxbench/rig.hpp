@@ -120,7 +120,7 @@ class Stand {
     worker::SharedClock clock_;
     Frames frames_;
     std::vector<rte_mbuf*> mbufs_;
-    std::vector<const table::Tables*> views_;  ///< one per burst
+    std::vector<std::uint32_t> segments_;  ///< one per burst
     std::uint64_t learned_ = 0;
     std::unique_ptr<worker::Worker> worker_;
 };

@@ -58,7 +58,7 @@ struct alignas(64) TxLane {
     std::uint16_t queue = 0;
     rte_ring* handoff = nullptr;  ///< many producers; null when the queue is the worker's own
     bool multi_segment = false;
-    bool listed = false;  ///< flush() will come by
+    bool listed = false;   ///< flush() will come by
     port::TsoAbility tso;  ///< large packets that the port takes
     std::uint16_t waiting = 0;
     std::uint64_t bytes = 0;  ///< of the frames that wait
@@ -94,6 +94,14 @@ class Exit {
         dead_[dead_count_++] = mbuf;
     }
 
+    /// What send() and the segment's counters are going to touch.
+    void prefetch(std::uint16_t out_port, std::uint16_t segment) const noexcept {
+        const TxLane* lane = lanes_.data() + out_port;
+        __builtin_prefetch(lane, 1);
+        __builtin_prefetch(lane->frames.data(), 1);
+        __builtin_prefetch(counters_.segments.data() + segment, 1);
+    }
+
     /// Queues frames for a port; they leave at the latest with flush(). At most a burst; `bytes`
     /// are those of all, `chained` tells that some have more than one segment.
     void send(std::span<rte_mbuf*> frames, std::uint16_t out_port, std::uint64_t bytes,
@@ -112,7 +120,11 @@ class Exit {
             return;
         }
         make_room(frames.size(), lane);
-        std::copy(frames.begin(), frames.end(), lane.frames.begin() + lane.waiting);
+        if (frames.size() == 1) {
+            lane.frames[lane.waiting] = frames[0];
+        } else {
+            std::copy(frames.begin(), frames.end(), lane.frames.begin() + lane.waiting);
+        }
         lane.waiting = static_cast<std::uint16_t>(lane.waiting + frames.size());
         lane.bytes += bytes;
     }

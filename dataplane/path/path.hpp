@@ -45,6 +45,11 @@ struct Path {
     static void leave(packet::Burst& burst, Exit& exit) noexcept {
         // Neighbours mostly go the same way: what they share is looked up and counted once.
         const std::uint16_t count = burst.count;
+        if (count > 1 && !burst.meta[0].goes_with(burst.meta[count - 1])) [[unlikely]] {
+            for (std::uint16_t i = 0; i < count; ++i) {
+                exit.prefetch(burst.meta[i].out_port, burst.meta[i].segment);
+            }
+        }
         for (std::uint16_t first = 0; first < count;) {
             const packet::PacketMeta& meta = burst.meta[first];
             std::uint64_t bytes = 0;
