@@ -1,0 +1,44 @@
+"""Checksums of tunnelled frames, by another implementation than ours: scapy computes each anew."""
+import itertools
+
+import pytest
+
+from frames import ICMP, IP, TCP, UDP, Ether, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest
+from test_frames import REMOTE_MAC, TENANT_MAC, PcapBench
+
+NETWORKS = {"IPv4": lambda: IP(src="10.0.0.1", dst="10.0.0.2"), "IPv6": lambda: IPv6(src="fd00::1", dst="fd00::2")}
+TRANSPORTS = {"TCP": lambda version: TCP(sport=2000, dport=80), "UDP": lambda version: UDP(sport=2000, dport=53),
+              "other": lambda version: ICMP() if version == "IPv4" else ICMPv6EchoRequest()}
+SIZES = (0, 1, 18, 19, 700, 1301)
+
+
+def spoilt(frame):
+    """The same with a wrong checksum in the transport header: the tunnel must not trust it."""
+    return frame[:-1] + bytes([frame[-1] ^ 0x5A])
+
+
+def inner_frames():
+    frames = []
+    for (version, network), transport in itertools.product(NETWORKS.items(), TRANSPORTS.values()):
+        for size in SIZES:
+            frame = bytes(Ether(src=TENANT_MAC, dst=REMOTE_MAC) / network() / transport(version) / (b"\xa5" * size))
+            frames += [frame, spoilt(frame)] if size else [frame]
+    # UDP without a checksum, which IPv4 allows.
+    frames.append(bytes(Ether(src=TENANT_MAC, dst=REMOTE_MAC) / NETWORKS["IPv4"]() / UDP(chksum=0) / b"none"))
+    return frames
+
+
+@pytest.mark.parametrize("udpcsum", [False, True], ids=["off", "on"])
+def test_RP82_outer_and_inner_checksums_of_every_kind_of_frame(lab, udpcsum):
+    frames = inner_frames()
+    sent = PcapBench(lab, access_in=frames, udpcsum=udpcsum).sent("underlay", len(frames))
+    assert len(sent) == len(frames)
+    for inner, got in zip(frames, sent):
+        assert got[50:] == inner, "the tunnel changed an inner byte"
+        packet = IP(got[14:])
+        given = packet.chksum, packet[UDP].chksum
+        packet.chksum = packet[UDP].chksum = None
+        computed = IP(bytes(packet))
+        assert given[0] == computed.chksum
+        assert given[1] == (computed[UDP].chksum if udpcsum else 0)
