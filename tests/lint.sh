@@ -5,7 +5,7 @@
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=$(realpath "${1:?usage: tests/lint.sh BUILD_DIR}")
-parts=${LINT_ONLY:-format rules shell tidy}
+parts=${LINT_ONLY:-format rules shell lua tidy}
 passed=0 failed=0
 result() {  # result CODE NAME
   if (($1 == 0)); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
@@ -60,6 +60,14 @@ for part in $parts; do
       code=0
       shellcheck -x -S warning "${scripts[@]}" || code=1
       result $code 'shell scripts'
+      ;;
+    lua)
+      code=0
+      for file in bench/pktgen/*.lua; do luac5.4 -p "$file" || code=1; done
+      result $code 'Lua syntax'
+      code=0
+      lua5.4 bench/pktgen/test_lab.lua || code=1
+      result $code 'search of bench/pktgen'
       ;;
     tidy)
       # One pass over the product's translation units; headers are seen through them. A file whose
