@@ -51,6 +51,7 @@ class Judge {
 
 void judge_system(Judge& judge);
 void judge_ports(Judge& judge);
+void judge_queues(Judge& judge);
 void judge_routes(Judge& judge);
 void judge_neighbours(Judge& judge);
 void judge_nexthops(Judge& judge);

@@ -9,6 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "config/limits.hpp"
+
 namespace vxplane::config {
 namespace {
 
@@ -138,6 +140,21 @@ bool is_object_name(std::string_view word) {
     if (word.empty() || word.size() > longest || word == "." || word == "..") return false;
     return std::ranges::all_of(
         word, [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+std::optional<std::vector<std::uint8_t>> parse_hex_key(std::string_view text) {
+    std::vector<std::uint8_t> bytes;
+    while (!text.empty()) {
+        if (!bytes.empty() && text.front() == ':') text.remove_prefix(1);
+        std::uint8_t byte = 0;
+        const std::string_view pair = text.substr(0, 2);
+        const auto [end, error] = std::from_chars(pair.data(), pair.data() + pair.size(), byte, 16);
+        if (pair.size() != 2 || error != std::errc{} || end != pair.data() + 2) return std::nullopt;
+        bytes.push_back(byte);
+        text.remove_prefix(2);
+    }
+    if (bytes.empty() || bytes.size() > limits::rss_key_max) return std::nullopt;
+    return bytes;
 }
 
 }  // namespace vxplane::config

@@ -40,4 +40,9 @@ namespace vxplane::config {
 /// Legal as the name of a port or segment: 1 to 63 letters, digits, `.`, `_` and `-`.
 [[nodiscard]] bool is_object_name(std::string_view word);
 
+/// Bytes of a hash key as `ethtool -X hkey` takes them: pairs of hexadecimal digits, with or
+/// without colons between them. Nothing when it is not that, or has no byte or more than
+/// rss_key_max.
+[[nodiscard]] std::optional<std::vector<std::uint8_t>> parse_hex_key(std::string_view text);
+
 }  // namespace vxplane::config

@@ -6,12 +6,10 @@
 #include "config/limits.hpp"
 #include "config/reader.hpp"
 #include "config/show.hpp"
+#include "config/value_types.hpp"
 
 namespace vxplane::config {
 namespace {
-
-using Kind = ValueType::Kind;
-using Words = std::string_view;
 
 /// The object that a member belongs to.
 template <class T, class M>
@@ -70,78 +68,7 @@ constexpr Access<Owner<Member>> named() {
             nullptr};
 }
 
-// The words stand in the order of the enumerations in topology.hpp.
-constexpr std::array hugepages_words{Words("auto"), Words("require"), Words("off")};
-constexpr std::array idle_words{Words("busy"), Words("adaptive"), Words("interrupt")};
-constexpr std::array log_words{Words("trace"), Words("debug"), Words("info"), Words("warning"),
-                               Words("error")};
-constexpr std::array role_words{Words("underlay"), Words("access")};
-constexpr std::array route_words{Words("unicast"),     Words("local"),    Words("blackhole"),
-                                 Words("unreachable"), Words("prohibit"), Words("throw")};
-constexpr std::array rss_words{Words("ipv4"), Words("ipv6"), Words("tcp"), Words("udp")};
-constexpr std::array fdb_words{Words("permanent"), Words("static")};
-constexpr std::array df_words{Words("unset"), Words("set")};
-constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
-constexpr std::array auto_word{Words("auto")};
-constexpr std::array dynamic_word{Words("dynamic")};
-constexpr std::array default_word{Words("default")};
-
-constexpr ValueType integer(std::uint64_t min, std::uint64_t max) {
-    return {.kind = Kind::integer, .min = min, .max = max};
-}
-constexpr ValueType auto_or(std::uint64_t min, std::uint64_t max) {
-    return {.kind = Kind::integer, .min = min, .max = max, .words = auto_word};
-}
-constexpr ValueType one_of(std::span<const Words> words) {
-    return {.kind = Kind::word, .words = words};
-}
-constexpr ValueType list_of(const ValueType& item) {
-    return {.kind = Kind::list, .item = &item};
-}
-
-constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
-
-constexpr ValueType boolean{.kind = Kind::boolean};
-constexpr ValueType text{.kind = Kind::text};
-constexpr ValueType texts = list_of(text);
-constexpr ValueType mac{.kind = Kind::mac};
-constexpr ValueType ip{.kind = Kind::ip};
-constexpr ValueType ips = list_of(ip);
-constexpr ValueType ip_or_ips{.kind = Kind::one_or_list, .item = &ip};
-constexpr ValueType prefix{.kind = Kind::prefix};
-constexpr ValueType prefixes = list_of(prefix);
-constexpr ValueType destination{.kind = Kind::prefix, .words = default_word};
-constexpr ValueType port_range{.kind = Kind::port_range, .max = 65536, .words = dynamic_word};
-constexpr ValueType cpus{.kind = Kind::cpus, .max = limits::cpu_max};
-constexpr ValueType cpu = integer(0, limits::cpu_max);
-constexpr ValueType memory{
-    .kind = Kind::size, .min = limits::memory_min, .max = limits::memory_max};
-constexpr ValueType hugepages = one_of(hugepages_words);
-constexpr ValueType idle = one_of(idle_words);
-constexpr ValueType idle_after = integer(0, limits::idle_after_max);
-constexpr ValueType idle_sleep = integer(limits::idle_sleep_min, limits::idle_sleep_max);
-constexpr ValueType log_level = one_of(log_words);
-constexpr ValueType mbufs = auto_or(limits::mbufs_min, limits::mbufs_max);
-constexpr ValueType fdb_capacity = integer(1, limits::fdb_capacity_max);
-constexpr ValueType tunnel_capacity = integer(1, limits::tunnel_capacity_max);
-constexpr ValueType role = one_of(role_words);
-constexpr ValueType mtu = integer(limits::mtu_min, limits::mtu_max);
-constexpr ValueType queues = auto_or(1, limits::queues_max);
-constexpr ValueType descriptors = integer(limits::descriptors_min, limits::descriptors_max);
-constexpr ValueType rss_word = one_of(rss_words);
-constexpr ValueType rss = list_of(rss_word);
-constexpr ValueType route_type = one_of(route_words);
-constexpr ValueType vni = integer(limits::vni_min, limits::vni_max);
-constexpr ValueType udp_port = integer(1, 65535);
-constexpr ValueType ttl = auto_or(0, 255);
-constexpr ValueType tos = integer(0, 255);
-constexpr ValueType df = one_of(df_words);
-constexpr ValueType ecn = one_of(ecn_words);
-constexpr ValueType ageing = integer(0, limits::ageing_max);
-constexpr ValueType u32 = integer(0, any_u32);
-constexpr ValueType nexthop_id = integer(1, any_u32);
-constexpr ValueType fdb_state = one_of(fdb_words);
-constexpr ValueType version = integer(1, 1);
+using namespace values;  // NOLINT(google-build-using-namespace): made for this file
 
 void read_cpus(Reader& reader, const YamlNode& node, const ValueType& type, System& out) {
     if (node.kind != YamlNode::Kind::scalar) {
@@ -193,6 +120,18 @@ constexpr std::array system_keys{
                 scalar<&System::idle_sleep>()},
     Key<System>{{"socket", false, &text, "unix socket that vxctl talks to", Effect::restart},
                 scalar<&System::socket>()},
+    Key<System>{{"steering", false, &steering,
+                 "software: frames go to the worker of their inner flow; none unless said",
+                 Effect::restart},
+                scalar<&System::steering>()},
+    Key<System>{
+        {"backlog", false, &backlog,
+         "packets that may be steered to one worker and wait; 2000 unless said", Effect::restart},
+        scalar<&System::backlog>()},
+    Key<System>{{"flow-limit", false, &boolean,
+                 "no flow may take most of a backlog that is half full; false unless said",
+                 Effect::restart},
+                scalar<&System::flow_limit>()},
     Key<System>{{"socket-group", false, &text, "group that may use the socket", Effect::restart},
                 scalar<&System::socket_group>()},
     Key<System>{{"log", false, &log_level, "least severe lines that are written"},
@@ -240,14 +179,41 @@ constexpr std::array port_keys{
     Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
               scalar<&Port::promiscuous>()},
     Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},
+    Key<Port>{{"workers", false, &cpu_list,
+               "CPUs whose workers poll the receive queues, in turn; none: chosen by NUMA node",
+               Effect::restart},
+              placed<&Port::workers, &Port::worker_where>()},
               scalar<&Port::learning>()},
 };
 
+    Key<Port>{
+        {"rss-key", false, &text,
+         "default, symmetric (both directions alike) or bytes in hexadecimal", Effect::restart},
+        scalar<&Port::rss_key>()},
+    Key<Port>{{"rss-level", false, &rss_level,
+               "inner: hash what a tunnel carries; outer unless said", Effect::restart},
+              scalar<&Port::rss_level>()},
+    Key<Port>{{"rss-reta", false, &queue_list,
+               "receive queues of the indirection table, repeated until it is full; none: in turn",
+               Effect::restart},
+              list<&Port::rss_reta>()},
+    Key<Port>{{"rx-checksum", false, &auto_on_off,
+               "whether the NIC checks received sums; auto: where it can", Effect::restart},
+              scalar<&Port::rx_checksum>()},
 constexpr std::array route_keys{
     Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>()},
     Key<Route>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
                scalar<&Route::type>()},
     Key<Route>{{"via", false, &ip, "next hop, on a subnet of an underlay port"},
+    Key<Port>{{"gro", false, &auto_on_off,
+               "merge received TCP segments; auto: where another port takes large packets",
+               Effect::restart},
+              scalar<&Port::gro>()},
+    Key<Port>{{"tso", false, &auto_on_off,
+               "send large TCP packets whole; auto: where the device cuts them or a guest takes "
+               "them; on with a tap: its kernel takes them",
+               Effect::restart},
+              scalar<&Port::tso>()},
                scalar<&Route::via>()},
     Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
                scalar<&Route::dev>()},

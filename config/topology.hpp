@@ -69,6 +69,7 @@ class KeyPositions {
 
 enum class Hugepages : std::uint8_t { automatic, require, off };
 enum class IdlePolicy : std::uint8_t { busy, adaptive, interrupt };
+enum class Steering : std::uint8_t { none, software };
 enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
 /// `system:` of the file.
@@ -78,8 +79,11 @@ struct System {
     std::uint64_t memory = 512ULL << 20;  ///< bytes given to DPDK
     Hugepages hugepages = Hugepages::automatic;
     IdlePolicy idle = IdlePolicy::adaptive;
-    std::uint32_t idle_after = 200;   ///< microseconds without a packet until a worker naps
-    std::uint32_t idle_sleep = 2000;  ///< microseconds, longest nap
+    std::uint32_t idle_after = 200;      ///< microseconds without a packet until a worker naps
+    std::uint32_t idle_sleep = 2000;     ///< microseconds, longest nap
+    Steering steering = Steering::none;  ///< software: a flow goes to the worker of its inner hash
+    std::uint32_t backlog = 1000;        ///< packets that may wait for one worker
+    bool flow_limit = false;             ///< no flow may have most of a backlog
     std::string socket = "/run/vxplane/vxplane.sock";
     std::string socket_group{};  ///< empty = group of the process
     LogLevel log_level = LogLevel::info;
@@ -95,6 +99,9 @@ struct System {
 enum class PortRole : std::uint8_t { underlay, access };
 
 /// One entry of `ports:`.
+enum class RssLevel : std::uint8_t { outer, inner };
+enum class RxChecksum : std::uint8_t { automatic, on, off };
+enum class Switch : std::uint8_t { automatic, on, off };
 struct Port {
     std::string name;
     std::string device;  ///< PCI address or vdev string as EAL takes it
@@ -105,14 +112,22 @@ struct Port {
     std::uint16_t rx_queues = 0;        ///< 0 = auto: one per worker as far as the device allows
     std::uint16_t rx_descriptors = 1024;
     std::uint16_t tx_descriptors = 1024;
-    std::vector<std::string> rss{};  ///< hash types: ipv4 ipv6 tcp udp; empty = what the port has
-    std::string host{};              ///< name of the kernel twin; empty = none. Underlay only
-    bool promiscuous = true;         ///< access: always; underlay: false unless said
-    bool learning = true;  ///< access only: learn source addresses of frames received here
+    std::vector<unsigned> workers{};  ///< CPUs whose workers poll its queues, in turn; empty = all
+    std::vector<std::string> rss{};   ///< hash types; empty = what the port has
+    std::string rss_key{};            ///< default, symmetric or hexadecimal; empty = default
+    RssLevel rss_level = RssLevel::outer;
+    std::vector<unsigned> rss_reta{};  ///< receive queues, repeated over the table; empty = in turn
+    RxChecksum rx_checksum = RxChecksum::automatic;
+    std::string host{};       ///< name of the kernel twin; empty = none. Underlay only
+    bool promiscuous = true;  ///< access: always; underlay: false unless said
+    bool learning = true;     ///< access only: learn source addresses of frames received here
+    Switch gro = Switch::automatic;  ///< merge received TCP segments
+    Switch tso = Switch::automatic;  ///< send large TCP packets whole
     Position where;
     std::vector<Position> address_where{};
     KeyPositions keys{};
 };
+    std::vector<Position> worker_where{};
 
 enum class RouteType : std::uint8_t { unicast, local, blackhole, unreachable, prohibit, throw_ };
 

@@ -114,6 +114,7 @@ Problems validate(const Topology& topology) {
     Judge judge(topology);
     judge_system(judge);
     judge_ports(judge);
+    judge_queues(judge);
     judge_routes(judge);
     judge_neighbours(judge);
     judge_nexthops(judge);

@@ -130,7 +130,7 @@ std::optional<std::string> Daemon::start() {
     stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_);
     telemetry_ = std::make_unique<Telemetry>();
     start_events();
-    if (auto problem = machine_.start()) {
+    if (auto problem = machine_.start(topology_)) {
         return problem;
     }
     for (const OpenPort& open : machine_.ports()) {
@@ -236,12 +236,16 @@ void Daemon::check_account() {
     std::uint64_t injected = 0;
     std::uint64_t handed_off = 0;
     std::uint64_t taken_over = 0;
+    std::uint64_t steered_out = 0;
+    std::uint64_t steered_in = 0;
     for (const auto& worker : machine_.workers()) {
         const path::WorkerCounters& counters = worker->counters();
         diverted += counters.diverted.get();
         injected += counters.injected.get();
         handed_off += counters.handed_off.get();
         taken_over += counters.taken_over.get();
+        steered_out += counters.steered_out.get();
+        steered_in += counters.steered_in.get();
     }
     const PuntCounters& punts = punts_->counters();
     const Machine::Left& left = machine_.left();
@@ -254,6 +258,7 @@ void Daemon::check_account() {
     check("workers to control", diverted, punts.taken + left.punted);
     check("control to workers", punts.forwarded, injected + left.injected);
     check("workers to workers", handed_off, taken_over + left.handed_off);
+    check("steering", steered_out, steered_in + left.steered);
     check("control", punts.taken + punts.made, punts.consumed + punts.forwarded + punts.dropped);
 }
 

@@ -3,7 +3,6 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,7 +11,9 @@
 #include <filesystem>
 
 #include "config/resolve.hpp"
+#include "control/large.hpp"
 #include "control/resolve/neighbours.hpp"
+#include "dataplane/port/hugepages.hpp"
 
 namespace vxplane::control {
 
@@ -29,48 +30,6 @@ rte_ring* make_ring(const std::string& name, unsigned element, unsigned count, u
         throw std::bad_alloc();
     }
     return ring;
-}
-
-/// CPUs on which this process may run.
-std::vector<unsigned> own_cpus() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    std::vector<unsigned> cpus;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-            if (CPU_ISSET(cpu, &set)) {
-                cpus.push_back(cpu);
-            }
-        }
-    }
-    return cpus;
-}
-
-port::RssTypes rss_types(const std::vector<std::string>& words) {
-    if (words.empty()) {
-        return port::RssTypes::all();
-    }
-    const auto has = [&words](std::string_view word) {
-        return std::find(words.begin(), words.end(), word) != words.end();
-    };
-    return {has("ipv4"), has("ipv6"), has("tcp"), has("udp")};
-}
-
-port::PortOptions options_of(const config::Port& port, unsigned workers) {
-    port::PortOptions options;
-    options.name = port.name;
-    options.device = port.device;
-    options.mtu = port.mtu;
-    if (port.mac) {
-        options.mac = port.mac->bytes;
-    }
-    options.rx_queues_wanted = port.rx_queues;
-    options.workers = static_cast<std::uint16_t>(workers);
-    options.rx_descriptors = port.rx_descriptors;
-    options.tx_descriptors = port.tx_descriptors;
-    options.rss = rss_types(port.rss);
-    options.promiscuous = port.role == config::PortRole::access || port.promiscuous;
-    return options;
 }
 
 /// Runtime folders of daemons that were killed: they are named after a process that is no more.
@@ -107,10 +66,14 @@ Machine::~Machine() {
     close();
 }
 
-std::optional<std::string> Machine::choose_cpus(const config::System& system) {
-    const std::vector<unsigned> cpus = own_cpus();
+std::optional<std::string> Machine::choose_cpus(const config::Topology& topology) {
+    const config::System& system = topology.system;
+    const std::vector<unsigned> cpus = port::usable_cpus();
     if (cpus.empty()) {
         return "cannot read the CPU affinity of the process";
+    }
+    if (auto problem = refuse_cpus(topology, cpus)) {
+        return problem;
     }
     worker_cpus_ = system.workers;
     if (worker_cpus_.empty()) {
@@ -170,9 +133,15 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     demand.burst = packet::kBurstSize;
     demand.held = static_cast<std::uint32_t>(NeighbourOptions{}.held_packets);
     demand.ring_slots = workers * (kPuntRing + kInjectRing) +
-                        static_cast<std::uint32_t>(topology.ports.size()) * kHandoffRing;
-    sizes.packets =
-        topology.system.mbufs != 0 ? topology.system.mbufs : port::packets_needed(demand);
+                        static_cast<std::uint32_t>(topology.ports.size()) * workers * kHandoffRing;
+    if (steering_wanted_) {
+        demand.ring_slots += workers * topology.system.backlog;
+    }
+    const std::uint32_t needed = port::packets_needed(demand);
+    if (auto problem = refuse_buffers(topology, demand, needed)) {
+        return problem;
+    }
+    sizes.packets = topology.system.mbufs != 0 ? topology.system.mbufs : needed;
     sizes.headers = port::headers_needed(demand, remotes);
     auto pools = port::PoolSet::make(sizes, port::nodes_of_lcores());
     if (!pools) {
@@ -183,17 +152,22 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     return std::nullopt;
 }
 
-std::optional<std::string> Machine::open_port(const config::Port& port) {
-    const auto workers = worker_count();
-    port::PortOptions options = options_of(port, workers);
+std::optional<std::string> Machine::open_port(const config::Topology& topology,
+                                              const config::Port& port) {
+    port::PortOptions options = options_of(port, worker_count());
     options.rx_interrupts = idle_ == config::IdlePolicy::interrupt;
-    for (unsigned queue = 0; queue < workers; ++queue) {
-        const unsigned worker = (next_worker_ + queue) % workers;
-        options.queue_nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker + 1)));
-    }
+    std::vector<unsigned> pollers;
+    options.place_queues = [&](int node, std::uint16_t queues) {
+        pollers = plan_->place(node, queues, pollers_of(port));
+        std::vector<int> nodes;
+        for (const unsigned worker : pollers) {
+            nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker + 1)));
+        }
+        return nodes;
+    };
     auto opened = port::open_port(options, *pools_);
     if (!opened) {
-        return opened.failure().text;
+        return problem_at_key(topology, port, opened.failure());
     }
     // Segments would be sized for an MTU that the device drops frames of.
     if ((*opened)->mtu() < port.mtu) {
@@ -203,8 +177,8 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     OpenPort open;
     open.config = &port;
     open.port = *std::move(opened);
-    open.first_worker = next_worker_ % workers;
-    next_worker_ += open.port->rx_queues();
+    open.pollers = pollers;
+    open.first_worker = pollers.front();
     if (port.host.empty()) {
         ports_.push_back(std::move(open));
         return std::nullopt;
@@ -224,6 +198,8 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
     second.port = *std::move(made);
     second.is_twin = true;
     second.partner = open.port->id();
+    // The host's own traffic is no load to plan for.
+    second.pollers.assign(second.port->rx_queues(), open.first_worker);
     second.first_worker = open.first_worker;
     open.partner = second.port->id();
     ports_.push_back(std::move(open));
@@ -233,17 +209,19 @@ std::optional<std::string> Machine::open_port(const config::Port& port) {
 
 std::optional<std::string> Machine::open(const config::Topology& topology, port::LogLine log) {
     idle_ = topology.system.idle;
-    if (auto problem = choose_cpus(topology.system)) {
+    if (auto problem = choose_cpus(topology)) {
         return problem;
     }
     if (auto problem = open_eal(topology, log)) {
         return problem;
     }
+    steering_wanted_ = topology.system.steering == config::Steering::software && worker_count() > 1;
     if (auto problem = open_pools(topology)) {
         return problem;
     }
+    plan_.emplace(worker_nodes());
     for (const config::Port& port : topology.ports) {
-        if (auto problem = open_port(port)) {
+        if (auto problem = open_port(topology, port)) {
             return problem;
         }
     }
@@ -258,6 +236,7 @@ void Machine::make_workers(const config::Topology& topology, const Publisher& pu
         ids = std::max(ids, static_cast<std::uint16_t>(open.port->id() + 1));
     }
     constexpr unsigned kOneToOne = RING_F_SP_ENQ | RING_F_SC_DEQ;
+    make_steering(topology.system);
     std::vector<worker::WorkerOptions> plans(count);
     for (unsigned id = 0; id < count; ++id) {
         worker::WorkerOptions& plan = plans[id];
@@ -278,40 +257,24 @@ void Machine::make_workers(const config::Topology& topology, const Publisher& pu
         set_idle(plan, topology.system);
         plan.tables = &publisher.pointer();
         plan.clock = &clock;
+        plan.steering = steering_.get();
+        plan.flow_limit = topology.system.flow_limit;
         plan.rcu = publisher.rcu();
         plan.pools = port::WorkerPools(*pools_, static_cast<int>(rte_lcore_to_socket_id(id + 1)));
     }
-    for (const OpenPort& open : ports_) {
-        const port::Port& port = *open.port;
-        for (std::uint16_t queue = 0; queue < port.rx_queues(); ++queue) {
-            plans[(open.first_worker + queue) % count].rx.push_back({port.id(), queue});
-        }
-        const bool own_queues = port.tx_queues() >= count;
-        rte_ring* handoff = nullptr;
-        if (!own_queues) {
-            handoff = make_ring("handoff_" + std::to_string(port.id()), sizeof(void*), kHandoffRing,
-                                RING_F_SC_DEQ);
-            handoffs_.push_back(handoff);
-            plans[open.first_worker].shared.push_back({port.id(), handoff});
-        }
-        for (unsigned id = 0; id < count; ++id) {
-            path::TxLane& lane = plans[id].lanes[port.id()];
-            lane.port = port.id();
-            lane.queue = own_queues ? static_cast<std::uint16_t>(id) : std::uint16_t{0};
-            lane.handoff = own_queues || id == open.first_worker ? nullptr : handoff;
-            lane.multi_segment = port.multi_segment_tx();
-        }
-    }
+    plan_transmit(plans);
+    plan_large(ports_, plans);
     for (worker::WorkerOptions& plan : plans) {
         workers_.push_back(std::make_unique<worker::Worker>(std::move(plan)));
     }
 }
 
-std::optional<std::string> Machine::start() {
+std::optional<std::string> Machine::start(const config::Topology& topology) {
     for (OpenPort& open : ports_) {
         if (const auto done = open.port->start(); !done) {
-            return done.failure().text;
+            return problem_at_key(topology, *open.config, done.failure());
         }
+        note_spreading(open);
     }
     watch_queues();
     workers_run_ = true;
@@ -361,6 +324,9 @@ void Machine::drain_rings() noexcept {
             ++left_.handed_off;
         }
     }
+    if (steering_ != nullptr) {
+        left_.steered += steering_->drain();
+    }
 }
 
 std::uint64_t Machine::close() {
@@ -379,6 +345,7 @@ std::uint64_t Machine::close() {
         rte_ring_free(handoff);
     }
     handoffs_.clear();
+    steering_.reset();
     const std::uint64_t missing = pools_ ? pools_->in_use() : 0;
     pools_.reset();
     eal_runs_ = false;

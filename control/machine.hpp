@@ -12,6 +12,7 @@
 #include "dataplane/port/eal.hpp"
 #include "dataplane/port/pool.hpp"
 #include "dataplane/port/port.hpp"
+#include "dataplane/worker/plan.hpp"
 #include "dataplane/worker/worker.hpp"
 
 namespace vxplane::control {
@@ -23,6 +24,7 @@ struct OpenPort {
     bool is_twin = false;
     std::uint16_t partner = table::kNoPort;  ///< twin <-> underlay port
     unsigned first_worker = 0;               ///< that polls receive queue 0
+    std::vector<unsigned> pollers{};         ///< workers of the receive queues
 };
 
 /// Control's ends of a worker's rings.
@@ -33,6 +35,20 @@ struct WorkerRings {
     WorkerRings(WorkerRings&& other) noexcept : rings(other.rings) { other.rings = {}; }
     WorkerRings(const WorkerRings&) = delete;
 };
+
+/// A port of the topology in the words of the port room.
+[[nodiscard]] port::PortOptions options_of(const config::Port& port, unsigned workers);
+/// Names the place in the file when the failure names a key of the port.
+[[nodiscard]] std::string problem_at_key(const config::Topology& topology, const config::Port& port,
+                                         const port::Failure& failure);
+/// CPUs that are named and are not among `usable`.
+[[nodiscard]] std::optional<std::string> refuse_cpus(const config::Topology& topology,
+                                                     const std::vector<unsigned>& usable);
+/// Too few packet buffers to fill the queues of all devices. `needed`: what there would be without
+/// a word.
+[[nodiscard]] std::optional<std::string> refuse_buffers(const config::Topology& topology,
+                                                        const port::PoolDemand& demand,
+                                                        std::uint32_t needed);
 
 /// Control thread only.
 class Machine {
@@ -55,7 +71,7 @@ class Machine {
     void make_workers(const config::Topology& topology, const Publisher& publisher,
                       const worker::SharedClock& clock, std::size_t segments);
     /// Starts ports, then workers. A problem text names the port that would not start.
-    std::optional<std::string> start();
+    std::optional<std::string> start(const config::Topology& topology);
     /// Ends workers, then frees what is in rings. Ports stay open.
     void stop_workers();
     /// Packets that were in rings when the workers had ended.
@@ -63,6 +79,7 @@ class Machine {
         std::uint64_t punted = 0;
         std::uint64_t injected = 0;
         std::uint64_t handed_off = 0;
+        std::uint64_t steered = 0;
     };
     [[nodiscard]] const Left& left() const noexcept { return left_; }
     /// Closes ports and pools and ends EAL. Returns the number of buffers that did not come back.
@@ -79,33 +96,44 @@ class Machine {
         return workers_;
     }
     [[nodiscard]] const std::vector<WorkerRings>& rings() const noexcept { return rings_; }
+    [[nodiscard]] std::size_t segment_room() const noexcept {
+        return workers_.empty() ? 0 : workers_.front()->options().segment_count;
+    }
     [[nodiscard]] unsigned cpu_of(unsigned worker) const { return worker_cpus_[worker]; }
     [[nodiscard]] unsigned worker_count() const noexcept {
         return static_cast<unsigned>(worker_cpus_.size());
     }
+    /// Null when flows stay where they arrive.
+    [[nodiscard]] worker::SteeringTable* steering() const noexcept { return steering_.get(); }
     [[nodiscard]] const port::EalInfo& eal() const noexcept { return eal_; }
     [[nodiscard]] port::WorkerPools& control_pools() noexcept { return control_pools_; }
     [[nodiscard]] const port::PoolSet& pools() const noexcept { return *pools_; }
 
   private:
-    std::optional<std::string> choose_cpus(const config::System& system);
+    std::optional<std::string> choose_cpus(const config::Topology& topology);
     std::optional<std::string> open_eal(const config::Topology& topology, port::LogLine log);
     std::optional<std::string> open_pools(const config::Topology& topology);
-    std::optional<std::string> open_port(const config::Port& port);
+    std::optional<std::string> open_port(const config::Topology& topology,
+                                         const config::Port& port);
+    /// Workers that the topology names for the queues of a port; empty = none named.
+    [[nodiscard]] std::vector<unsigned> pollers_of(const config::Port& port) const;
+    [[nodiscard]] std::vector<int> worker_nodes() const;
+    void make_steering(const config::System& system);
+    /// Queues, lanes and the rings to owners of transmit queues.
+    void plan_transmit(std::vector<worker::WorkerOptions>& plans);
+    /// Tells when a port keeps workers idle.
+    void note_spreading(OpenPort& open) const;
     static void set_idle(worker::WorkerOptions& plan, const config::System& system);
     /// For `idle: interrupt`: lets receive queues wake their workers, and notes those that cannot.
     void watch_queues();
     void drain_rings() noexcept;
-    [[nodiscard]] std::size_t segment_room() const noexcept {
-        return workers_.empty() ? 0 : workers_.front()->options().segment_count;
-    }
 
     Left left_;
     bool eal_runs_ = false;
     bool workers_run_ = false;
     config::IdlePolicy idle_ = config::IdlePolicy::adaptive;
     unsigned control_cpu_ = 0;
-    unsigned next_worker_ = 0;
+    bool steering_wanted_ = false;
     std::vector<unsigned> worker_cpus_;
     port::EalInfo eal_;
     std::unique_ptr<port::PoolSet> pools_;
@@ -113,6 +141,8 @@ class Machine {
     std::vector<OpenPort> ports_;
     std::vector<WorkerRings> rings_;
     std::vector<rte_ring*> handoffs_;
+    std::optional<worker::QueuePlan> plan_;
+    std::unique_ptr<worker::SteeringTable> steering_;
     std::vector<std::unique_ptr<worker::Worker>> workers_;
 };
 

@@ -285,6 +285,7 @@ void add_methods(Daemon& daemon) {
          [&daemon](const Json& params) { return daemon.stats().ports(word(params, "name")); });
     read("workers", "workers with their counters", {},
          [&daemon](const Json&) { return daemon.stats().workers(); });
+    add_spread_methods(daemon);
     read("segments", "VXLAN segments with their counters", {name},
          [&daemon](const Json& params) { return daemon.stats().segments(word(params, "name")); });
     read("segments.unknown", "VNIs that arrived lately and are in no segment", {},

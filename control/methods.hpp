@@ -7,5 +7,7 @@ class Daemon;
 
 /// Adds every method and topic to the daemon's server. Before the server opens.
 void add_methods(Daemon& daemon);
+/// The part of them about hashing and steering.
+void add_spread_methods(Daemon& daemon);
 
 }  // namespace vxplane::control

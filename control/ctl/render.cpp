@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "control/ctl/spread.hpp"
+
 namespace vxplane::control::ctl {
 
 namespace {
@@ -31,6 +33,8 @@ const std::map<View, Shape>& shapes() {
            {"TX-PACKETS", "/tx/packets", count},
            {"TX-BYTES", "/tx/bytes", bytes},
            {"TX-FULL", "/tx/full", count},
+           {"MERGED", "/large/merged", count},
+           {"CUT", "/large/cut", count},
            {"MISSED", "/_device/imissed", count},
            {"ERRORS", "/_errors", count}},
           {"/name"},
@@ -39,11 +43,16 @@ const std::map<View, Shape>& shapes() {
          {{{"ID", "/id", number},
            {"CPU", "/cpu", number},
            {"STATE", "/state"},
+           {"NODE", "/numa_node", number},
            {"QUEUES", "/queues"},
+           {"SENDS-BY", "/_tx"},
            {"RECEIVED", "/received", count},
            {"SENT", "/sent", count},
            {"COPIES", "/copies", count},
            {"DROPPED", "/dropped", count},
+           {"STEERED-IN", "/steered_in", count},
+           {"STEERED-OUT", "/steered_out", count},
+           {"QUEUED", "/queued", number},
            {"DIVERTED", "/diverted", count},
            {"INJECTED", "/injected", count},
            {"UNACCOUNTED", "/unaccounted", number},
@@ -171,6 +180,7 @@ Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
                 row["_errors"] = in.get<std::uint64_t>() + out.get<std::uint64_t>();
             }
         } else if (view == View::workers) {
+            row["_tx"] = tx_plan(row);
             row["_empty"] =
                 percent(growth(row, before, "/empty_polls"), growth(row, before, "/polls"));
         } else if (view == View::stages && before != nullptr) {
@@ -214,6 +224,15 @@ std::string show_port(const Json& port) {
     add_detail(text, pairs(port, {{"rx-queues", "/rx_queues"},
                                   {"tx-queues", "/tx_queues"},
                                   {"multi-segment-tx", "/multi_segment_tx"}}));
+    if (at(port, "/rss/on") == true) {
+        add_detail(text,
+                   pairs(port, {{"types", "/rss/types"},
+                                {"level", "/rss/level"},
+                                {"symmetric", "/rss/symmetric"}}),
+                   "rss: ");
+        add_detail(text, pairs(port, {{"key", "/rss/key"}}), "rss: ");
+        add_detail(text, reta_text(at(port, "/rss/reta")), "reta: ");
+    }
     add_detail(text,
                pairs(port, {{"packets", "/rx/packets"},
                             {"bytes", "/rx/bytes"},

@@ -14,10 +14,10 @@ namespace vxplane::control::stats {
 
 namespace {
 
-constexpr std::array<std::string_view, 16> kWorkerFields{
+constexpr std::array<std::string_view, 18> kWorkerFields{
     "received",     "sent",       "copies",       "dropped",     "diverted",    "injected",
     "handed_off",   "taken_over", "polls",        "empty_polls", "busy_cycles", "sleeps",
-    "slept_cycles", "woken",      "learn_events", "learn_lost"};
+    "slept_cycles", "woken",      "learn_events", "learn_lost",  "steered_out", "steered_in"};
 
 double ratio(std::uint64_t a, std::uint64_t b) {
     return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
@@ -44,6 +44,7 @@ Reader::Reader(Machine& machine, const Punts& punts, const Bridge& bridge,
                const Publisher& publisher)
     : machine_(machine), punts_(punts), bridge_(bridge), publisher_(publisher) {
     port_zero_.resize(RTE_MAX_ETHPORTS);
+    merge_zero_.resize(RTE_MAX_ETHPORTS);
     segment_zero_.resize(std::max(machine.segment_room(), bridge.segment_count()));
     worker_zero_.resize(machine.worker_count());
     pulses_.resize(machine.worker_count());
@@ -81,7 +82,8 @@ Reader::WorkerFigures Reader::figures(const path::WorkerCounters& c) {
     return {c.received.get(),     c.sent.get(),        c.copies.get(),       c.dropped.get(),
             c.diverted.get(),     c.injected.get(),    c.handed_off.get(),   c.taken_over.get(),
             c.polls.get(),        c.empty_polls.get(), c.busy_cycles.get(),  c.sleeps.get(),
-            c.slept_cycles.get(), c.woken.get(),       c.learn_events.get(), c.learn_lost.get()};
+            c.slept_cycles.get(), c.woken.get(),       c.learn_events.get(), c.learn_lost.get(),
+            c.steered_out.get(),  c.steered_in.get()};
 }
 
 packet::DropCounts Reader::drop_totals() const {
@@ -141,10 +143,12 @@ Json Reader::ports(const std::optional<std::string>& name) const {
                        {"numa_node", port.socket()},
                        {"rx_queues", port.rx_queues()},
                        {"tx_queues", port.tx_queues()},
-                       {"rss", port.rss()},
+                       {"rss", rss_json(port)},
+                       {"rx_checksum", port.rx_checksum()},
                        {"addresses", addresses},
                        {"host", open.is_twin ? "" : open.config->host},
                        {"multi_segment_tx", port.multi_segment_tx()},
+                       {"large", merges(port.id())},
                        {"notes", port.notes()},
                        {"rx",
                         {{"packets", now.rx_packets - zero.rx_packets},
@@ -169,36 +173,17 @@ Json Reader::workers() const {
         const unsigned id = worker->options().id;
         const WorkerFigures now = figures(worker->counters());
         Json row{{"id", id}, {"cpu", machine_.cpu_of(id)}, {"lcore", worker->options().lcore}};
+        add_plan(row, id);
         for (std::size_t i = 0; i < kWorkerFields.size(); ++i) {
             row[std::string(kWorkerFields[i])] = now[i] - worker_zero_[id][i];
         }
-        Json queues = Json::array();
-        for (const worker::RxQueue& rx : worker->options().rx) {
-            const OpenPort* port = machine_.by_id(rx.port);
-            queues.push_back((port == nullptr ? "?" : port->port->name()) + "/" +
-                             std::to_string(rx.queue));
-        }
         const std::uint64_t polls = row["polls"];
         const std::uint64_t empty = row["empty_polls"];
-        row["queues"] = queues;
         row["state"] = pulses_[id].stuck ? "stuck" : "running";
         row["tsc_hz"] = rte_get_tsc_hz();
         row["packets_per_burst"] = ratio(row["received"], polls - empty);
         row["empty_poll_ratio"] = ratio(empty, polls);
         row["unaccounted"] = worker->counters().unaccounted.get();
-        Json tx = Json::array();
-        for (const path::TxLane& lane : worker->options().lanes) {
-            const OpenPort* port =
-                lane.port == table::kNoPort ? nullptr : machine_.by_id(lane.port);
-            if (port != nullptr) {
-                tx.push_back({{"queue", port->port->name() + "/" +
-                                            (lane.handoff != nullptr ? std::string("handoff")
-                                                                     : std::to_string(lane.queue))},
-                              {"packets", worker->counters().ports[lane.port].tx_packets.get()},
-                              {"full", worker->counters().ports[lane.port].tx_full.get()}});
-            }
-        }
-        row["tx"] = tx;
         row["foreign_buffers"] = worker->pools().foreign();
         row["refused_buffers"] = worker->pools().refused();
         out.push_back(std::move(row));
@@ -303,6 +288,7 @@ void Reader::begin_segment(std::uint16_t index) {
 void Reader::reset() {
     for (const OpenPort& open : machine_.ports()) {
         port_zero_[open.port->id()] = port_totals(open.port->id());
+        merge_zero_[open.port->id()] = merge_totals(open.port->id());
         open.port->reset_counters();
     }
     for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {

@@ -25,6 +25,8 @@ class Reader {
 
     [[nodiscard]] Json ports(const std::optional<std::string>& name) const;
     [[nodiscard]] Json workers() const;
+    /// Software steering: which workers flows are spread over, and what waits for each.
+    [[nodiscard]] Json steering() const;
     [[nodiscard]] Json segments(const std::optional<std::string>& name) const;
     /// `all`: also reasons that never happened.
     [[nodiscard]] Json drops(bool all) const;
@@ -54,7 +56,7 @@ class Reader {
                       oversize = 0;
     };
     /// Figures of one worker, in the order of kWorkerFields.
-    static constexpr std::size_t kWorkerFigures = 16;
+    static constexpr std::size_t kWorkerFigures = 18;
     using WorkerFigures = std::array<std::uint64_t, kWorkerFigures>;
     struct StageTotals {
         std::uint64_t cycles = 0, packets = 0;
@@ -62,6 +64,13 @@ class Reader {
     using StageTable = std::array<std::array<StageTotals, path::kMaxStages>, path::kPaths>;
 
     [[nodiscard]] PortTotals port_totals(std::uint16_t id) const;
+    /// merged, large, cut, cut_frames, passed, then why packets were ended.
+    using MergeTotals = std::array<std::uint64_t, 5 + step::kMergeEnds>;
+    [[nodiscard]] MergeTotals merge_totals(std::uint16_t id) const;
+    [[nodiscard]] Json merges(std::uint16_t id) const;
+    [[nodiscard]] static Json rss_json(const port::Port& port);
+    /// Adds which queues a worker polls, by which it sends, and what waits for it.
+    void add_plan(Json& row, unsigned worker) const;
     [[nodiscard]] SegmentTotals segment_totals(std::size_t index) const;
     [[nodiscard]] static WorkerFigures figures(const path::WorkerCounters& counters);
     [[nodiscard]] packet::DropCounts drop_totals() const;
@@ -79,6 +88,7 @@ class Reader {
     const Publisher& publisher_;
 
     std::vector<PortTotals> port_zero_;
+    std::vector<MergeTotals> merge_zero_;
     std::vector<SegmentTotals> segment_zero_;
     std::vector<WorkerFigures> worker_zero_;
     std::vector<Pulse> pulses_;

@@ -40,7 +40,7 @@ class ReadOuter {
     /// version and header length, no fragment, protocol, destination address and port, no UDP
     /// checksum, VXLAN flags and reserved bits. Lengths, IPv4 checksum, source and VNI are looked
     /// at in each packet.
-    static constexpr std::array<std::uint64_t, 8> kFixed = [] {
+    static constexpr OuterMemo::Header kFixed = [] {
         std::array<std::uint8_t, sizeof(OuterMemo::header)> bytes{};
         const auto fix = [&bytes](std::uint32_t from, std::uint32_t size) {
             for (std::uint32_t i = from; i < from + size; ++i) {
@@ -58,14 +58,8 @@ class ReadOuter {
         fix(kUdp + 6, 2);
         fix(kVxlan, 4);
         fix(kVxlan + 7, 1);
-        return std::bit_cast<std::array<std::uint64_t, 8>>(bytes);
+        return std::bit_cast<OuterMemo::Header>(bytes);
     }();
-
-    static std::array<std::uint64_t, 8> words_of(const std::byte* frame) noexcept {
-        std::array<std::uint64_t, 8> words;
-        std::memcpy(words.data(), frame, sizeof words);
-        return words;
-    }
 
     /// True, and the metadata is complete, for a packet that judge() would let go on.
     bool is_plain(packet::Packet& p, packet::PacketMeta& meta, const Context& ctx) const noexcept {
@@ -73,18 +67,17 @@ class ReadOuter {
             return false;
         }
         const std::byte* frame = p.data();
-        std::uint64_t differs = 0;
-        for (std::size_t i = 0; i < kFixed.size(); ++i) {
-            differs |= (net::load<std::uint64_t>(frame + 8 * i) ^ ctx.outer.header[i]) & kFixed[i];
-        }
+        const auto here = net::load<OuterMemo::Header>(frame);
+        const auto differs = ((here.first ^ ctx.outer.header.first) & kFixed.first) |
+                             ((here.second ^ ctx.outer.header.second) & kFixed.second);
         const auto* ip = p.at<net::Ipv4Header>(kIp);
         const auto* udp = p.at<net::UdpHeader>(kUdp);
         const std::uint32_t total = ip->total_length.value();
         const std::uint32_t length = udp->length.value();
-        if (differs != 0 || p.length() < kIp + total || length + sizeof(net::Ipv4Header) > total ||
-            length < kLeast - kUdp || !net::plain_ipv4_checksum_is_right(*ip) ||
-            !ip->source.is_unicast() || ip->source.is_loopback() ||
-            addresses_.contains(ip->source.be.wire())) {
+        if ((differs[0] | differs[1] | differs[2] | differs[3]) != 0 || p.length() < kIp + total ||
+            length + sizeof(net::Ipv4Header) > total || length < kLeast - kUdp ||
+            !net::plain_ipv4_checksum_is_right(*ip) || !ip->source.is_unicast() ||
+            ip->source.is_loopback() || addresses_.contains(ip->source.be.wire())) {
             return false;
         }
         const std::uint32_t segment = vnis_.find(
@@ -115,7 +108,7 @@ class ReadOuter {
         }
         if (verdict.goes_on() && meta.outer_size == kInner &&
             p.at<net::UdpHeader>(kUdp)->checksum.wire() == 0) {
-            ctx.outer = {words_of(p.data()), meta.in_port};
+            ctx.outer = {net::load<OuterMemo::Header>(p.data()), meta.in_port};
         }
         return verdict;
     }

@@ -95,13 +95,14 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
 TEST(ConfigLoad, reads_system_ports_routes_neighbours_and_nexthops) {
     const LoadResult result = check_text(R"(version: 1
 system: {workers: [1, 2], control: 0, memory: 1G, hugepages: off, idle: busy, idle-after: 50,
-         idle-sleep: 700, socket: /run/s,
+         idle-sleep: 700, steering: software, backlog: 300, flow-limit: true, socket: /run/s,
          socket-group: net, log: debug, mbufs: 8192, fdb-capacity: 5, tunnel-capacity: 6,
          eal: [--no-pci]}
 ports:
   up: {device: "0000:3b:00.0", role: underlay, addresses: [10.0.0.1/24], mtu: 1600,
        mac: "02:00:00:00:00:01", rx-queues: 3, rx-descriptors: 64, tx-descriptors: 128,
-       rss: [ipv4, udp], host: up0}
+       workers: [2, 1], rss: [ipv4, ipv4-udp], rss-key: symmetric, rss-level: inner,
+       rss-reta: [0, 2, 1], rx-checksum: on, host: up0}
   vm1: {device: "net_tap0,iface=vm1", role: access, rx-queues: auto}
 routes: [{to: default, via: 10.0.0.9}, {to: 10.9.0.0/16, type: throw}]
 neighbours: [{address: 10.0.0.9, lladdr: 02:00:00:00:00:09, dev: up}]
@@ -118,6 +119,9 @@ nexthops: {12: {group: [10.0.0.2, 10.0.0.3]}}
     EXPECT_EQ(t.system.idle, IdlePolicy::busy);
     EXPECT_EQ(t.system.idle_after, 50U);
     EXPECT_EQ(t.system.idle_sleep, 700U);
+    EXPECT_EQ(t.system.steering, Steering::software);
+    EXPECT_EQ(t.system.backlog, 300U);
+    EXPECT_TRUE(t.system.flow_limit);
     EXPECT_EQ(t.system.socket, "/run/s");
     EXPECT_EQ(t.system.socket_group, "net");
     EXPECT_EQ(t.system.log_level, LogLevel::debug);
@@ -135,10 +139,16 @@ nexthops: {12: {group: [10.0.0.2, 10.0.0.3]}}
     EXPECT_EQ(t.ports[0].rx_queues, 3);
     EXPECT_EQ(t.ports[0].rx_descriptors, 64);
     EXPECT_EQ(t.ports[0].tx_descriptors, 128);
-    EXPECT_EQ(t.ports[0].rss, (std::vector<std::string>{"ipv4", "udp"}));
+    EXPECT_EQ(t.ports[0].workers, (std::vector<unsigned>{2, 1}));
+    EXPECT_EQ(t.ports[0].rss, (std::vector<std::string>{"ipv4", "ipv4-udp"}));
+    EXPECT_EQ(t.ports[0].rss_key, "symmetric");
+    EXPECT_EQ(t.ports[0].rss_level, RssLevel::inner);
+    EXPECT_EQ(t.ports[0].rss_reta, (std::vector<unsigned>{0, 2, 1}));
+    EXPECT_EQ(t.ports[0].rx_checksum, RxChecksum::on);
     EXPECT_EQ(t.ports[0].host, "up0");
     EXPECT_FALSE(t.ports[0].promiscuous) << "underlay: false unless said";
     EXPECT_TRUE(t.ports[1].promiscuous) << "access: true";
+    EXPECT_TRUE(t.ports[1].workers.empty() && t.ports[1].rss_key.empty());
     EXPECT_EQ(t.ports[1].mtu, 1500);
     EXPECT_EQ(t.ports[1].rx_queues, 0);
     ASSERT_EQ(t.routes.size(), 2U);

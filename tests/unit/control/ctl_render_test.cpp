@@ -67,15 +67,28 @@ vm1      access    down     -  -                             -          -       
 
 TEST(CtlRender, workers) {
     const Json workers = parse(R"([{"id":0,"cpu":1,"state":"polling","queues":["vm1/0","uplink0/0"],
-"polls":1000,"empty_polls":250,"received":10,"sent":9,"copies":1,"dropped":1,"diverted":0,"injected":0,"held":0,"unaccounted":0,"packets_per_burst":1.5}])");
-    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    QUEUES           RECEIVED  SENT  COPIES  DROPPED  DIVERTED  INJECTED  UNACCOUNTED  POLLS   EMPTY  BURST
- 0    1  polling  vm1/0,uplink0/0        10     9       1        1         0         0            0   1000  25.00%   1.50
+"polls":1000,"empty_polls":250,"received":10,"sent":9,"copies":1,"dropped":1,"diverted":0,"injected":0,"held":0,"unaccounted":0,"packets_per_burst":1.5,
+"numa_node":0,"steered_in":4,"steered_out":3,"queued":2,"tx":[{"queue":"vm1/0","through_worker":1},{"queue":"uplink0/0"}]}])");
+    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    NODE  QUEUES           SENDS-BY           RECEIVED  SENT  COPIES  DROPPED  STEERED-IN  STEERED-OUT  QUEUED  DIVERTED  INJECTED  UNACCOUNTED  POLLS   EMPTY  BURST
+ 0    1  polling     0  vm1/0,uplink0/0  vm1/0>1,uplink0/0        10     9       1        1           4            3       2         0         0            0   1000  25.00%   1.50
 )");
     Json later = workers;
     later[0]["polls"] = 1100;
     later[0]["empty_polls"] = 340;
     // Of the 100 polls in between, 90 were empty.
     EXPECT_NE(render_rates(View::workers, later, workers, 1.0).find("90.00%"), std::string::npos);
+}
+
+TEST(CtlRender, hashing_of_a_port) {
+    const Json port = parse(R"([{"name":"up","rss":{"on":true,"types":["ipv4","udp"],"level":"outer","symmetric":true,"key":"6d:5a","reta":[0,2,0,2]}}])");
+    EXPECT_EQ(render(View::port, port), R"(up: 
+    rss: types ipv4,udp level outer symmetric yes
+    rss: key 6d:5a
+    reta: 4 entries: queue 0 2, repeated
+)");
+    Json odd = port;
+    odd[0]["rss"]["reta"] = {0, 1, 1};
+    EXPECT_NE(render(View::port, odd).find("3 entries: queue 0 1 1\n"), std::string::npos);
 }
 
 TEST(CtlRender, segments) {
