@@ -66,7 +66,7 @@ Options read_options(int argc, char** argv) {
         ->check(CLI::Range(1, 16'384))
         ->capture_default_str();
     app.add_option("--vnis-per-burst", options.vnis_per_burst,
-                   "decap: segments that a burst of 32 falls into; each has its own port")
+                   "decap: segments that a burst of 64 falls into; each has its own port")
         ->check(CLI::Range(1, 32))
         ->capture_default_str();
     app.add_option("--cpu", options.cpu, "CPU to run on")->capture_default_str();
