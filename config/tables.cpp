@@ -94,6 +94,8 @@ void read_version(Reader& reader, const YamlNode& node, const ValueType& type, T
     reader.value(node, type, number);
 }
 
+constexpr ValueType persist_interval = integer(1, 86400);
+
 constexpr std::array system_keys{
     Key<System>{{"workers", false, &cpus, "CPU numbers, one worker each; none: one, chosen",
                  Effect::restart},
@@ -118,8 +120,6 @@ constexpr std::array system_keys{
     Key<System>{{"idle-sleep", false, &idle_sleep, "longest nap, in microseconds; 2000 unless said",
                  Effect::restart},
                 scalar<&System::idle_sleep>()},
-    Key<System>{{"socket", false, &text, "unix socket that vxctl talks to", Effect::restart},
-                scalar<&System::socket>()},
     Key<System>{{"steering", false, &steering,
                  "software: frames go to the worker of their inner flow; none unless said",
                  Effect::restart},
@@ -132,6 +132,8 @@ constexpr std::array system_keys{
                  "no flow may take most of a backlog that is half full; false unless said",
                  Effect::restart},
                 scalar<&System::flow_limit>()},
+    Key<System>{{"socket", false, &text, "unix socket that vxctl talks to", Effect::restart},
+                scalar<&System::socket>()},
     Key<System>{{"socket-group", false, &text, "group that may use the socket", Effect::restart},
                 scalar<&System::socket_group>()},
     Key<System>{{"log", false, &log_level, "least severe lines that are written"},
@@ -144,6 +146,13 @@ constexpr std::array system_keys{
     Key<System>{
         {"tunnel-capacity", false, &tunnel_capacity, "remotes over all segments", Effect::restart},
         scalar<&System::tunnel_capacity>()},
+    Key<System>{
+        {"persist", false, &text,
+         "file that keeps learned FDB entries over a restart; none unless said", Effect::restart},
+        scalar<&System::persist>()},
+    Key<System>{{"persist-interval", false, &persist_interval,
+                 "seconds between snapshots; 30 unless said", Effect::restart},
+                scalar<&System::persist_interval>()},
     Key<System>{{"eal", false, &texts, "further EAL arguments", Effect::restart},
                 list<&System::eal>()},
 };
@@ -170,22 +179,13 @@ constexpr std::array port_keys{
               scalar<&Port::rx_descriptors>()},
     Key<Port>{{"tx-descriptors", false, &descriptors, "per transmit queue", Effect::restart},
               scalar<&Port::tx_descriptors>()},
-    Key<Port>{{"rss", false, &rss, "what is hashed to choose a queue; none: what the device has",
-               Effect::restart},
-              list<&Port::rss>()},
-    Key<Port>{
-        {"host", false, &text, "kernel interface for everything that is not ours", Effect::restart},
-        scalar<&Port::host>()},
-    Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
-              scalar<&Port::promiscuous>()},
-    Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},
     Key<Port>{{"workers", false, &cpu_list,
                "CPUs whose workers poll the receive queues, in turn; none: chosen by NUMA node",
                Effect::restart},
               placed<&Port::workers, &Port::worker_where>()},
-              scalar<&Port::learning>()},
-};
-
+    Key<Port>{{"rss", false, &rss, "what is hashed to choose a queue; none: what the device has",
+               Effect::restart},
+              list<&Port::rss>()},
     Key<Port>{
         {"rss-key", false, &text,
          "default, symmetric (both directions alike) or bytes in hexadecimal", Effect::restart},
@@ -200,11 +200,11 @@ constexpr std::array port_keys{
     Key<Port>{{"rx-checksum", false, &auto_on_off,
                "whether the NIC checks received sums; auto: where it can", Effect::restart},
               scalar<&Port::rx_checksum>()},
-constexpr std::array route_keys{
-    Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>()},
-    Key<Route>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
-               scalar<&Route::type>()},
-    Key<Route>{{"via", false, &ip, "next hop, on a subnet of an underlay port"},
+    Key<Port>{
+        {"host", false, &text, "kernel interface for everything that is not ours", Effect::restart},
+        scalar<&Port::host>()},
+    Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
+              scalar<&Port::promiscuous>()},
     Key<Port>{{"gro", false, &auto_on_off,
                "merge received TCP segments; auto: where another port takes large packets",
                Effect::restart},
@@ -214,6 +214,15 @@ constexpr std::array route_keys{
                "them; on with a tap: its kernel takes them",
                Effect::restart},
               scalar<&Port::tso>()},
+    Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},
+              scalar<&Port::learning>()},
+};
+
+constexpr std::array route_keys{
+    Key<Route>{{"to", true, &destination, "prefix without host bits"}, scalar<&Route::to>()},
+    Key<Route>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
+               scalar<&Route::type>()},
+    Key<Route>{{"via", false, &ip, "next hop, on a subnet of an underlay port"},
                scalar<&Route::via>()},
     Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
                scalar<&Route::dev>()},

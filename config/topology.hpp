@@ -90,6 +90,8 @@ struct System {
     std::uint32_t mbufs = 0;                   ///< packet buffers per NUMA node; 0 = computed
     std::uint32_t fdb_capacity = 1U << 20;     ///< entries over all segments
     std::uint32_t tunnel_capacity = 1U << 14;  ///< remotes over all segments, learned ones included
+    std::string persist{};                     ///< file of what was learned; empty = none
+    std::uint32_t persist_interval = 30;       ///< seconds between snapshots
     std::vector<std::string> eal{};            ///< raw EAL arguments, appended last
     Position where;
     KeyPositions keys{};
@@ -97,11 +99,11 @@ struct System {
 };
 
 enum class PortRole : std::uint8_t { underlay, access };
-
-/// One entry of `ports:`.
 enum class RssLevel : std::uint8_t { outer, inner };
 enum class RxChecksum : std::uint8_t { automatic, on, off };
 enum class Switch : std::uint8_t { automatic, on, off };
+
+/// One entry of `ports:`.
 struct Port {
     std::string name;
     std::string device;  ///< PCI address or vdev string as EAL takes it
@@ -125,9 +127,9 @@ struct Port {
     Switch tso = Switch::automatic;  ///< send large TCP packets whole
     Position where;
     std::vector<Position> address_where{};
+    std::vector<Position> worker_where{};
     KeyPositions keys{};
 };
-    std::vector<Position> worker_where{};
 
 enum class RouteType : std::uint8_t { unicast, local, blackhole, unreachable, prohibit, throw_ };
 
