@@ -118,6 +118,11 @@ std::optional<std::string> Daemon::start() {
                                          *publisher_);
     bridge_ = std::make_unique<Bridge>(topology_.system.fdb_capacity, *tunnels_, *publisher_);
     punts_->connect(*neighbours_, *tunnels_);
+    if (const config::System& system = topology_.system; !system.persist.empty()) {
+        persist_ = std::make_unique<Persist>(
+            system.persist, std::chrono::seconds(system.persist_interval), *bridge_, machine_);
+        bridge_->count_ages_from(Neighbours::Clock::now() - Persist::kOldest);
+    }
     load_ports();
     load_routes();
     // Workers exist from here on, as resolving begins with the first tunnel and needs their rings.
@@ -126,9 +131,13 @@ std::optional<std::string> Daemon::start() {
     if (auto problem = load_segments()) {
         return problem;
     }
+    if (persist_) {
+        persist_->restore(Neighbours::Clock::now());
+    }
     bridge_->finish_loading();
     stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_);
     telemetry_ = std::make_unique<Telemetry>();
+    captures_ = std::make_unique<capture::Captures>(*publisher_);
     start_events();
     if (auto problem = machine_.start(topology_)) {
         return problem;
@@ -224,6 +233,10 @@ void Daemon::tick() {
     if (const auto due = neighbours_->next_due(); due && *due <= now) {
         neighbours_->tick(now);
     }
+    captures_->turn();
+    if (persist_) {
+        persist_->turn(now);
+    }
     bridge_->age(now, kAgeingBudget);
     bridge_->commit();
     punts_->send_released();
@@ -275,6 +288,11 @@ void Daemon::stop() {
         punts_->drop_all();
         check_account();
     }
+    captures_.reset();
+    if (persist_ && stats_) {
+        persist_->save(Neighbours::Clock::now());
+    }
+    persist_.reset();
     telemetry_.reset();
     stats_.reset();
     if (publisher_) {

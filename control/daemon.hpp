@@ -10,8 +10,10 @@
 
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
+#include "control/capture/capture.hpp"
 #include "control/loop/event_loop.hpp"
 #include "control/machine.hpp"
+#include "control/persist.hpp"
 #include "control/punts.hpp"
 #include "control/rpc/server.hpp"
 #include "control/stats/stats.hpp"
@@ -48,6 +50,7 @@ class Daemon {
     [[nodiscard]] Punts& punts() noexcept { return *punts_; }
     [[nodiscard]] rpc::Server& server() noexcept { return server_; }
     [[nodiscard]] stats::Reader& stats() noexcept { return *stats_; }
+    [[nodiscard]] capture::Captures& captures() noexcept { return *captures_; }
     [[nodiscard]] std::chrono::steady_clock::time_point started() const noexcept {
         return started_;
     }
@@ -78,6 +81,8 @@ class Daemon {
     std::unique_ptr<Bridge> bridge_;
     std::unique_ptr<stats::Reader> stats_;
     std::unique_ptr<Telemetry> telemetry_;
+    std::unique_ptr<capture::Captures> captures_;
+    std::unique_ptr<Persist> persist_;  ///< only when asked for
     std::chrono::steady_clock::time_point started_{};
     std::chrono::steady_clock::time_point move_logged_{};
     bool failed_ = false;

@@ -321,6 +321,8 @@ void add_methods(Daemon& daemon) {
         return Reply(Json::object());
     });
 
+    add_capture_methods(daemon);
+
     daemon.server().add_topic("fdb", "entries learned, moved, aged, added, removed");
     daemon.server().add_topic("neigh", "next hops resolved, failed, in conflict");
     daemon.server().add_topic("alarm", "alarms that came or went");

@@ -7,6 +7,8 @@ class Daemon;
 
 /// Adds every method and topic to the daemon's server. Before the server opens.
 void add_methods(Daemon& daemon);
+/// Called by add_methods().
+void add_capture_methods(Daemon& daemon);
 /// The part of them about hashing and steering.
 void add_spread_methods(Daemon& daemon);
 

@@ -260,6 +260,15 @@ void Bridge::show(const FdbFilter& filter, Time now,
     });
 }
 
+std::uint32_t Bridge::show_some(std::uint32_t first, std::uint32_t buckets, Time now,
+                                const std::function<void(const FdbView&)>& each) const {
+    const std::uint32_t last = first + std::min(buckets, fdb_.bucket_count() - first);
+    fdb_.for_each_in(first, last, [&](table::FdbKey key, table::FdbValue value, std::uint32_t) {
+        each(view(key, value, now));
+    });
+    return last;
+}
+
 void Bridge::tell(FdbNews::Kind kind, FdbView view) {
     if (listener_) {
         listener_({kind, std::move(view)});

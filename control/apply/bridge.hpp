@@ -98,6 +98,10 @@ class Bridge {
     /// Called with every change of the FDB but those of a flush, which is told as a whole.
     void on_news(std::function<void(const FdbNews&)> listener) { listener_ = std::move(listener); }
 
+    /// Before anything is learned: what is older than `origin` counts as seen then. The time of
+    /// construction unless called.
+    void count_ages_from(Time origin) noexcept { origin_ = origin; }
+
     // --- configuration
     void set_port(std::uint16_t id, const table::PortEntry& port);
     /// Our own addresses, with the DPDK id of their underlay port.
@@ -148,6 +152,10 @@ class Bridge {
     void age(Time now, std::size_t budget);
     [[nodiscard]] std::optional<FdbView> find(std::uint16_t segment, net::MacAddress mac,
                                               Time now) const;
+    /// Entries in `buckets` buckets of the table from `first` on, flood lists not shown; returns
+    /// the bucket to go on with, the number of buckets when that were all.
+    std::uint32_t show_some(std::uint32_t first, std::uint32_t buckets, Time now,
+                            const std::function<void(const FdbView&)>& each) const;
     void show(const FdbFilter& filter, Time now,
               const std::function<bool(const FdbView&)>& each) const;
 

@@ -1,8 +1,10 @@
 // One small parser for each object. Words are taken from the front; `Refused` ends the parse.
 #include "control/ctl/command.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <string_view>
 
 namespace vxplane::control::ctl {
@@ -165,6 +167,40 @@ Command fdb(Line& line) {
     return command;
 }
 
+// Keys with values, and words that stand alone.
+Command capture(Line& line) {
+    const std::string verb =
+        line.empty() ? "list" : line.choose("verb", {"list", "show", "start", "stop"});
+    if (verb == "list" || verb == "show") return {.method = "capture.list", .view = View::captures};
+    Command command{.method = "capture." + verb, .view = View::captures, .writes = true};
+    Json& params = command.calls[0];
+    if (verb == "stop") {
+        params["id"] = number(line.take("number of a capture"), "id");
+        return command;
+    }
+    command.view = View::started;
+    const Words numbers{"snaplen", "limit-size", "limit-count", "rotate"};
+    while (!line.empty()) {
+        std::string key =
+            line.choose("word", {"port", "file", "direction", "filter", "inner", "snaplen",
+                                 "limit-size", "limit-count", "rotate", "force"});
+        Json value = true;
+        if (complete(key, numbers) == key) {
+            value = number(line.take("value of " + key), key);
+            std::ranges::replace(key, '-', '_');
+        } else if (key != "inner" && key != "force") {
+            value = line.take("value of " + key);
+        }
+        if (params.contains(key)) throw Refused{key + " is given twice"};
+        params[key] = std::move(value);
+    }
+    if (!params.contains("port")) throw Refused{"missing port NAME"};
+    if (!params.contains("file")) throw Refused{"missing file PATH"};
+    const std::string path = params["file"];
+    if (!path.starts_with('/')) params["file"] = std::filesystem::absolute(path).string();
+    return command;
+}
+
 Command raw(Line& line) {
     Command command{.method = line.take("method"), .writes = true};
     if (!line.empty()) {
@@ -179,9 +215,9 @@ Command raw(Line& line) {
 
 Command parse(Line& line, bool all) {
     const std::string object = line.choose(
-        "object", {"version", "port",   "ports",     "worker", "workers", "segment", "segments",
-                   "fdb",     "neigh",  "neighbour", "route",  "routes",  "drops",   "stages",
-                   "stats",   "events", "health",    "reload", "rpc",     "methods"});
+        "object", {"version", "port",   "ports",     "worker",  "workers", "segment", "segments",
+                   "fdb",     "neigh",  "neighbour", "route",   "routes",  "drops",   "stages",
+                   "stats",   "events", "health",    "capture", "reload",  "rpc",     "methods"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -191,6 +227,7 @@ Command parse(Line& line, bool all) {
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return show(line, "neigh", View::neigh, View::neigh);
     if (object.starts_with("route")) return show(line, "routes", View::routes, View::routes);
+    if (object == "capture") return capture(line);
     if (object == "reload") {
         Command command{.method = "reload", .view = View::changes, .writes = true};
         if (!line.empty()) {
@@ -245,7 +282,9 @@ std::string grammar() {
   fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
   neigh [show]              route [show]
   drops [--all]             stages               stats reset
-  reload [--dry-run]
+  reload [--dry-run]        capture [list]       capture stop ID
+  capture start port NAME file PATH [direction rx|tx|both] [filter EXPRESSION [inner]]
+                [snaplen N] [limit-count N] [limit-size N [rotate N]] [force]
   events [TOPIC]...
   methods [METHOD]          rpc METHOD [JSON]
 STATE is permanent, static or dynamic. Words may be shortened.

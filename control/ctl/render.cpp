@@ -61,6 +61,18 @@ const std::map<View, Shape>& shapes() {
            {"BURST", "/packets_per_burst", number}},
           {"/id"},
           "no workers"}},
+        {View::captures,
+         {{{"ID", "/id", number},
+           {"PORT", "/port"},
+           {"DIRECTION", "/direction"},
+           {"STATE", "/state"},
+           {"FRAMES", "/frames", count},
+           {"FILTERED", "/filtered", count},
+           {"LOST", "/lost", count},
+           {"BYTES", "/bytes", bytes},
+           {"FILE", "/file"}},
+          {"/id"},
+          "no captures"}},
         {View::segments,
          {{{"NAME", "/name"},
            {"VNI", "/vni", number},
@@ -345,11 +357,15 @@ std::string render(View view, const Json& result) {
             return show_methods(result);
         case View::removed:
             return "removed " + cell(at(result, "/removed")) + "\n";
-        case View::port:
-            for (const auto& port : prepare(view, result)) text += show_port(port);
+        case View::captures:
+            return show_table(view, result.is_object() ? Json::array({result}) : result, nullptr);
+        case View::started:
+            return "capture " + cell(at(result, "/id")) + "\n";
         case View::changes:
             for (const auto& line : at(result, "/changes")) text += cell(line) + "\n";
             return text.empty() ? "nothing differs\n" : text;
+        case View::port:
+            for (const auto& port : prepare(view, result)) text += show_port(port);
             return text;
         case View::segment:
             for (const auto& segment : prepare(view, result)) text += show_segment(segment);

@@ -21,6 +21,8 @@ enum class View : std::uint8_t {
     fdb,
     removed,
     changes,
+    captures,
+    started,
     neigh,
     routes,
     drops,

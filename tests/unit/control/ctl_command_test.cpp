@@ -83,6 +83,22 @@ TEST(CtlCommand, reload_may_be_dry) {
     EXPECT_EQ(parsed("port dry-run"), "? 'dry-run' is not a known verb (show, list)");
 }
 
+TEST(CtlCommand, captures) {
+    EXPECT_EQ(parsed("capture"), "capture.list {}");
+    EXPECT_EQ(parsed("capture stop 3"), R"(capture.stop {"id":3})");
+    EXPECT_EQ(parsed("capture start port up file /tmp/x.pcapng"),
+              R"(capture.start {"file":"/tmp/x.pcapng","port":"up"})");
+    EXPECT_EQ(parsed("cap start port up file /x dir tx filter arp inner snaplen 96 limit-count 5 "
+                     "limit-size 1000 rotate 2 force"),
+              R"(capture.start {"direction":"tx","file":"/x","filter":"arp","force":true,)"
+              R"("inner":true,"limit_count":5,"limit_size":1000,"port":"up","rotate":2,)"
+              R"("snaplen":96})");
+    EXPECT_EQ(parsed("capture start port up"), "? missing file PATH");
+    EXPECT_EQ(parsed("capture start port up file /x snaplen big"),
+              "? snaplen: 'big' is not a number");
+    EXPECT_EQ(parsed("capture start port up port vm1 file /x"), "? port is given twice");
+}
+
 TEST(CtlCommand, raw_calls) {
     EXPECT_EQ(parsed("rpc version"), "version {}");
     EXPECT_EQ(parsed(R"(rpc fdb.show {"limit":1})"), R"(fdb.show {"limit":1})");
