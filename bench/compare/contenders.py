@@ -44,6 +44,7 @@ class Setting:
 
 class Contender:
     name = title = ""
+    replays = 8  # of the file when it is checked what comes out
 
     def __init__(self, setting):
         self.setting = setting
@@ -68,7 +69,6 @@ class Contender:
         words = [str(word) for word in words]
         self.setting.commands.append(" ".join(words))
         child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=self.log.open("a"), stderr=subprocess.STDOUT,
-                                 start_new_session=True,
                                  env=os.environ | {"RUNTIME_DIRECTORY": str(self.directory)} | environment)
         self.children.append(child)
         return child
@@ -99,9 +99,11 @@ class Contender:
         return {}
 
     def counts(self):
-        """Packets received from the file and packets sent, since the start."""
-        stats = {name: self.telemetry(f"/ethdev/stats,{port}") for name, port in self.numbers.items()}
-        return stats["net_pcap0"]["ipackets"], stats[self.setting.sink_name()]["opackets"]
+        """Packets received from the file, packets sent, both since the start, and when the second was read."""
+        received = self.telemetry(f"/ethdev/stats,{self.numbers['net_pcap0']}")["ipackets"]
+        begin = time.monotonic()
+        sent = self.telemetry(f"/ethdev/stats,{self.numbers[self.setting.sink_name()]}")["opackets"]
+        return received, sent, (begin + time.monotonic()) / 2
 
     def cpu_times(self):
         """CPU seconds of each thread; the busiest one forwards. None where no single thread does it."""
@@ -201,6 +203,7 @@ class Vxplane(Contender):
 class Ovs(Contender):
     """Userspace datapath with a private database; flows per address, tunnel by `vxlan` port."""
     name, title, emc = "ovs-emc", "OVS-DPDK", 100
+    replays = 2000  # it loses what comes while it still sets up the port
 
     def start(self):
         wanted, place = self.setting, self.directory
@@ -342,7 +345,7 @@ class Kernel(Testpmd):
         for line in pathlib.Path(f"/proc/{self.end.pid}/net/dev").read_text().splitlines():
             if line.strip().startswith(self.device + ":"):
                 packets = int(line.split(":")[1].split()[1])
-                return packets, packets
+                return packets, packets, time.monotonic()
         raise Failed(f"kernel: {self.device} is gone")
 
     def cpu_times(self):
