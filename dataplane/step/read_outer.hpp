@@ -5,7 +5,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/step/check_udp.hpp"
@@ -40,7 +39,7 @@ class ReadOuter {
     /// version and header length, no fragment, protocol, destination address and port, no UDP
     /// checksum, VXLAN flags and reserved bits. Lengths, IPv4 checksum, source and VNI are looked
     /// at in each packet.
-    static constexpr OuterMemo::Header kFixed = [] {
+    alignas(64) static constexpr std::array<std::uint8_t, sizeof(OuterMemo::header)> kFixed = [] {
         std::array<std::uint8_t, sizeof(OuterMemo::header)> bytes{};
         const auto fix = [&bytes](std::uint32_t from, std::uint32_t size) {
             for (std::uint32_t i = from; i < from + size; ++i) {
@@ -58,7 +57,7 @@ class ReadOuter {
         fix(kUdp + 6, 2);
         fix(kVxlan, 4);
         fix(kVxlan + 7, 1);
-        return std::bit_cast<OuterMemo::Header>(bytes);
+        return bytes;
     }();
 
     /// True, and the metadata is complete, for a packet that judge() would let go on.
@@ -68,8 +67,9 @@ class ReadOuter {
         }
         const std::byte* frame = p.data();
         const auto here = net::load<OuterMemo::Header>(frame);
-        const auto differs = ((here.first ^ ctx.outer.header.first) & kFixed.first) |
-                             ((here.second ^ ctx.outer.header.second) & kFixed.second);
+        const auto fixed = net::load<OuterMemo::Header>(kFixed.data());
+        const auto differs = ((here.first ^ ctx.outer.header.first) & fixed.first) |
+                             ((here.second ^ ctx.outer.header.second) & fixed.second);
         const auto* ip = p.at<net::Ipv4Header>(kIp);
         const auto* udp = p.at<net::UdpHeader>(kUdp);
         const std::uint32_t total = ip->total_length.value();
