@@ -62,6 +62,17 @@ class DpdkLog {
     static inline std::vector<std::string> kept_;
 };
 
+/// What start() says when it was asked to end.
+constexpr const char* kStopped = "asked to stop while starting";
+
+/// Whether SIGINT or SIGTERM has come while the loop does not turn yet. On a crowded machine a
+/// start takes seconds, and who wants it to end should not wait for all of them.
+bool stop_is_pending() {
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+}
+
 }  // namespace
 
 Daemon::Daemon(config::Topology topology)
@@ -88,8 +99,10 @@ int Daemon::run() {
         return 1;
     }
     const auto problem = start();
-    DpdkLog::opened(!problem);
-    if (problem) {
+    DpdkLog::opened(!problem || problem == kStopped);
+    if (problem == kStopped) {
+        spdlog::info("{}", kStopped);
+    } else if (problem) {
         spdlog::critical("{}", *problem);
         failed_ = true;
     } else {
@@ -106,6 +119,9 @@ std::optional<std::string> Daemon::start() {
     started_ = std::chrono::steady_clock::now();
     if (auto problem = machine_.open(topology_, DpdkLog::line)) {
         return problem;
+    }
+    if (stop_is_pending()) {
+        return kStopped;
     }
     spdlog::info("EAL: {}", machine_.eal().text);
     for (const std::string& note : machine_.eal().notes) {
@@ -139,6 +155,9 @@ std::optional<std::string> Daemon::start() {
     telemetry_ = std::make_unique<Telemetry>();
     captures_ = std::make_unique<capture::Captures>(*publisher_);
     start_events();
+    if (stop_is_pending()) {
+        return kStopped;
+    }
     if (auto problem = machine_.start(topology_)) {
         return problem;
     }
