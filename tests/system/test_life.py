@@ -1,4 +1,5 @@
 """The daemon's life: start and stop under load, restart under TCP, workers, memory."""
+import os
 import threading
 import time
 
@@ -33,6 +34,18 @@ def test_sigint_stops_as_well(lab):
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 0, scene.daemon.log()
     scene.daemon.process = None
+
+
+def test_sigterm_while_starting_stops_cleanly(lab):
+    scene = vtep_pair(lab, start=False)
+    daemon = lab.daemon(scene.topology, scene.host).launch()
+    wait_until(lambda: os.path.exists(daemon.socket), 20, "the socket, which is there before the ports", every=0.001)
+    process, daemon.process = daemon.process, None
+    process.terminate()
+    assert process.wait(timeout=20) == 0, daemon.log()
+    assert daemon.log().rstrip().endswith("stopped"), daemon.log()
+    assert not os.path.exists(daemon.socket)
+    wait_until(lambda: not scene.host.has("und0"), 5, "no tap is left over")
 
 
 def test_RP96_conservation_under_load(lab):
