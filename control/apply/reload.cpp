@@ -103,6 +103,8 @@ Reload::Problem Reload::apply() {
         for (; !undo_.empty(); undo_.pop_back()) {
             undo_.back()();
         }
+        // Tunnels that were made in between were led by the other routes.
+        parts_.tunnels.reroute(now_);
         parts_.bridge.release_shape();
         parts_.bridge.sweep(nexthops_of(from_), now_);
         return problem;
@@ -253,12 +255,15 @@ Reload::Problem Reload::prepare_segment(const config::Vxlan& next, const config:
             if (auto problem = bridge.change_segment(index, spec, now_)) {
                 return problem;
             }
-            undo([this, index, old] {
-                if (const auto problem = parts_.bridge.change_segment(index, old, now_)) {
-                    spdlog::error("reload: segment {} stays changed: {}", old.name, *problem);
-                }
-            });
         }
+        Problem problem = prepare_fdb(index, next, before);
+        // Noted last, so taken back first: entries may lead to ports that are members only then.
+        undo([this, index, old] {
+            if (const auto failed = parts_.bridge.change_segment(index, old, now_)) {
+                spdlog::error("reload: segment {} stays changed: {}", old.name, *failed);
+            }
+        });
+        return problem;
     }
     return prepare_fdb(index, next, before);
 }

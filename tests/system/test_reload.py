@@ -191,17 +191,22 @@ def test_RP91_bad_file_changes_nothing(lab):
 
 
 def test_RP91_failure_halfway_is_rolled_back(lab):
-    scene = vtep_pair(lab, start=False)
+    scene = vtep_pair(lab, start=False, fdb=[{"mac": MAC_A, "port": "acc0"}])
     daemon = scene.start(tunnel_capacity=16)
     good = copy.deepcopy(daemon.topology)
-    before = daemon.rpc("segments"), sorted(map(str, daemon.rpc("routes")))
+    flood = good["vxlans"]["vx100"]["fdb"][-1:]
+
+    def state():
+        segments = [{key: row[key] for key in ("name", "vni", "ports", "remotes", "mtu")} for row in daemon.rpc("segments")]
+        return segments, sorted(map(str, daemon.rpc("routes"))), daemon.fdb(MAC_A)["port"]
+    before = state()
     remotes = [f"192.0.2.{n}" for n in range(100, 120)]
     write(daemon, good | {"routes": [{"to": "198.51.100.0/24", "via": "192.0.2.99"}],
                           "ports": good["ports"] | {"uplink0": good["ports"]["uplink0"] | {"addresses": [f"{VTEP}/24", "192.0.2.2/24"]}},
-                          "vxlans": {"vx100": good["vxlans"]["vx100"] | {"ttl": 7, "ports": []},
+                          "vxlans": {"vx100": good["vxlans"]["vx100"] | {"ttl": 7, "ports": [], "fdb": flood},
                                      "many": {"id": 8, "ports": ["acc0"], "fdb": [{"mac": "00:00:00:00:00:00", "dst": remotes}]}}})
     done = daemon.ctl("reload", check=False)
     assert done.returncode == 1 and "tunnel-capacity" in done.stderr, done.stderr
-    assert (daemon.rpc("segments"), sorted(map(str, daemon.rpc("routes")))) == before
+    assert state() == before
     assert daemon.rpc("fdb.show")["tunnels"]["used"] == 1
     reaches(scene.members["acc0"][0], scene.peers[0].inner4)
