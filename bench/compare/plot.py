@@ -38,7 +38,7 @@ def draw(file):
         axis.set_title(f"{direction}, {mine[0]['size']}-byte inner frames, one core")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].set_ylabel("million packets per second")
-    axes[0][-1].legend(frameon=False, fontsize=8)
+    axes[0][-1].legend(frameon=False, fontsize=8, loc="upper right")
     figure.tight_layout()
     figure.savefig(file.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
     print(f"drawn: {file.with_suffix('.svg')}")

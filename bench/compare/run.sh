@@ -2,7 +2,7 @@
 # vxplane beside its peers: testpmd's io-forward (which touches no packet: the floor), OVS-DPDK with and
 # without its exact-match cache, and the kernel's own vxlan, in turn, on the same frames, through the
 # same vdevs, each on one core. Installs what is missing, builds if there is no build, measures, and draws
-# what it measured with -o. `run.sh --help` names the options; about 8 minutes, --quick: 1.
+# what it measured with -o. `run.sh --help` names the options; about 10 minutes, --quick: 2.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../..")
