@@ -10,6 +10,7 @@ root=$(readlink -f "$here/../..")
 
 build=$root/build output='' previous=''
 for word; do
+    [[ $word != --help && $word != -h ]] || exec /usr/bin/python3 -B "$here/compare.py" --help
     case $previous in
         -b | --build) build=$(realpath -m "$word") ;;
         -o | --output) output=$word ;;
