@@ -33,9 +33,9 @@ const Json segments = parse(R"([{"name":"flannel.1","vni":1,"local":"10.10.10.12
 "ports":["vm1"],"remotes":["10.10.10.13","10.10.10.14"],"fdb_used":3,"rx":{"packets":1,"bytes":2},"tx":{"packets":3,"bytes":4},"flooded":5,"state":"up"}])");
 
 TEST(CtlRender, ports) {
-    EXPECT_EQ(render(View::ports, ports), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  TX-FULL  MISSED  ERRORS
-uplink0  underlay  up    1600  02:00:00:00:00:01        1000     64000           7       448        1       3       3
-vm1      access    down     -  -                           0         -           -         -        -       -       -
+    EXPECT_EQ(render(View::ports, ports), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  TX-FULL  MERGED  CUT  MISSED  ERRORS
+uplink0  underlay  up    1600  02:00:00:00:00:01        1000     64000           7       448        1       -    -       3       3
+vm1      access    down     -  -                           0         -           -         -        -       -    -       -       -
 )");
     EXPECT_EQ(render(View::port, ports), R"(uplink0: id 0 role underlay link up mtu 1600
     device 0000:3b:00.0 driver net_ixgbe numa 0
@@ -54,14 +54,14 @@ TEST(CtlRender, counters_become_rates_when_watched) {
     later[0]["rx"]["packets"] = 3001000;
     later[0]["rx"]["bytes"] = 192064000;
     later[0]["tx"]["packets"] = 5;  // reset in between: five since then
-    EXPECT_EQ(render_rates(View::ports, later, ports, 2.0), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS/S  RX-BITS/S  TX-PACKETS/S  TX-BITS/S  TX-FULL/S  MISSED/S  ERRORS/S
-uplink0  underlay  up    1600  02:00:00:00:00:01         1.50M       768M          2.50          0          0         0         0
-vm1      access    down     -  -                             0          -             -          -          -         -         -
+    EXPECT_EQ(render_rates(View::ports, later, ports, 2.0), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS/S  RX-BITS/S  TX-PACKETS/S  TX-BITS/S  TX-FULL/S  MERGED/S  CUT/S  MISSED/S  ERRORS/S
+uplink0  underlay  up    1600  02:00:00:00:00:01         1.50M       768M          2.50          0          0         -      -         0         0
+vm1      access    down     -  -                             0          -             -          -          -         -      -         -         -
 )");
     // Nothing to compare with yet.
-    EXPECT_EQ(render_rates(View::ports, ports, nullptr, 2.0), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS/S  RX-BITS/S  TX-PACKETS/S  TX-BITS/S  TX-FULL/S  MISSED/S  ERRORS/S
-uplink0  underlay  up    1600  02:00:00:00:00:01             -          -             -          -          -         -         -
-vm1      access    down     -  -                             -          -             -          -          -         -         -
+    EXPECT_EQ(render_rates(View::ports, ports, nullptr, 2.0), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS/S  RX-BITS/S  TX-PACKETS/S  TX-BITS/S  TX-FULL/S  MERGED/S  CUT/S  MISSED/S  ERRORS/S
+uplink0  underlay  up    1600  02:00:00:00:00:01             -          -             -          -          -         -      -         -         -
+vm1      access    down     -  -                             -          -             -          -          -         -      -         -         -
 )");
 }
 
