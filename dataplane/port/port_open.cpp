@@ -189,7 +189,8 @@ Outcome PortOpener::choose_offloads(const rte_eth_dev_info& info, rte_eth_conf& 
         port_->rx_checksum_ = sums == checksum_offloads;
     }
     conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-    const Expected<TsoAbility> tso = choose_tso(options_.tso, port_->driver_, info, conf);
+    const Expected<TsoAbility> tso =
+        choose_tso(options_.tso, device_.argument("tso") == "1", port_->driver_, info, conf);
     if (!tso) return failed(tso.failure().text, tso.failure().key);
     port_->tso_ = *tso;
     port_->large_rx_ = choose_large_rx(options_.large_rx, device_.argument("tso") == "1",

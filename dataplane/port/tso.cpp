@@ -15,8 +15,8 @@ bool has(std::uint64_t offloads, std::uint64_t all) {
 
 }  // namespace
 
-Expected<TsoAbility> choose_tso(Wish wish, std::string_view driver, const rte_eth_dev_info& info,
-                                rte_eth_conf& conf) noexcept {
+Expected<TsoAbility> choose_tso(Wish wish, bool vhost_tso, std::string_view driver,
+                                const rte_eth_dev_info& info, rte_eth_conf& conf) noexcept {
     TsoAbility can;
     if (wish == Wish::off) return can;
     const std::uint64_t capa = info.tx_offload_capa;
@@ -27,8 +27,9 @@ Expected<TsoAbility> choose_tso(Wish wish, std::string_view driver, const rte_et
         can.whole = wish == Wish::on;
         return can;
     }
-    const bool virtio = driver == "net_virtio" || driver == "net_virtio_user";
-    if (driver == "net_vhost" || virtio) {
+    if (driver == "net_vhost") {
+        can.plain = vhost_tso;
+    } else if (driver == "net_virtio" || driver == "net_virtio_user") {
         // A virtio device finishes the TCP checksum; IPv4's is written by its driver.
         can.plain = has(capa, kPlain);
         if (can.plain) conf.txmode.offloads |= kPlain | (capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM);

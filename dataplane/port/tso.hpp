@@ -27,8 +27,9 @@ struct TsoAbility {
 };
 
 /// What of `info` is to be used, and sets the transmit offloads for it in `conf`. `driver`: as DPDK
-/// calls it. Fails when `wish` is on and the device has nothing of the kind.
-[[nodiscard]] Expected<TsoAbility> choose_tso(Wish wish, std::string_view driver,
+/// calls it; `vhost_tso`: the device string says `tso=1`, which net_vhost does not report. Fails
+/// when `wish` is on and the device has nothing of the kind.
+[[nodiscard]] Expected<TsoAbility> choose_tso(Wish wish, bool vhost_tso, std::string_view driver,
                                               const rte_eth_dev_info& info,
                                               rte_eth_conf& conf) noexcept;
 
