@@ -56,7 +56,7 @@ TEST(MachinePlan, buffers_that_do_not_fill_the_rings_are_counted_by_port) {
     demand.ports.push_back(port::demand_of(options_of(topology.ports[0], 2)));
     demand.lcores = 3;
     EXPECT_EQ(refuse_buffers(topology, demand, 5000),
-              "t.yaml:2:33: system.mbufs: 3000 packet buffers do not fill the rings, which hold "
+              "t.yaml:2:34: system.mbufs: 3000 packet buffers do not fill the rings, which hold "
               "3072 (up: 2 x 512 rx and 2 x 1024 tx descriptors) (auto, which is 5000 here, or "
               "fewer descriptors)");
     EXPECT_EQ(refuse_buffers(topology_of("{workers: [0, 1], mbufs: 3072}"), demand, 5000),
@@ -68,7 +68,7 @@ TEST(MachinePlan, failures_of_a_port_are_given_their_place) {
     const config::Port& up = topology.ports[0];
     EXPECT_EQ(problem_at_key(topology, up, {"no such device", ""}), "no such device");
     EXPECT_EQ(problem_at_key(topology, up, {"too many", "rx-descriptors"}),
-              "t.yaml:4:87: ports.up.rx-descriptors: too many");
+              "t.yaml:4:85: ports.up.rx-descriptors: too many");
 }
 
 }  // namespace
