@@ -238,7 +238,7 @@ void Punts::encapsulate(const Held& held) {
     meta.segment = held.segment;
     meta.vni_word = context_.tables->segments[held.segment].vni_word;
     step::ReadFlow{}(p, meta, context_);
-    const packet::Verdict verdict = step::AddTunnel{}(p, meta, context_);
+    const packet::Verdict verdict = step::AddTunnel(context_)(p, meta, context_);
     if (verdict.goes_on()) {
         forward(p.mbuf(), meta.out_port);
     } else {
