@@ -56,9 +56,8 @@ def hugepages():
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_over():
-    before = set(lab_module.leftovers())
     yield
-    left = set(lab_module.leftovers()) - before
+    left = lab_module.leftovers()
     for name in left:
         lab_module.sh(f"ip netns del {name}", check=False)
-    assert not left, f"namespaces left over: {sorted(left)}"
+    assert not left, f"namespaces left over: {left}"

@@ -61,9 +61,12 @@ def inner_frame(frame, port=4789, vni=None):
 class Namespace:
     """A network namespace with loopback up; IPv6 is off unless asked for, so that it is silent."""
 
+    made = set()  # names of all that this process made
+
     def __init__(self, name, ipv6):
         self.name = name
         sh(f"ip netns add {name}")
+        self.made.add(name)
         if not ipv6:
             for scope in ("all", "default"):
                 self.run(f"sysctl -qw net.ipv6.conf.{scope}.disable_ipv6=1")
@@ -354,5 +357,7 @@ class Lab:
 
 
 def leftovers():
-    """Namespaces and processes that carry our prefix: nobody's, once all labs are closed."""
-    return [line.split()[0] for line in sh("ip netns list").splitlines() if line.startswith(PREFIX)]
+    """Namespaces that this process made and that are still there: nobody's, once all labs are closed.
+    Those of other runs on the same machine are none of our business."""
+    there = {line.split()[0] for line in sh("ip netns list").splitlines() if line}
+    return sorted(Namespace.made & there)
