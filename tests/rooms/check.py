@@ -68,7 +68,8 @@ def wrong_roots(commands):
         file = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
         relative = os.path.relpath(file, SOURCE)
         room = next((room for room in sorted(LOWER, key=len, reverse=True) if relative.startswith(room + "/")), None)
-        if room is None:
+        # A test that compiles the same file once more does so with its own roots.
+        if room is None or not entry["output"].startswith(room.split("/")[0] + "/"):
             continue
         roots = {root.replace("_", "/", 1) if root.startswith("dataplane") else root
                  for root in re.findall(r"-I\S*\brooms/(\w+)", entry["command"])}
