@@ -212,12 +212,12 @@ std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
         }
     }
     nexthops_ = groups;
-    for (std::uint16_t i = 0; i < segments_.size(); ++i) {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
         if (!segments_[i].in_use && segments_[i].flood_remotes != 0) {
             drop_list(segments_[i].flood_remotes);
             segments_[i].flood_remotes = 0;
             specs_[i] = {};
-            resting_.emplace_back(now, i);
+            resting_.emplace_back(now, static_cast<std::uint16_t>(i));
         }
     }
     commit();
