@@ -13,6 +13,7 @@
 #include "config/resolve.hpp"
 #include "control/large.hpp"
 #include "control/resolve/neighbours.hpp"
+#include "dataplane/port/device.hpp"
 #include "dataplane/port/hugepages.hpp"
 
 namespace vxplane::control {
@@ -124,7 +125,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
             const std::uint32_t descriptors = port::TwinOptions{}.descriptors;
             demand.ports.push_back({1, descriptors, 1, descriptors});
         }
-        sizes.mtu = std::max(sizes.mtu, port.mtu);
+        sizes.mtu = std::max(sizes.mtu, port::mtu_of_buffers(port.device, port.mtu));
     }
     for (const config::Vxlan& vxlan : topology.vxlans) {
         remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
@@ -145,7 +146,10 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     sizes.headers = port::headers_needed(demand, remotes);
     auto pools = port::PoolSet::make(sizes, port::nodes_of_lcores());
     if (!pools) {
-        return pools.failure().text;
+        const config::System& system = topology.system;
+        return config::Problem{topology.file, system.keys.of("memory", system.where),
+                               "system.memory", pools.failure().text}
+            .text();
     }
     pools_ = *std::move(pools);
     control_pools_ = port::WorkerPools(*pools_, static_cast<int>(rte_socket_id()));

@@ -203,6 +203,17 @@ Expected<Device> parse_device(const std::string& text) noexcept {
                    all_drivers() + ")"};
 }
 
+std::uint16_t mtu_of_buffers(const std::string& device, std::uint16_t mtu) noexcept {
+    const Expected<Device> parsed = parse_device(device);
+    if (!parsed || parsed->facts == nullptr || parsed->facts->name != "net_af_packet") return mtu;
+    // The driver takes 32 bytes of each frame for itself, and 26 more go to Ethernet header, two
+    // tags and CRC, for which every buffer has room.
+    constexpr std::uint32_t overhead = 32 + 26;
+    const std::uint32_t frame =
+        std::clamp<std::uint32_t>(parsed->number("framesz", 2048), overhead, UINT16_MAX);
+    return std::max(mtu, static_cast<std::uint16_t>(frame - overhead));
+}
+
 Outcome check_device(const Device& device, const std::string& root) noexcept {
     if (device.pci) return check_pci(device, root);
     const std::string_view driver = device.facts->name;

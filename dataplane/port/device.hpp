@@ -46,6 +46,10 @@ struct Device {
 /// Understands a PCI address or a vdev string. Fails for an unknown driver, listing the known ones.
 [[nodiscard]] Expected<Device> parse_device(const std::string& text) noexcept;
 
+/// The MTU that packet buffers are to be made for so that a port with this MTU opens on the device:
+/// net_af_packet refuses buffers that do not hold a whole frame of its ring (`framesz`).
+[[nodiscard]] std::uint16_t mtu_of_buffers(const std::string& device, std::uint16_t mtu) noexcept;
+
 /// Looks whether what the device stands on is there and free: interface, file, folder of the
 /// socket, PCI function and its kernel driver (below `root`, which tests may replace).
 [[nodiscard]] Outcome check_device(const Device& device, const std::string& root) noexcept;

@@ -87,6 +87,15 @@ TEST_F(PciTest, says_that_no_driver_has_it) {
     EXPECT_TRUE(contains(outcome.failure().text, "bound to no driver"));
 }
 
+TEST(Device, buffers_hold_a_frame_of_the_packet_ring) {
+    EXPECT_EQ(mtu_of_buffers("net_tap0", 1500), 1500);
+    EXPECT_EQ(mtu_of_buffers("net_af_packet0,iface=a,framesz=10240,blocksz=20480", 9000), 10182);
+    EXPECT_EQ(mtu_of_buffers("net_af_packet0,iface=a,framesz=16", 1500), 1500);
+    // The buffers that all have fit the ring that all have.
+    EXPECT_EQ(packet_data_room(mtu_of_buffers("net_af_packet0,iface=a", 1500)),
+              packet_data_room(1500));
+}
+
 TEST_F(PciTest, says_that_there_is_no_such_device) {
     EXPECT_TRUE(contains(refusal("ffff:1f:1f.7"), "no PCI device at ffff:1f:1f.7"));
 }
