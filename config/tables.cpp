@@ -211,7 +211,7 @@ constexpr std::array port_keys{
               scalar<&Port::gro>()},
     Key<Port>{{"tso", false, &auto_on_off,
                "send large TCP packets whole; auto: where the device cuts them or a guest takes "
-               "them; on with a tap: its kernel takes them",
+               "them",
                Effect::restart},
               scalar<&Port::tso>()},
     Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},

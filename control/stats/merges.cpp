@@ -39,7 +39,7 @@ Json Reader::merges(std::uint16_t id) const {
     for (std::size_t i = 0; i < step::kMergeEnds; ++i) {
         ends[std::string(step::kMergeEndNames[i])] = now[5 + i];
     }
-    const char* takes = can.whole ? "whole" : can.tunnel4 ? "tunnel" : can.plain ? "plain" : "none";
+    const char* takes = can.tunnel4 ? "tunnel" : can.plain ? "plain" : "none";
     return {{"gro", merging}, {"tso", takes},         {"merged", now[0]}, {"made", now[1]},
             {"cut", now[2]},  {"cut_frames", now[3]}, {"passed", now[4]}, {"ends", ends}};
 }

@@ -173,10 +173,6 @@ bool prepare_for_nic(rte_mbuf* large, const port::TsoAbility& can) noexcept {
     if (large->nb_segs > can.max_buffers) {
         return false;
     }
-    if (can.whole) {
-        large->ol_flags &= ~RTE_MBUF_F_TX_TCP_SEG;
-        return true;
-    }
     step::TcpFrame at;
     auto* frame = rte_pktmbuf_mtod(large, std::byte*);
     if (!can.plain || large->tso_segsz == 0 ||

@@ -21,19 +21,15 @@ Expected<TsoAbility> choose_tso(Wish wish, bool vhost_tso, std::string_view driv
     if (wish == Wish::off) return can;
     const std::uint64_t capa = info.tx_offload_capa;
     if (info.tx_desc_lim.nb_seg_max != 0) can.max_buffers = info.tx_desc_lim.nb_seg_max;
-    if (driver == "net_tap") {
-        // Its TSO is rte_gso in the driver. The kernel behind it takes a TCP packet of any length
-        // for itself, but does not forward or bridge it: only the operator knows.
-        can.whole = wish == Wish::on;
-        return can;
-    }
+    // What net_tap reports is rte_gso inside the driver, which also drops any frame above its MTU.
+    const bool in_software = driver == "net_tap" || driver.starts_with("net_ring");
     if (driver == "net_vhost") {
         can.plain = vhost_tso;
     } else if (driver == "net_virtio" || driver == "net_virtio_user") {
         // A virtio device finishes the TCP checksum; IPv4's is written by its driver.
         can.plain = has(capa, kPlain);
         if (can.plain) conf.txmode.offloads |= kPlain | (capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-    } else if (!driver.starts_with("net_ring") && has(capa, kPlain | kSums)) {
+    } else if (!in_software && has(capa, kPlain | kSums)) {
         can.plain = true;
         conf.txmode.offloads |= kPlain | kSums;
         if (has(capa, RTE_ETH_TX_OFFLOAD_VXLAN_TNL_TSO)) {

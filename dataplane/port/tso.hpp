@@ -18,12 +18,11 @@ enum class Wish : std::uint8_t { automatic, on, off };
 
 /// The large packets that a port takes.
 struct TsoAbility {
-    bool whole = false;    ///< large packets leave as they are: the other side takes them
-    bool plain = false;    ///< TCP over IPv4 and IPv6
-    bool tunnel4 = false;  ///< the same in VXLAN over IPv4
-    bool tunnel6 = false;  ///< and over IPv6
+    bool plain = false;                      ///< TCP over IPv4 and IPv6
+    bool tunnel4 = false;                    ///< the same in VXLAN over IPv4
+    bool tunnel6 = false;                    ///< and over IPv6
     std::uint16_t max_buffers = UINT16_MAX;  ///< of one packet
-    [[nodiscard]] bool any() const noexcept { return whole || plain; }
+    [[nodiscard]] bool any() const noexcept { return plain; }
 };
 
 /// What of `info` is to be used, and sets the transmit offloads for it in `conf`. `driver`: as DPDK
