@@ -11,11 +11,11 @@ layers, in this order (all of them when none is named):
   unit packet oracle  GoogleTest, release build with gcc in build-test
   instructions        callgrind's count of instructions per packet against tests/instructions/baseline.json
   rooms               each folder includes only the folders that it may
-  lint                clang-format, house rules, shellcheck, clang-tidy
   system              the real binaries and the kernel's vxlan in namespaces (pytest; root)
+  lint                clang-format, house rules, shellcheck, clang-tidy; meanwhile, when both are wanted
   clang               everything compiles with clang 14 and -Werror, in build-clang
   sanitize            unit, packet and oracle once more in build-clang, under ASan and UBSan
-  fuzz                libFuzzer targets, FUZZ_SECONDS each (default 60)
+  fuzz                libFuzzer targets, FUZZ_SECONDS each (default 40)
 
   --fast              without sanitize, clang and fuzz
   --list              print the names of the layers and exit
@@ -28,11 +28,11 @@ source_dir=$PWD
 # shellcheck source=config/packages.sh
 source config/packages.sh
 
-all_layers=(unit packet oracle instructions rooms lint system clang sanitize fuzz)
+all_layers=(unit packet oracle instructions rooms system lint clang sanitize fuzz)
 layers=()
 while (($# > 0)); do
   case $1 in
-    --fast) layers+=(unit packet oracle instructions rooms lint system) ;;
+    --fast) layers+=(unit packet oracle instructions rooms system lint) ;;
     --list) printf '%s\n' "${all_layers[@]}"; exit 0 ;;
     -h | --help) usage; exit 0 ;;
     *)
@@ -46,7 +46,7 @@ done
 wanted() { [[ " ${layers[*]} " == *" $1 "* ]]; }
 
 work=$(mktemp -d /tmp/vxplane-tests.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+trap 'jobs -p | xargs -r kill 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 meson=/usr/bin/meson
 [[ -x $meson ]] || meson=meson
@@ -93,9 +93,12 @@ build() {
 build_release() { build "$1" build-test g++; }
 # One build for clang, sanitizers and fuzzers: clang compiles instrumented code in half of gcc's time, and
 # little optimisation halves it once more.
+clang_words=(build-clang clang++-14 "-Db_sanitize=address,undefined" -Db_lundef=false -Dfuzzers=true
+  -Dbuildtype=debug -Doptimization=1 -Dcpp_args=-g1)
+configure_clang() { configure "${clang_words[@]}"; }
 build_clang() {
-  build "$1" build-clang clang++-14 -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true \
-    -Dbuildtype=debug -Doptimization=1 -Dcpp_args=-g1
+  if [[ -n $clang_job ]]; then wait "$clang_job" || true; clang_job=''; fi
+  build "$1" "${clang_words[@]}"
 }
 
 # ---- layers ----------------------------------------------------------------------------------
@@ -165,6 +168,21 @@ instructions_layer() {
 
 skip_layer() { record "$1" 0 1 0; }
 
+# Lint, and then the clang build, use the time in which the system tests sleep.
+lint_job='' lint_code=0 clang_job=''
+start_in_background() {
+  nice -n 19 tests/lint.sh build-test >"$work/lint.out" 2>&1 &
+  lint_job=$!
+  wanted clang || return 0
+  { tail --pid="$lint_job" -f /dev/null; configure_clang && nice -n 19 ninja -C build-clang -k 0; } >"$work/clang.out" 2>&1 &
+  clang_job=$!
+}
+lint_layer() {
+  if [[ ! -f $work/lint.out ]]; then tests/lint.sh build-test; return; fi
+  cat "$work/lint.out"
+  return "$lint_code"
+}
+
 if [[ $(id -u) != 0 ]] && wanted system; then
   echo "run.sh: the system tests need root: sudo tests/run.sh (or name other layers)" >&2
   exit 2
@@ -175,12 +193,16 @@ install_packages "$work/apt.log" "${packages_build[@]}" "${packages_lab[@]}" "${
 
 for layer in "${all_layers[@]}"; do
   wanted "$layer" || continue
+  if [[ $layer == system ]] && wanted lint && configure build-test g++; then start_in_background; fi
   case $layer in
     unit | packet | oracle) if build_release "$layer"; then gtest_layer "$layer" build-test "$layer"; else skip_layer "$layer"; fi ;;
     instructions) counted_layer instructions instructions_layer ;;
     rooms) if configure build-test g++; then counted_layer rooms /usr/bin/python3 tests/rooms/check.py build-test; else skip_layer rooms; fi ;;
-    lint) if configure build-test g++; then counted_layer lint tests/lint.sh build-test; else skip_layer lint; fi ;;
     system) if build_release "$layer"; then pytest_layer; else skip_layer system; fi ;;
+    lint)
+      if [[ -n $lint_job ]]; then wait "$lint_job" || lint_code=$?; fi
+      if configure build-test g++; then counted_layer lint lint_layer; else skip_layer lint; fi
+      ;;
     sanitize)
       export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
       if build_clang "$layer"; then gtest_layer sanitize build-clang unit packet oracle; else skip_layer sanitize; fi
