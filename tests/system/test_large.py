@@ -114,12 +114,12 @@ def merging_scene(lab, underlay="tap", **access):
 @pytest.mark.parametrize("underlay", ["tap", "veth"])
 def test_merged_tcp_is_cut_again_for_ports_that_take_no_large_packets(lab, underlay):
     scene, tenant, peer = merging_scene(lab, underlay, gro="on")
-    assert Transfer(peer.namespace, tenant, TENANT4, 16).intact
+    assert Transfer(peer.namespace, tenant, TENANT4, 2).intact
     came, left = large(scene.daemon, "uplink0"), large(scene.daemon, "acc0")
     assert came["gro"] and came["merged"] > 0 and came["made"] > 0, came
     assert left["tso"] == "none" and left["cut"] >= came["made"], left
     assert left["cut_frames"] >= came["made"] + came["merged"], (came, left)
-    assert Transfer(tenant, peer.namespace, peer.inner4, 16).intact
+    assert Transfer(tenant, peer.namespace, peer.inner4, 2).intact
     came, left = large(scene.daemon, "acc0"), large(scene.daemon, "uplink0")
     assert came["merged"] > 0 and left["cut"] > 0, (came, left)
     assert scene.daemon.rpc("health")["packets_unaccounted"] == 0
@@ -147,14 +147,14 @@ def test_merged_tcp_is_handed_over_whole_to_a_guest(lab):
     tenant.up("acc0", f"{TENANT4}/24", mtu=1450)
     assert wait_until(lambda: tenant.ping(peer.inner4, count=1), 10, "the guest is connected")
 
-    assert Transfer(peer.namespace, tenant, TENANT4, 8).intact
+    assert Transfer(peer.namespace, tenant, TENANT4, 2).intact
     came, handed = large(scene.daemon, "uplink0"), large(scene.daemon, "guest0")
     got, left = large(guest, "host0"), large(guest, "acc0")
     assert came["merged"] > 0 and handed["tso"] == "plain", (came, handed)
     assert handed["passed"] > 0 and handed["cut"] == 0, handed
     assert left["cut"] >= handed["passed"] and left["tso"] == "none", (got, left)
 
-    assert Transfer(tenant, peer.namespace, peer.inner4, 8).intact
+    assert Transfer(tenant, peer.namespace, peer.inner4, 2).intact
     assert large(guest, "host0")["passed"] > 0 and large(scene.daemon, "uplink0")["cut"] > 0
     for daemon in (scene.daemon, guest):
         assert daemon.rpc("health")["packets_unaccounted"] == 0
