@@ -41,7 +41,7 @@ std::vector<Bytes> clean(std::vector<Bytes> frames, const StreamWords& words) {
 TEST(Large, RP21_a_guest_that_takes_them_gets_one_packet_for_a_burst) {
     for (const bool inner6 : {false, true}) {
         SceneWords words = merging();
-        words.access.tso.whole = true;
+        words.access.tso.plain = true;
         Scene s(words);
         const StreamWords flow = from_host12(inner6, true);
         const Seen seen = s.lab.receive(s.up, stream(flow, 13'800, 1380));
@@ -49,8 +49,15 @@ TEST(Large, RP21_a_guest_that_takes_them_gets_one_packet_for_a_burst) {
         ASSERT_EQ(seen.sent_by(s.vm1).size(), 1U);
         Tcp tcp;
         tcp.flags = 0x18;
-        EXPECT_EQ(hex(seen.sent_by(s.vm1)[0]),
-                  hex(segment(inside(flow), 0, tcp, stream_bytes(0, 13'800))));
+        // Checksums are begun only: whoever cuts ends them.
+        const auto without_checksum = [&](Bytes frame) {
+            const std::size_t at = 14U + (inner6 ? 40U : 20U) + 16U;
+            frame.at(at) = frame.at(at + 1) = 0;
+            if (!inner6) frame.at(24) = frame.at(25) = 0;
+            return hex(frame);
+        };
+        EXPECT_EQ(without_checksum(seen.sent_by(s.vm1)[0]),
+                  without_checksum(segment(inside(flow), 0, tcp, stream_bytes(0, 13'800))));
         Counts moved = seen.moved;
         EXPECT_EQ(moved["received"], 10U);
         EXPECT_EQ(moved["merged"], 9U);
