@@ -205,6 +205,7 @@ struct Vxlan {
     std::uint16_t mtu = 0;       ///< of inner frames after the Ethernet header; 0 = underlay - 50
     std::optional<MacAddress>
         mac;  ///< own MAC of the VTEP device (inner source check); none = made from the id
+    std::string router{};              ///< an ipvlan: frames to `mac` are routed to its slaves
     std::vector<std::string> ports{};  ///< access ports that are members
     std::vector<FdbEntry> fdb{};
     Position where;
@@ -212,6 +213,135 @@ struct Vxlan {
     Position local_where;
     Position mtu_where;
     std::vector<Position> port_where{};
+    KeyPositions keys{};
+};
+
+enum class IpvlanMode : std::uint8_t { l2, l3, l3s };
+enum class IpvlanFlag : std::uint8_t { bridge, private_, vepa };
+enum class Urpf : std::uint8_t { off, strict, loose };
+
+/// One next hop of a route in a table of `ipvlans:` or `tables:`. One of `via`, `dev` alone,
+/// `slave`, `vxlan`, `table` says where it leads.
+struct Hop {
+    std::optional<IpAddress> via;      ///< a gateway, on the link of the ipvlan or on `dev`
+    std::string dev{};                 ///< underlay port, or the access port of the slave itself
+    std::string slave{};               ///< a slave of the same ipvlan
+    std::string vxlan{};               ///< a segment, with `remote` and `lladdr`
+    std::optional<IpAddress> remote;   ///< VTEP behind which the next node is
+    std::optional<MacAddress> lladdr;  ///< MAC address of that node inside the segment
+    std::string table{};               ///< goes on in another table: `tables:` or a slave's name
+    std::uint16_t weight = 1;          ///< 1 to 256
+    Position where;
+    KeyPositions keys{};
+};
+
+/// One entry of `routes:` of a slave or of `tables:`; either `hops` has one that was written in the
+/// entry itself, or those of its `nexthops:`.
+struct TableRoute {
+    IpPrefix to;  ///< host bits are zero; `default` is 0.0.0.0/0, `default6` is ::/0
+    RouteType type = RouteType::unicast;
+    std::vector<Hop> hops{};
+    Position where;
+    KeyPositions keys{};
+};
+
+/// One entry of `tables:`: a routing table of its own, for routes of `table: NAME`.
+struct RouteTable {
+    std::string name;
+    std::vector<TableRoute> routes{};
+    Position where;
+};
+
+enum class Hook : std::uint8_t { prerouting, input, forward, output, postrouting };
+enum class RuleAction : std::uint8_t {
+    accept,
+    drop,
+    reject,
+    return_,
+    notrack,
+    dnat,
+    snat,
+    masquerade
+};
+
+/// Ports lo to hi, both included; 0 to 65535 is any.
+struct Ports {
+    std::uint16_t lo = 0;
+    std::uint16_t hi = 65535;
+    auto operator<=>(const Ports&) const = default;
+};
+
+/// One entry of `rules:`; the words are those of nft. What is not given matches everything.
+struct Rule {
+    std::string name{};  ///< for people and counters; empty = its place in the list
+    Hook hook = Hook::forward;
+    int priority = 0;  ///< raw -300, mangle -150, dstnat -100, filter 0, srcnat 100, or a number
+    std::optional<std::uint8_t> protocol;  ///< tcp, udp, icmp, icmpv6, sctp or a number
+    std::optional<IpPrefix> saddr;
+    std::optional<IpPrefix> daddr;
+    Ports sport;
+    Ports dport;
+    std::vector<std::string> ct{};  ///< of new, established, related, invalid; empty = any
+    RuleAction action = RuleAction::accept;
+    std::optional<IpAddress> to;    ///< dnat, snat
+    std::optional<Ports> to_ports;  ///< dnat, snat, masquerade; none = kept where possible
+    Position where;
+    KeyPositions keys{};
+};
+
+/// One entry of `nat:` of a slave: 1:1, inbound and outbound.
+struct NatPair {
+    IpAddress public_;
+    IpAddress private_;
+    Position where;
+};
+
+/// One entry of `slaves:` of an ipvlan.
+struct Slave {
+    std::string name;
+    std::string port{};  ///< an access port of its own
+    std::vector<IpPrefix> addresses{};
+    std::string vrf{};      ///< tenant: addresses and connections of its own; empty = shared
+    std::uint16_t mtu = 0;  ///< 0 = the link's
+    bool up = true;
+    Urpf rp_filter = Urpf::off;
+    bool check_source = false;  ///< only own addresses may be the source
+    bool proxy_arp = true;      ///< l3, l3s: ARP and ND are answered
+    bool allmulticast = false;  ///< l2: hears all groups
+    std::vector<IpAddress>
+        groups{};  ///< l2: groups that it hears besides those that follow from its addresses
+    std::uint64_t rate = 0;  ///< bits per second towards the wire; 0 = no limit
+    std::vector<TableRoute> routes{};
+    std::vector<Rule> rules{};
+    std::vector<NatPair> nat{};
+    Position where;
+    std::vector<Position> address_where{};
+    KeyPositions keys{};
+};
+
+/// `conntrack:` of an ipvlan.
+struct ConntrackOptions {
+    bool on = false;                 ///< also on when a rule needs it
+    std::uint32_t capacity = 65536;  ///< connections
+    KeyPositions keys{};
+};
+
+/// One entry of `ipvlans:`; the words are those of `ip link add type ipvlan`.
+struct Ipvlan {
+    std::string name;
+    std::string link{};  ///< an underlay port, the master
+    IpvlanMode mode = IpvlanMode::l3;
+    IpvlanFlag flag = IpvlanFlag::bridge;
+    bool host_access = false;    ///< l2: slaves and host hear each other's broadcasts
+    bool decrement_ttl = false;  ///< l3, l3s: slave to wire counts as a hop
+    bool dhcp_snoop = false;
+    bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses, leave
+                              ///< with the master's address
+    Ports masquerade_ports{1024, 65535};
+    std::vector<Rule> rules{};  ///< of the host's side
+    ConntrackOptions conntrack;
+    std::vector<Slave> slaves{};
+    Position where;
     KeyPositions keys{};
 };
 
@@ -223,6 +353,8 @@ struct Topology {
     std::vector<Neighbour> neighbours;
     std::vector<NexthopGroup> nexthops;
     std::vector<Vxlan> vxlans;
+    std::vector<RouteTable> tables{};
+    std::vector<Ipvlan> ipvlans{};
 };
 
 }  // namespace vxplane::config

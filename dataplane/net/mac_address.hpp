@@ -34,6 +34,8 @@ struct MacAddress {
                  static_cast<std::uint8_t>(n >> 24), static_cast<std::uint8_t>(n >> 16),
                  static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)}};
     }
+    /// ff:ff:ff:ff:ff:ff in number() form.
+    static constexpr std::uint64_t kBroadcastNumber = 0xFFFF'FFFF'FFFFULL;
     static constexpr MacAddress broadcast() noexcept {
         return {{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}};
     }

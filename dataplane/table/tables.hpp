@@ -8,8 +8,13 @@
 #include <vector>
 
 #include "dataplane/net/headers.hpp"
+#include "dataplane/table/address_map.hpp"
 #include "dataplane/table/fdb.hpp"
 #include "dataplane/table/flat_map.hpp"
+#include "dataplane/table/hook_set.hpp"
+#include "dataplane/table/next_hop.hpp"
+#include "dataplane/table/route_table.hpp"
+#include "dataplane/table/slave.hpp"
 #include "dataplane/table/tunnel.hpp"
 
 namespace vxplane::table {
@@ -17,6 +22,7 @@ namespace vxplane::table {
 enum class PortRole : std::uint8_t {
     none,      ///< not in the topology: what arrives is dropped
     access,    ///< tenants' frames
+    slave,     ///< an ipvlan slave's frames
     underlay,  ///< tunnels, and everything else for the host
     twin       ///< the kernel's side of an underlay port
 };
@@ -36,6 +42,8 @@ struct alignas(64) PortEntry {
     std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
     std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port
     std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS
+    std::uint16_t master = kNoMaster;    ///< underlay: index into Tables::masters
+    std::uint16_t slave = kNoSlave;      ///< slave: index into Tables::slaves
     std::uint64_t mac = 0;               ///< MacAddress::number()
 };
 static_assert(sizeof(PortEntry) == 64);
@@ -53,6 +61,8 @@ struct alignas(64) Segment {
     bool learning = true;            ///< learn from tunnels
     bool inner_vlan = false;         ///< tagged inner frames allowed
     bool in_use = false;             ///< false: the index is free
+    /// Frames to `own_mac` are routed to slaves of this master; kNoMaster: they are not.
+    std::uint16_t router = kNoMaster;
 };
 static_assert(sizeof(Segment) == 64);
 
@@ -109,6 +119,20 @@ struct Tables {
     /// broadcast addresses of our subnets.
     std::shared_ptr<const FlatMap> addresses;
     std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN, host order -> 0
+
+    // --- ipvlan and routing; all empty when there is no ipvlan
+    Shared<Master> masters;                             ///< by master number
+    Shared<Slave> slaves;                               ///< by slave number
+    Shared<std::uint16_t> slave_list;                   ///< slave numbers, by master
+    std::shared_ptr<const AddressMap> slave_addresses;  ///< slave_scope, address -> slave number
+    /// The tables themselves are control's and outlive every generation that names them. 0 is
+    /// empty.
+    Shared<const RouteTable*> route_tables;
+    Shared<NextHop> next_hops;             ///< 0 leads nowhere
+    Shared<std::uint32_t> next_hop_slots;  ///< next hop numbers of groups
+    Shared<Neighbour> neighbours;
+    std::shared_ptr<const AddressMap> neighbour_addresses;  ///< port, address -> `neighbours`
+    Shared<HookSet> hook_sets;                              ///< 0 is empty
 };
 
 }  // namespace vxplane::table

@@ -1,0 +1,28 @@
+// One routing table: of the host, of a slave, or a named one. Looked up by workers, written by
+// control.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/net/ip_address.hpp"
+#include "dataplane/table/lpm.hpp"
+#include "dataplane/table/next_hop.hpp"
+
+namespace vxplane::table {
+
+/// Both families; values are RouteValue::raw().
+struct RouteTable {
+    Lpm<4> v4;
+    Lpm<16> v6;
+
+    explicit RouteTable(std::uint32_t capacity = 1024) : v4(capacity), v6(capacity) {}
+
+    /// Any worker.
+    [[nodiscard]] RouteValue lookup(const net::IpAddress& address) const noexcept {
+        const std::uint8_t* bytes = address.bytes.data();
+        return RouteValue::from_raw(address.is_v4() ? v4.lookup(bytes + 12) : v6.lookup(bytes));
+    }
+};
+
+}  // namespace vxplane::table
