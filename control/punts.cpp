@@ -94,6 +94,16 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
             }
             drop(item.mbuf, item.if_refused);
             break;
+        case packet::Punt::next_hop:
+        case packet::Punt::ttl_exceeded:
+        case packet::Punt::route_unreachable:
+        case packet::Punt::route_prohibited:
+        case packet::Punt::too_big:
+        case packet::Punt::reject:
+        case packet::Punt::slave_arp:
+        case packet::Punt::slave_nd:
+            drop(item.mbuf, item.if_refused);
+            break;
     }
 }
 

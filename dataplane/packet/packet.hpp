@@ -105,17 +105,45 @@ enum class Side : std::uint8_t {
 };
 
 /// Why a packet goes to control.
-enum class Punt : std::uint8_t { arp, icmp, unresolved, unreachable };
+enum class Punt : std::uint8_t {
+    arp,
+    icmp,
+    unresolved,   ///< the next hop of a tunnel
+    unreachable,  ///< a remote VTEP
+    // What follows is about slaves and routes; `in_port` is the port to answer to.
+    next_hop,           ///< `tunnel` = number of the next hop, `segment` = port to send by
+    ttl_exceeded,       ///< ICMP time exceeded
+    route_unreachable,  ///< no route, or one of type unreachable
+    route_prohibited,   ///< a route of type prohibit
+    too_big,            ///< `tunnel` = MTU of the way
+    reject,             ///< a rule's verdict; `tunnel` 0 = port unreachable or TCP RST, else the
+                        ///< code of ICMP destination unreachable
+    slave_arp,          ///< ARP of a slave in l3 or l3s
+    slave_nd            ///< neighbour solicitation of a slave in l3 or l3s
+};
+
+/// What is known of a packet that comes from or goes to an ipvlan slave.
+struct SlaveWay {
+    std::uint16_t from = 0xFFFF;  ///< number of the slave that sent it; table::kNoSlave: the wire
+    std::uint16_t to = 0xFFFF;    ///< of the slave that gets it
+    std::uint16_t master = 0xFFFF;
+    bool routed = false;  ///< gets an Ethernet header of its own
+    bool ipv6 = false;
+};
+static_assert(sizeof(SlaveWay) == 8);
 
 /// What is known of one packet; one cache line. Each field is written by the first step that
 /// learns it and read by later ones.
 struct alignas(64) PacketMeta {
-    std::uint64_t destination_key = 0;  ///< FdbKey::raw of the inner destination
-    std::uint64_t source_key = 0;       ///< FdbKey::raw of the inner source
+    union {
+        std::uint64_t destination_key = 0;  ///< FdbKey::raw of the inner destination
+        SlaveWay slaves;                    ///< on the paths of slaves instead
+    };
+    std::uint64_t source_key = 0;  ///< FdbKey::raw of the inner source
     std::uint32_t destination_bucket = 0;
     std::uint32_t source_bucket = 0;
     std::uint32_t flow_hash = 0;    ///< of the inner flow
-    std::uint32_t destination = 0;  ///< FdbValue bits
+    std::uint32_t destination = 0;  ///< FdbValue bits; for routed packets the next hop's number
     std::uint32_t vni_word = 0;     ///< second word of the VXLAN header, wire order
     std::uint32_t tunnel = 0;       ///< tunnel id: of the peer on decap, of the exit on encap
     net::Ipv4Address outer_source;  ///< decap: the remote VTEP
