@@ -1,0 +1,247 @@
+// Connection tracking: which packets belong together, in what state the two ends are, and what
+// their addresses were changed into. Asked for every packet by the worker that owns it; control
+// looks at copies.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "dataplane/table/connection.hpp"
+#include "dataplane/table/fragment_table.hpp"
+#include "dataplane/table/hook_set.hpp"
+#include "dataplane/table/slave.hpp"
+
+namespace vxplane::table {
+
+/// A connection in one of its directions. Good until the next call that adds or removes.
+struct ConnRef {
+    static constexpr std::uint32_t kNone = ~0U;
+    std::uint32_t bits = kNone;  ///< place << 1 | direction
+
+    constexpr ConnRef() noexcept = default;
+    constexpr ConnRef(std::uint32_t place, Direction d) noexcept
+        : bits(place << 1 | static_cast<std::uint32_t>(d)) {}
+    constexpr explicit operator bool() const noexcept { return bits != kNone; }
+    [[nodiscard]] constexpr std::uint32_t place() const noexcept { return bits >> 1; }
+    [[nodiscard]] constexpr Direction direction() const noexcept {
+        return static_cast<Direction>(bits & 1U);
+    }
+};
+
+/// What the tracker wants to know of a packet besides its tuple.
+struct ConnPacket {
+    std::uint32_t bytes = 0;  ///< of the network packet
+    std::uint8_t tcp_flags = 0;
+    std::uint32_t tcp_sequence = 0;         ///< host order
+    std::uint32_t tcp_acknowledgement = 0;  ///< host order
+};
+
+/// A connection whose first packet is still on its way through the hooks: no entry yet.
+struct NewConnection {
+    ConnTuple original;
+    ConnTuple reply;  ///< as answers will look; its zone is known when the exit is
+    std::uint8_t flags = 0;
+    std::uint16_t original_slave = kNoSlave;
+    std::uint16_t reply_slave = kNoSlave;
+};
+
+/// Which connections a flush takes; what is not set takes all.
+struct ConnFilter {
+    std::int32_t zone = -1;          ///< of either direction
+    std::uint16_t slave = kNoSlave;  ///< at either end
+    int protocol = -1;
+    net::IpAddress address;  ///< source or destination of either direction; unset = any
+    std::int32_t port = -1;  ///< the same of ports; host order
+
+    [[nodiscard]] bool takes(const Connection& connection) const noexcept;
+};
+
+/// Numbers for control; each is read by itself.
+struct ConntrackStats {
+    std::uint32_t capacity = 0;
+    std::uint32_t used = 0;
+    std::uint32_t high_water = 0;
+    std::uint64_t created = 0;
+    std::uint64_t refused = 0;      ///< no place, and nothing that could be dropped early
+    std::uint64_t early_drops = 0;  ///< not assured, given up for a new one
+    std::uint64_t expired = 0;
+    std::uint64_t flushed = 0;
+    std::uint64_t closed = 0;  ///< made room for a new connection of the same tuple
+    std::uint64_t ports_exhausted = 0;
+    std::uint32_t fragments_used = 0;
+    std::uint32_t fragments_high_water = 0;
+    std::uint64_t fragments_replaced = 0;  ///< pushed out by newer ones before their time
+};
+
+/// Fixed capacity, memory taken at construction. One worker calls all that is not marked `any
+/// thread`; control reads copies of entries and leaves requests.
+///
+/// An index of cache-line buckets leads from the tuple of either direction to a place; a burst
+/// hashes and prefetches, then looks into the buckets and prefetches the places, then finds.
+/// Entries end by a lazy sweep that poll() moves on, and by lookups that meet one past its time.
+class Conntrack {
+  public:
+    static constexpr std::uint32_t kMaxCapacity = 1U << 26;
+
+    /// Control's. Throws std::bad_alloc. 192 bytes for each connection, and 37 to 73 of index.
+    explicit Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts = {});
+    Conntrack(const Conntrack&) = delete;
+    Conntrack& operator=(const Conntrack&) = delete;
+    ~Conntrack();
+
+    // --- lookup
+    [[nodiscard]] std::uint64_t hash(const ConnTuple& tuple) const noexcept {
+        std::array<std::uint64_t, 5> w;
+        __builtin_memcpy(w.data(), &tuple, sizeof w);
+        // Products of pairs: no word can cancel another one without knowing the seeds.
+        const std::uint64_t a = mix(w[0] ^ seeds_[0], w[1] ^ seeds_[1]);
+        const std::uint64_t b = mix(w[2] ^ seeds_[2], w[3] ^ seeds_[3]);
+        return mix(a ^ w[4], b ^ seeds_[4]);
+    }
+    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)]); }
+    /// After prefetch() had time to work: fetches the place where the tuple probably is.
+    void prefetch_place(std::uint64_t hash) const noexcept;
+    /// None when there is none or its time is over; `hash` must be hash(tuple).
+    ConnRef find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept;
+    [[nodiscard]] Connection& at(ConnRef ref) noexcept { return places_[ref.place()]; }
+
+    // --- what packets do to connections
+    enum class Seen : std::uint8_t {
+        fine,
+        invalid,  ///< not a packet that this state allows; it changed nothing
+        reopens   ///< of a connection that was over: the entry is gone, the packet begins anew
+    };
+    /// Counts the packet, moves the state on, and pushes the end of the entry away.
+    Seen note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept;
+    /// False for a packet that begins no connection (a TCP RST, say).
+    static bool begins(const ConnTuple& tuple, const ConnPacket& packet) noexcept;
+
+    // --- translation of a connection that is still new; both change `reply` and `flags`
+    enum class Nat : std::uint8_t { done, exhausted };
+    /// Source becomes `address` (unset: stays) with a port of `ports`: the one it has where it is
+    /// in the range and free, else one found from a random place on.
+    Nat translate_source(NewConnection& connection, const net::IpAddress& address, PortRange ports,
+                         std::uint32_t now) noexcept;
+    Nat translate_destination(NewConnection& connection, const net::IpAddress& address,
+                              PortRange ports) noexcept;
+    /// True when another connection has this tuple.
+    bool is_taken(const ConnTuple& tuple, std::uint32_t now) noexcept {
+        return static_cast<bool>(find(tuple, hash(tuple), now));
+    }
+
+    // --- adding and removing
+    /// None when the table is full of assured connections. Neither tuple may be taken.
+    ConnRef add(const NewConnection& connection, const ConnPacket& packet,
+                std::uint32_t now) noexcept;
+    void remove(std::uint32_t place) noexcept;
+
+    // --- fragments
+    /// Later fragments will follow `ref`; `addresses` as the first one arrived.
+    void note_fragment(const FragmentKey& key, ConnRef ref, std::uint32_t now) noexcept {
+        fragments_.put(key, {ref.bits, at(ref).version}, now, now + timeouts_.fragment);
+    }
+    ConnRef find_fragment(const FragmentKey& key, std::uint32_t now) noexcept;
+
+    /// Once each poll, with or without packets: a piece of the sweep, and of a flush.
+    void poll(std::uint32_t now) noexcept;
+
+    // --- any thread
+    [[nodiscard]] ConntrackStats stats() const noexcept;
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] const ConnTimeouts& timeouts() const noexcept { return timeouts_; }
+    [[nodiscard]] std::size_t memory_bytes() const noexcept;
+    /// Places from 0 to this can be in use.
+    [[nodiscard]] std::uint32_t places() const noexcept {
+        return touched_.load(std::memory_order_acquire);
+    }
+    /// A copy of one place that was true at one moment, its counters and times but for the last
+    /// packet; false when it holds no connection. Control walks over 0 to places().
+    [[nodiscard]] bool read(std::uint32_t place, Connection& copy) const noexcept;
+    /// Milliseconds since the last packet.
+    [[nodiscard]] std::uint32_t idle(const Connection& copy, std::uint32_t now) const noexcept {
+        return timeout_of(copy, now) - (copy.expires - now);
+    }
+    /// Control's: asks the worker to remove what the filter takes. A ticket for is_flushed(), or 0
+    /// when too many requests wait.
+    std::uint64_t request_flush(const ConnFilter& filter) noexcept;
+    [[nodiscard]] bool is_flushed(std::uint64_t ticket) const noexcept {
+        return flushes_done_.load(std::memory_order_acquire) >= ticket;
+    }
+
+  private:
+    /// A cache line: the upper halves of seven hashes, where they lead, and how many entries found
+    /// it full and went on to a later bucket.
+    struct alignas(64) Bucket {
+        static constexpr unsigned kLanes = 7;
+        std::array<std::uint32_t, 8> tags;  ///< 0 = free; the eighth is always 0
+        std::array<std::uint32_t, kLanes> refs;
+        std::uint32_t passed;
+    };
+    static_assert(sizeof(Bucket) == 64);
+    static constexpr std::uint32_t kMaxProbe = 16;
+    static constexpr std::uint32_t kNil = ~0U;
+
+    static std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+        __extension__ using Wide = unsigned __int128;
+        const Wide product = static_cast<Wide>(a) * b;
+        return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    }
+    [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept {
+        return static_cast<std::uint32_t>(hash) & mask_;
+    }
+    static std::uint32_t tag(std::uint64_t hash) noexcept {
+        return static_cast<std::uint32_t>(hash >> 32) | 1U;
+    }
+    static unsigned match(const Bucket& bucket, std::uint32_t tag) noexcept;
+    bool put(std::uint64_t hash, ConnRef ref) noexcept;
+    void erase(std::uint64_t hash, ConnRef ref) noexcept;
+    bool drop_early() noexcept;
+    void link(std::uint32_t place) noexcept;
+    void unlink(std::uint32_t place) noexcept;
+    void assure(std::uint32_t place) noexcept;
+    Seen note_tcp(Connection& c, Direction d, const ConnPacket& packet) noexcept;
+    [[nodiscard]] std::uint32_t timeout_of(const Connection& c, std::uint32_t now) const noexcept;
+    void sweep(std::uint32_t now) noexcept;
+    void flush_some() noexcept;
+    std::uint32_t random() noexcept;
+
+    Connection* places_ = nullptr;
+    Bucket* buckets_ = nullptr;
+    std::uint32_t mask_ = 0;
+    std::uint32_t capacity_ = 0;
+    std::array<std::uint64_t, 5> seeds_{};
+    ConnTimeouts timeouts_;
+    FragmentTable fragments_;
+    std::uint32_t free_ = kNil;
+    std::uint32_t oldest_ = kNil;  ///< of those that are not assured
+    std::uint32_t newest_ = kNil;
+    std::uint32_t sweep_at_ = 0;
+    std::uint32_t swept_when_ = 0;
+    std::uint64_t random_state_ = 0;
+
+    /// One writer each; read by any thread.
+    struct Counters {
+        std::atomic<std::uint32_t> used{0};
+        std::atomic<std::uint32_t> high_water{0};
+        std::atomic<std::uint64_t> created{0};
+        std::atomic<std::uint64_t> refused{0};
+        std::atomic<std::uint64_t> early_drops{0};
+        std::atomic<std::uint64_t> expired{0};
+        std::atomic<std::uint64_t> flushed{0};
+        std::atomic<std::uint64_t> closed{0};
+        std::atomic<std::uint64_t> ports_exhausted{0};
+    };
+    alignas(64) Counters counters_;
+    std::atomic<std::uint32_t> touched_{0};
+
+    // Flush requests: control writes at `flushes_asked_`, the worker takes at `flushes_done_`.
+    static constexpr std::uint64_t kFlushRoom = 16;
+    std::uint32_t flush_at_ = 0;
+    alignas(64) std::array<ConnFilter, kFlushRoom> flushes_{};
+    std::atomic<std::uint64_t> flushes_asked_{0};
+    alignas(64) std::atomic<std::uint64_t> flushes_done_{0};
+};
+
+}  // namespace vxplane::table
