@@ -61,6 +61,27 @@ enum class Severity : std::uint8_t {
     X(tunnel_prohibited, refused, "route to the remote VTEP is of type prohibit")                  \
     X(neigh_failed, unreachable, "next hop to the remote VTEP does not answer ARP")                \
     X(neigh_queue_full, overload, "queue of the unresolved next hop is full, oldest goes first")   \
+    X(slave_down, refused, "the ipvlan slave is down")                                             \
+    X(slave_private, refused, "to a sibling, and the ipvlan's flag is private")                    \
+    X(slave_not_ip, refused, "neither IPv4 nor IPv6, and the ipvlan routes (l3, l3s)")             \
+    X(slave_group, refused, "broadcast or multicast, and the ipvlan routes (l3, l3s)")             \
+    X(slave_pause, normal, "MAC PAUSE frame on an ipvlan")                                         \
+    X(slave_oversize, refused, "longer than the MTU of the ipvlan slave where it would leave")     \
+    X(slave_copies_full, overload, "more copies of broadcasts in one poll than the ipvlan allows") \
+    X(slave_no_copy, overload, "no buffer for a copy of a broadcast to ipvlan slaves")             \
+    X(slave_bad_source, refused, "source address that no host has")                                \
+    X(slave_spoofed, refused, "source address that is not the slave's (check-source)")             \
+    X(slave_unknown, normal, "routed to an ipvlan's slaves, and none has the address")             \
+    X(slave_rate, overload, "more towards the wire than the slave's rate")                         \
+    X(route_none, unreachable, "no route in the slave's table nor in the host's")                  \
+    X(route_blackhole, refused, "route of type blackhole")                                         \
+    X(route_unreachable, unreachable, "route of type unreachable")                                 \
+    X(route_prohibit, refused, "route of type prohibit")                                           \
+    X(route_loop, refused, "tables that lead to each other")                                       \
+    X(route_reverse, refused, "reverse path filter: the source is not reached by this slave")      \
+    X(route_ttl, normal, "TTL or hop limit is used up")                                            \
+    X(route_too_big, refused, "longer than the MTU of the way out, and may not be fragmented")     \
+    X(ip6_malformed, malformed, "IPv6 packet truncated, or of another version")                    \
     X(port_oversize, refused, "longer than the MTU of the port where it would leave")              \
     X(port_gone, normal, "port or segment was taken out of the topology meanwhile")                \
     X(host_unclaimed, normal, "for the host, and the port has no kernel twin")                     \

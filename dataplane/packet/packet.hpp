@@ -124,11 +124,15 @@ enum class Punt : std::uint8_t {
 
 /// What is known of a packet that comes from or goes to an ipvlan slave.
 struct SlaveWay {
-    std::uint16_t from = 0xFFFF;  ///< number of the slave that sent it; table::kNoSlave: the wire
-    std::uint16_t to = 0xFFFF;    ///< of the slave that gets it
-    std::uint16_t master = 0xFFFF;
-    bool routed = false;  ///< gets an Ethernet header of its own
-    bool ipv6 = false;
+    std::uint16_t from;  ///< number of the slave that sent it; 0xFFFF (table::kNoSlave): the wire
+    std::uint16_t to;    ///< of the slave that gets it
+    std::uint16_t master;
+    bool routed;  ///< gets an Ethernet header of its own
+    bool ipv6;
+
+    static constexpr SlaveWay at(std::uint16_t master) noexcept {
+        return {0xFFFF, 0xFFFF, master, false, false};
+    }
 };
 static_assert(sizeof(SlaveWay) == 8);
 

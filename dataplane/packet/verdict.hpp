@@ -11,7 +11,9 @@ namespace vxplane::packet {
 enum class Lane : std::uint8_t {
     control,  ///< to the control thread: ARP, ICMP to us, unresolved next hops
     host,     ///< to the kernel twin of an underlay port
-    flood     ///< to every other member of the segment
+    flood,    ///< to every other member of the segment
+    group,    ///< to every slave of an ipvlan that hears the group, and on
+    router    ///< from a segment to the slaves of the ipvlan that is its router
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

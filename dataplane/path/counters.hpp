@@ -35,6 +35,8 @@ struct alignas(64) PortCounters {
     Counter tx_bytes;
     Counter tx_full;    ///< frames given up because the queue stayed full
     Counter tx_copies;  ///< chained frames copied because the port takes no chains
+    Counter tx_groups;  ///< broadcasts and multicasts copied to an ipvlan slave
+    Counter dropped;    ///< of the frames that came here
 };
 
 /// Inner frames and bytes that went through the tunnels of one segment.
@@ -63,7 +65,14 @@ struct StageCounters {
     Counter packets;
 };
 
-enum class PathId : std::uint8_t { from_access, from_underlay, from_twin, count };
+enum class PathId : std::uint8_t {
+    from_access,
+    from_underlay,
+    from_twin,
+    from_master,
+    from_slave,
+    count
+};
 constexpr std::size_t kPaths = static_cast<std::size_t>(PathId::count);
 constexpr std::size_t kMaxStages = 6;
 

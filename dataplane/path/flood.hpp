@@ -1,5 +1,4 @@
-// Side lanes of the paths: head-end replication (RFC 7348 section 4.2 without multicast), and the
-// way to the kernel's side of an underlay port.
+// Side lane of the paths: head-end replication (RFC 7348 section 4.2 without multicast).
 #pragma once
 
 #include "dataplane/path/exit.hpp"
@@ -91,23 +90,6 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
     if (meta.from_tunnel && left_somewhere) {
         counters.rx_packets.add(1);
         counters.rx_bytes.add(length);
-    }
-}
-
-/// To the kernel twin, if the port has one.
-inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
-                    Exit& exit) noexcept {
-    const std::uint16_t twin = ctx.tables->ports[meta.in_port].partner;
-    if (twin == table::kNoPort) {
-        exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
-        return;
-    }
-    const std::uint32_t longest =
-        ctx.tables->ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous());
-    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
-        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
-    } else {
-        exit.send(p.mbuf(), twin);
     }
 }
 

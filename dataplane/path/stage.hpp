@@ -9,6 +9,7 @@
 
 #include "dataplane/path/exit.hpp"
 #include "dataplane/path/flood.hpp"
+#include "dataplane/path/slaves.hpp"
 
 namespace vxplane::path {
 
@@ -74,6 +75,7 @@ struct Stage {
     static void leave(packet::Packet p, packet::PacketMeta& meta, packet::Verdict verdict,
                       step::Context& ctx, Exit& exit) noexcept {
         if (verdict.is_drop()) {
+            exit.counters().ports[meta.in_port].dropped.add(1);
             if (verdict.reason() == packet::DropReason::tunnel_oversize) {
                 exit.counters().segments[meta.segment].oversize.add(1);
             }
@@ -89,6 +91,12 @@ struct Stage {
                 break;
             case packet::Lane::flood:
                 flood(p, meta, ctx, exit);
+                break;
+            case packet::Lane::group:
+                copy_to_slaves(p, meta, ctx, exit);
+                break;
+            case packet::Lane::router:
+                to_router(p, meta, ctx, exit);
                 break;
         }
     }

@@ -95,6 +95,7 @@ struct Context {
     port::WorkerPools* pools = nullptr;
     PeerMemo peer;
     OuterMemo outer;
+    std::uint32_t group_copies = 0;  ///< made for ipvlan slaves in this poll
     UnknownVnis unknown;
     LearnBuffer learn;
 
@@ -109,6 +110,7 @@ struct Context {
             outer = {};
         }
         epoch = now_epoch;
+        group_copies = 0;
         learn.set_now(now_milliseconds);
     }
 };

@@ -51,6 +51,9 @@ class FindDestination {
         if (found.kind() == table::FdbKind::flood_list || found.kind() == table::FdbKind::none) {
             return Verdict::divert(packet::Lane::flood);
         }
+        if (found.kind() == table::FdbKind::router) {
+            return Verdict::divert(packet::Lane::router);
+        }
         if (kFrom == packet::Side::tunnel) {
             return Verdict::drop(DropReason::fdb_split_horizon);
         }

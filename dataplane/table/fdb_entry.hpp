@@ -33,6 +33,7 @@ enum class FdbKind : std::uint8_t {
     tunnel = 2,         ///< tunnel id
     nexthop_group = 3,  ///< next-hop group id
     flood_list = 4,     ///< flood list id
+    router = 5,         ///< the VTEP's own address: routed to slaves
 };
 
 /// Who made an entry, which decides whether it ages and whether learning may move it.

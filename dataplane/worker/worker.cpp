@@ -8,6 +8,8 @@
 #include <algorithm>
 
 #include "dataplane/path/from_access.hpp"
+#include "dataplane/path/from_master.hpp"
+#include "dataplane/path/from_slave.hpp"
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
 
@@ -138,7 +140,16 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
             path::FromAccess::run(burst_, context_, exit_);
             break;
         case table::PortRole::underlay:
+            if (context_.tables->ports[port].master != table::kNoMaster) {
+                set_aside_what_is_no_tunnel();
+            }
             path::FromUnderlay::run(burst_, context_, exit_);
+            if (aside_.count != 0) {
+                path::FromMaster::run(aside_, context_, exit_);
+            }
+            break;
+        case table::PortRole::slave:
+            path::FromSlave::run(burst_, context_, exit_);
             break;
         case table::PortRole::twin:
             path::FromTwin::run(burst_, context_, exit_);
@@ -149,6 +160,33 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
             }
             break;
     }
+}
+
+void Worker::set_aside_what_is_no_tunnel() noexcept {
+    constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    const table::Tables& tables = *context_.tables;
+    const auto is_tunnel = [&tables](const packet::Packet& p) {
+        if (p.contiguous() < kIp + sizeof(net::Ipv4Header) + sizeof(net::UdpHeader) ||
+            p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv4) {
+            return false;
+        }
+        const auto* ip = p.at<net::Ipv4Header>(kIp);
+        const std::uint32_t udp = kIp + ip->header_length();
+        return ip->protocol == net::ip_protocol::kUdp &&
+               p.contiguous() >= udp + sizeof(net::UdpHeader) &&
+               tables.dstports->contains(p.at<net::UdpHeader>(udp)->destination.value()) &&
+               tables.addresses->contains(ip->destination.be.wire());
+    };
+    aside_.in_port = burst_.in_port;
+    std::uint16_t tunnels = 0;
+    for (std::uint16_t i = 0; i < burst_.count; ++i) {
+        const bool stays = is_tunnel(packet::Packet(burst_.mbufs[i]));
+        packet::Burst& to = stays ? burst_ : aside_;
+        const std::uint16_t at = stays ? tunnels++ : aside_.count++;
+        to.mbufs[at] = burst_.mbufs[i];
+        to.meta[at] = burst_.meta[i];
+    }
+    burst_.count = tunnels;
 }
 
 void Worker::begin_poll() noexcept {

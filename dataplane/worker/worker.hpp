@@ -91,6 +91,8 @@ class Worker {
   private:
     /// Runs the path of the port's role. `received`: the frames are to be counted as coming in.
     void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
+    /// Moves frames of burst_ to aside_, of which FromUnderlay knows nothing.
+    void set_aside_what_is_no_tunnel() noexcept;
     unsigned poll_merged(const RxQueue& rx) noexcept;
     unsigned take_steered() noexcept;
     void begin_poll() noexcept;
@@ -103,6 +105,7 @@ class Worker {
     path::Exit exit_;
     step::Context context_;
     packet::Burst burst_;
+    packet::Burst aside_;  ///< of the master of an ipvlan: what is no tunnel packet
     step::TcpMerger merger_;
     std::uint64_t poll_began_ = 0;
     IdlePlan idle_;

@@ -179,6 +179,7 @@ void Lab::publish() {
     t->peers = std::make_shared<const table::FlatMap>(pairs(peers_));
     t->addresses = std::make_shared<const table::FlatMap>(pairs(addresses_));
     t->dstports = std::make_shared<const table::FlatMap>(dstports);
+    if (complete) complete(*t);
     generations_.push_back(std::move(t));
     tables_.store(generations_.back().get(), std::memory_order_release);
 }

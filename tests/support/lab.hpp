@@ -131,6 +131,8 @@ class Lab {
     table::PortEntry& port_entry(PortId id) { return ports_[id].entry; }
     table::Segment& segment_entry(SegmentId id) { return segments_[id].entry; }
     void publish();
+    /// Puts in what has no words here (slaves, routes); called by publish() at its end.
+    std::function<void(table::Tables&)> complete{};
 
     // --- traffic
     /// Hands frames to a port, polls every worker until nothing moves, and takes everything out.

@@ -1,0 +1,20 @@
+// The journey of a frame from the wire at the master of an ipvlan, tunnel packets for us aside: to
+// the slave that has its address, or to the host.
+#pragma once
+
+#include "dataplane/path/path.hpp"
+#include "dataplane/step/select_slave.hpp"
+
+namespace vxplane::path {
+
+struct FromMasterName {
+    static constexpr std::string_view text = "from_master";
+    static constexpr PathId id = PathId::from_master;
+};
+struct SelectStage {
+    static constexpr std::string_view text = "select";
+};
+
+using FromMaster = Path<FromMasterName, Stage<SelectStage, step::SelectSlave>>;
+
+}  // namespace vxplane::path

@@ -1,0 +1,30 @@
+// The journey of an ipvlan slave's frame: to a sibling, to the host, or by a routing table to the
+// wire or into a segment.
+#pragma once
+
+#include "dataplane/path/path.hpp"
+#include "dataplane/step/add_tunnel.hpp"
+#include "dataplane/step/read_slave_frame.hpp"
+#include "dataplane/step/route_packet.hpp"
+
+namespace vxplane::path {
+
+struct FromSlaveName {
+    static constexpr std::string_view text = "from_slave";
+    static constexpr PathId id = PathId::from_slave;
+};
+struct SlaveFrameStage {
+    static constexpr std::string_view text = "slave";
+};
+struct RouteStage {
+    static constexpr std::string_view text = "route";
+};
+struct SlaveTunnelStage {
+    static constexpr std::string_view text = "tunnel";
+};
+
+using FromSlave =
+    Path<FromSlaveName, Stage<SlaveFrameStage, step::ReadSlaveFrame>,
+         Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, step::AddTunnel>>;
+
+}  // namespace vxplane::path

@@ -1,0 +1,150 @@
+// Side lanes of ipvlan: broadcasts and multicasts for many slaves, and what a segment hands to the
+// ipvlan that is its router.
+#pragma once
+
+#include "dataplane/path/exit.hpp"
+#include "dataplane/step/check_exit.hpp"
+#include "dataplane/step/route_packet.hpp"
+#include "dataplane/step/select_slave.hpp"
+
+namespace vxplane::path {
+
+/// To the kernel twin, if the port has one; for a slave's frame, that of its master.
+inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                    Exit& exit) noexcept {
+    const table::Tables& tables = *ctx.tables;
+    const table::PortEntry& in = tables.ports[meta.in_port];
+    std::uint16_t twin = in.partner;
+    if (in.role == table::PortRole::slave) {
+        const table::Master& master = tables.masters[tables.slaves[in.slave].master];
+        twin = tables.ports[master.port].partner;
+        if (meta.slaves.routed) {
+            p.at<net::EthernetHeader>(0)->destination = net::MacAddress::from_number(master.mac);
+        }
+    }
+    if (twin == table::kNoPort) {
+        exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
+        return;
+    }
+    const std::uint32_t longest =
+        tables.ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous());
+    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
+        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
+    } else {
+        exit.send(p.mbuf(), twin);
+    }
+}
+
+/// One copy to each slave that hears the group, but the one that sent it; then the frame itself
+/// goes on: to the host if it came from the wire, to the wire if it came from a slave. Copies share
+/// the payload by reference.
+inline void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                           Exit& exit) noexcept {
+    const table::Tables& tables = *ctx.tables;
+    const table::Master& master = tables.masters[meta.slaves.master];
+    const std::uint64_t group = p.at<net::EthernetHeader>(0)->destination.number();
+    constexpr std::uint16_t kPause = 0x8808;  // IEEE 802.3 annex 31A
+    const bool from_wire = meta.slaves.from == table::kNoSlave;
+    const std::uint16_t vrf = from_wire ? std::uint16_t{0} : tables.slaves[meta.slaves.from].vrf;
+    const auto copy_to = [&](std::uint16_t out_port, std::uint32_t longest) {
+        if (ctx.group_copies >= master.copies_per_poll) {
+            exit.counters().copies.add(1);
+            exit.count_drop(packet::DropReason::slave_copies_full);
+            return false;
+        }
+        if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
+            exit.counters().copies.add(1);
+            exit.count_drop(packet::DropReason::slave_oversize);
+            return false;
+        }
+        ++ctx.group_copies;
+        exit.counters().copies.add(1);
+        rte_mbuf* copy = ctx.pools->share(p.mbuf());
+        if (copy == nullptr) {
+            exit.count_drop(packet::DropReason::slave_no_copy);
+            return false;
+        }
+        exit.send(copy, out_port);
+        return true;
+    };
+    if (!from_wire || p.at<net::EthernetHeader>(0)->type.value() != kPause) {
+        for (std::uint32_t i = 0; i < master.slave_count; ++i) {
+            const std::uint16_t number = tables.slave_list[master.slave_begin + i];
+            const table::Slave& slave = tables.slaves[number];
+            if (number != meta.slaves.from && slave.up && slave.vrf == vrf &&
+                slave.groups.hears(group) && copy_to(slave.port, slave.max_frame)) {
+                exit.counters().ports[slave.port].tx_groups.add(1);
+            }
+        }
+    }
+    if (from_wire) {
+        const packet::Verdict verdict = step::SelectSlave::to_host(p, meta, ctx);
+        if (verdict.is_drop()) {
+            exit.drop(p.mbuf(), verdict.reason());
+        } else if (verdict.lane() == packet::Lane::control) {
+            exit.to_control(p.mbuf(), meta);
+        } else {
+            to_host(p, meta, ctx, exit);
+        }
+        return;
+    }
+    const std::uint16_t twin = tables.ports[master.port].partner;
+    if (master.host_access && twin != table::kNoPort) {
+        copy_to(twin, tables.ports[twin].max_frame);
+    }
+    const std::uint32_t longest =
+        tables.ports[master.port].max_frame + net::tag_bytes(p.data(), p.contiguous());
+    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
+        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
+    } else {
+        exit.send(p.mbuf(), master.port);
+    }
+}
+
+/// A frame to the own MAC address of a segment's VTEP: by its inner destination to a slave of the
+/// ipvlan that is the segment's router. One hop for the datagram.
+inline void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                      Exit& exit) noexcept {
+    using packet::DropReason;
+    const table::Tables& tables = *ctx.tables;
+    const std::uint16_t number = tables.segments[meta.segment].router;
+    net::IpAddress wanted;
+    if (number == table::kNoMaster) {
+        exit.drop(p.mbuf(), DropReason::fdb_miss);
+        return;
+    }
+    const step::Spoken spoken = step::read_address(p, step::End::destination, wanted);
+    if (spoken != step::Spoken::ipv4 && spoken != step::Spoken::ipv6) {
+        exit.drop(p.mbuf(), DropReason::slave_not_ip);
+        return;
+    }
+    const table::Master& master = tables.masters[number];
+    const std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
+    if (slave == table::AddressMap::kNone) {
+        exit.drop(p.mbuf(), DropReason::slave_unknown);
+        return;
+    }
+    const std::uint32_t length = p.length();
+    const bool from_tunnel = meta.from_tunnel;
+    const std::uint16_t segment = meta.segment;
+    meta.slaves = packet::SlaveWay::at(number);
+    meta.slaves.ipv6 = spoken == step::Spoken::ipv6;
+    if (!step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) {
+        exit.drop(p.mbuf(), DropReason::route_ttl);
+        return;
+    }
+    const packet::Verdict verdict =
+        step::FollowNextHop(ctx, meta.in_port)
+            .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
+    if (verdict.is_drop()) {
+        exit.drop(p.mbuf(), verdict.reason());
+        return;
+    }
+    if (from_tunnel) {
+        exit.counters().segments[segment].rx_packets.add(1);
+        exit.counters().segments[segment].rx_bytes.add(length);
+    }
+    exit.send(p.mbuf(), meta.out_port);
+}
+
+}  // namespace vxplane::path

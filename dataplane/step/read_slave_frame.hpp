@@ -1,0 +1,203 @@
+// A frame that a slave sends: to a sibling, to the host, to the wire, or on to routing. Behaviour
+// of the kernel's ipvlan_queue_xmit().
+#pragma once
+
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/packet/large.hpp"
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/context.hpp"
+#include "dataplane/step/select_slave.hpp"
+#include "dataplane/step/slave_address.hpp"
+
+namespace vxplane::step {
+
+/// Goes on with `out_port` set, or with `slaves.routed` for RoutePacket: then the frame is one
+/// untagged, well-formed datagram without padding, whose header is contiguous.
+class ReadSlaveFrame {
+  public:
+    ReadSlaveFrame(const Context& ctx, std::uint16_t in_port) noexcept
+        : number_(ctx.tables->ports[in_port].slave),
+          slave_(ctx.tables->slaves[number_]),
+          master_(ctx.tables->masters[slave_.master]),
+          addresses_(*ctx.tables->slave_addresses),
+          slaves_(ctx.tables->slaves.data()) {}
+
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        meta.slaves = packet::SlaveWay::at(slave_.master);
+        meta.slaves.from = number_;
+        if (p.contiguous() < sizeof(net::EthernetHeader)) {
+            return Verdict::drop(DropReason::eth_runt);
+        }
+        if (!slave_.up) {
+            return Verdict::drop(DropReason::slave_down);
+        }
+        if (p.length() > slave_.max_frame &&
+            p.length() > slave_.max_frame + net::tag_bytes(p.data(), p.contiguous()) &&
+            !packet::is_large(p.mbuf())) [[unlikely]] {
+            return Verdict::drop(DropReason::eth_too_long);
+        }
+        if (slave_.check_source && !is_own_source(p)) [[unlikely]] {
+            return Verdict::drop(DropReason::slave_spoofed);
+        }
+        return master_.mode == table::IpvlanMode::l2 ? bridged(p, meta, ctx) : routed(p, meta);
+    }
+
+  private:
+    static constexpr std::uint16_t kPause = 0x8808;  // IEEE 802.3 annex 31A
+    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+
+    packet::Verdict bridged(packet::Packet& p, packet::PacketMeta& meta,
+                            Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Lane;
+        using packet::Verdict;
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        if (master_.flag != table::IpvlanFlag::vepa && ethernet->destination == ethernet->source) {
+            const std::uint16_t sibling = find(p);
+            if (sibling == table::kNoSlave) {
+                return Verdict::divert(Lane::host);
+            }
+            return to_sibling(p, meta, sibling);
+        }
+        if (ethernet->destination.is_group()) [[unlikely]] {
+            return ethernet->type.value() == kPause ? Verdict::drop(DropReason::slave_pause)
+                                                    : Verdict::divert(Lane::group);
+        }
+        meta.out_port = master_.port;
+        return fits(p, ctx) ? Verdict::go_on() : Verdict::drop(DropReason::port_oversize);
+    }
+
+    packet::Verdict routed(packet::Packet& p, packet::PacketMeta& meta) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        if (master_.flag != table::IpvlanFlag::vepa) {
+            const std::uint16_t sibling = find(p);
+            if (sibling != table::kNoSlave) {
+                return to_sibling(p, meta, sibling);
+            }
+        }
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        if (ethernet->type == net::ether_type::kIpv4) [[likely]] {
+            return ethernet->destination.is_group() ? Verdict::drop(DropReason::slave_group)
+                                                    : ipv4(p, meta);
+        }
+        if (ethernet->type == net::ether_type::kIpv6) {
+            if (slave_.answers_gateway && is_solicitation(p)) {
+                return to_control(meta, packet::Punt::slave_nd);
+            }
+            return ethernet->destination.is_group() ? Verdict::drop(DropReason::slave_group)
+                                                    : ipv6(p, meta);
+        }
+        if (ethernet->type == net::ether_type::kArp && slave_.answers_gateway) {
+            return to_control(meta, packet::Punt::slave_arp);
+        }
+        return Verdict::drop(ethernet->destination.is_group() ? DropReason::slave_group
+                                                              : DropReason::slave_not_ip);
+    }
+
+    static packet::Verdict ipv4(packet::Packet& p, packet::PacketMeta& meta) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+            return Verdict::drop(DropReason::ip4_truncated);
+        }
+        const auto* ip = p.at<net::Ipv4Header>(kIp);
+        if (ip->version() != 4) {
+            return Verdict::drop(DropReason::ip4_bad_version);
+        }
+        const std::uint32_t header = ip->header_length();
+        if (header < sizeof *ip || p.contiguous() < kIp + header) {
+            return Verdict::drop(DropReason::ip4_bad_header_length);
+        }
+        const std::uint32_t total = ip->total_length.value();
+        if (total < header || p.length() < kIp + total) {
+            return Verdict::drop(DropReason::ip4_bad_total_length);
+        }
+        if (!net::ipv4_checksum_is_right(*ip)) {
+            return Verdict::drop(DropReason::ip4_bad_checksum);
+        }
+        // As the kernel's ip_route_output_key(): 0.0.0.0 may ask for an address.
+        if (ip->source.is_multicast() || ip->source.is_broadcast() || ip->source.is_loopback()) {
+            return Verdict::drop(DropReason::slave_bad_source);
+        }
+        if (p.length() != kIp + total) {
+            p.cut_to(kIp + total);
+        }
+        meta.slaves.routed = true;
+        return Verdict::go_on();
+    }
+
+    static packet::Verdict ipv6(packet::Packet& p, packet::PacketMeta& meta) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        if (p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
+            return Verdict::drop(DropReason::ip6_malformed);
+        }
+        const auto* ip = p.at<net::Ipv6Header>(kIp);
+        const std::uint32_t total = kIp + sizeof *ip + ip->payload_length.value();
+        if (ip->version() != 6 || p.length() < total) {
+            return Verdict::drop(DropReason::ip6_malformed);
+        }
+        if (ip->source[0] == 0xFF) {
+            return Verdict::drop(DropReason::slave_bad_source);
+        }
+        if (p.length() != total) {
+            p.cut_to(total);
+        }
+        meta.slaves.routed = true;
+        meta.slaves.ipv6 = true;
+        return Verdict::go_on();
+    }
+
+    packet::Verdict to_sibling(packet::Packet& p, packet::PacketMeta& meta,
+                               std::uint16_t sibling) const noexcept {
+        return master_.flag == table::IpvlanFlag::private_
+                   ? packet::Verdict::drop(packet::DropReason::slave_private)
+                   : SelectSlave::deliver(p, meta, sibling, slaves_[sibling]);
+    }
+    static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
+        meta.punt = why;
+        meta.if_refused = packet::DropReason::none;
+        return packet::Verdict::divert(packet::Lane::control);
+    }
+
+    [[nodiscard]] std::uint16_t find(const packet::Packet& p) const noexcept {
+        net::IpAddress wanted;
+        if (read_address(p, End::destination, wanted) == Spoken::nothing) {
+            return table::kNoSlave;
+        }
+        // kNone ends in kNoSlave.
+        return static_cast<std::uint16_t>(
+            addresses_.find(table::slave_scope(slave_.master, slave_.vrf), wanted));
+    }
+    /// Frames without an address pass: they are judged by other rules.
+    [[nodiscard]] bool is_own_source(const packet::Packet& p) const noexcept {
+        net::IpAddress sender;
+        const Spoken spoken = read_address(p, End::source, sender);
+        // Whoever asks for an address, or looks whether one is free, has none yet.
+        return spoken == Spoken::nothing || spoken == Spoken::probe || sender.is_unset() ||
+               sender == net::IpAddress(net::Ipv4Address{}) ||
+               addresses_.find(table::slave_scope(slave_.master, slave_.vrf), sender) == number_;
+    }
+    static bool is_solicitation(const packet::Packet& p) noexcept {
+        return p.contiguous() >= kSolicitation + kSolicitationSize &&
+               p.at<net::Ipv6Header>(kIp)->next_header == net::ip_protocol::kIcmpv6 &&
+               static_cast<std::uint8_t>(p.data()[kSolicitation]) == kSolicitationType;
+    }
+    [[nodiscard]] bool fits(const packet::Packet& p, const Context& ctx) const noexcept {
+        const std::uint32_t longest =
+            ctx.tables->ports[master_.port].max_frame + net::tag_bytes(p.data(), p.contiguous());
+        return p.length() <= longest || packet::longest_arrived(p.mbuf()) <= longest;
+    }
+
+    std::uint16_t number_;
+    const table::Slave& slave_;
+    const table::Master& master_;
+    const table::AddressMap& addresses_;
+    const table::Slave* slaves_;
+};
+
+}  // namespace vxplane::step

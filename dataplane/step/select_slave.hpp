@@ -1,0 +1,105 @@
+// A frame from the wire at the master of an ipvlan: which slave has the address that it is for?
+// Behaviour of the kernel's ipvlan_handle_frame() and ipvlan_l3_rcv().
+#pragma once
+
+#include "dataplane/packet/large.hpp"
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/classify_underlay.hpp"
+#include "dataplane/step/context.hpp"
+#include "dataplane/step/slave_address.hpp"
+
+namespace vxplane::step {
+
+/// Goes on with `out_port` and `slaves.to`. What no slave has goes where frames of an underlay port
+/// go: to control or to the host.
+class SelectSlave {
+  public:
+    SelectSlave(const Context& ctx, std::uint16_t in_port) noexcept
+        : port_(ctx.tables->ports[in_port]),
+          master_(ctx.tables->masters[port_.master]),
+          addresses_(*ctx.tables->slave_addresses),
+          slaves_(ctx.tables->slaves.data()) {}
+
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        meta.slaves = packet::SlaveWay::at(port_.master);
+        if (p.contiguous() < sizeof(net::EthernetHeader)) {
+            return Verdict::drop(DropReason::eth_runt);
+        }
+        if (p.length() > port_.max_frame &&
+            p.length() > port_.max_frame + net::tag_bytes(p.data(), p.contiguous()) &&
+            !packet::is_large(p.mbuf())) [[unlikely]] {
+            return Verdict::drop(DropReason::eth_too_long);
+        }
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        const bool ours = ethernet->destination.number() == port_.mac;
+        const bool group = ethernet->destination.is_group();
+        if (!ours && !group && !port_.promiscuous) {
+            return Verdict::drop(DropReason::eth_not_for_us);
+        }
+        if (group && master_.mode == table::IpvlanMode::l2) [[unlikely]] {
+            return is_external(p, ethernet->source.number()) ? Verdict::divert(packet::Lane::group)
+                                                             : to_host(p, meta, ctx);
+        }
+        net::IpAddress wanted;
+        const Spoken spoken = read_address(p, End::destination, wanted);
+        if (spoken == Spoken::nothing || (master_.mode == table::IpvlanMode::l3s &&
+                                          !is_datagram(spoken, ours || group))) [[unlikely]] {
+            return to_host(p, meta, ctx);
+        }
+        const std::uint32_t found = addresses_.find(table::slave_scope(port_.master, 0), wanted);
+        if (found == table::AddressMap::kNone) {
+            return to_host(p, meta, ctx);
+        }
+        return deliver(p, meta, static_cast<std::uint16_t>(found), slaves_[found]);
+    }
+
+    /// To a slave as it is.
+    static packet::Verdict deliver(packet::Packet& p, packet::PacketMeta& meta,
+                                   std::uint16_t number, const table::Slave& slave) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        if (!slave.up) {
+            return Verdict::drop(DropReason::slave_down);
+        }
+        if (p.length() > slave.max_frame && packet::longest_arrived(p.mbuf()) > slave.max_frame)
+            [[unlikely]] {
+            return Verdict::drop(DropReason::slave_oversize);
+        }
+        meta.slaves.to = number;
+        meta.out_port = slave.port;
+        return Verdict::go_on();
+    }
+
+    /// As any underlay port does with what is no tunnel packet.
+    [[gnu::noinline]] static packet::Verdict to_host(packet::Packet& p, packet::PacketMeta& meta,
+                                                     Context& ctx) noexcept {
+        const packet::Verdict verdict = ClassifyUnderlay{}(p, meta, ctx);
+        return verdict.goes_on() ? packet::Verdict::divert(packet::Lane::host) : verdict;
+    }
+
+  private:
+    /// Only what reaches the IP layer is given to a slave in mode l3s.
+    static bool is_datagram(Spoken spoken, bool taken) noexcept {
+        return taken && (spoken == Spoken::ipv4 || spoken == Spoken::ipv6);
+    }
+    /// A frame of our own that a switch sent back is not copied once more.
+    [[nodiscard]] bool is_external(const packet::Packet& p, std::uint64_t source) const noexcept {
+        if (source != master_.mac) {
+            return true;
+        }
+        net::IpAddress sender;
+        return read_address(p, End::source, sender) == Spoken::nothing ||
+               addresses_.find(table::slave_scope(port_.master, 0), sender) ==
+                   table::AddressMap::kNone;
+    }
+
+    const table::PortEntry& port_;
+    const table::Master& master_;
+    const table::AddressMap& addresses_;
+    const table::Slave* slaves_;
+};
+
+}  // namespace vxplane::step

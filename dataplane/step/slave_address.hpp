@@ -1,0 +1,79 @@
+// By which address a frame tells to whom it belongs, when several hosts share one MAC address: the
+// kernel's ipvlan_get_L3_hdr() and ipvlan_addr_lookup() (drivers/net/ipvlan/ipvlan_core.c).
+#pragma once
+
+#include "dataplane/net/headers.hpp"
+#include "dataplane/net/ip_address.hpp"
+#include "dataplane/packet/packet.hpp"
+
+namespace vxplane::step {
+
+/// What of a frame can be asked for.
+enum class End : std::uint8_t { source, destination };
+
+/// What the frame is, as far as addresses go.
+enum class Spoken : std::uint8_t {
+    nothing,  ///< not IP and not ARP, or malformed
+    arp,
+    ipv4,
+    ipv6,
+    probe  ///< a neighbour solicitation from ::, told apart by its target
+};
+
+/// Neighbour solicitation, RFC 4861 section 4.3.
+constexpr std::uint32_t kSolicitation = sizeof(net::EthernetHeader) + sizeof(net::Ipv6Header);
+constexpr std::uint8_t kSolicitationType = 135;
+constexpr std::uint32_t kSolicitationTarget = 8;
+constexpr std::uint32_t kSolicitationSize = 24;
+
+/// The address in `out`; untouched when there is none. Only contiguous bytes are read, and only
+/// untagged frames speak.
+inline Spoken read_address(const packet::Packet& p, End end, net::IpAddress& out) noexcept {
+    constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    const std::uint32_t size = p.contiguous();
+    if (size < kIp) {
+        return Spoken::nothing;
+    }
+    const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
+    if (type == net::ether_type::kIpv4) {
+        if (size < kIp + sizeof(net::Ipv4Header)) {
+            return Spoken::nothing;
+        }
+        const auto* ip = p.at<net::Ipv4Header>(kIp);
+        const std::uint32_t total = ip->total_length.value();
+        if (ip->version() != 4 || ip->header_length() < sizeof *ip || total < ip->header_length() ||
+            p.length() < kIp + total) {
+            return Spoken::nothing;
+        }
+        out = end == End::destination ? ip->destination : ip->source;
+        return Spoken::ipv4;
+    }
+    if (type == net::ether_type::kIpv6) {
+        if (size < kIp + sizeof(net::Ipv6Header)) {
+            return Spoken::nothing;
+        }
+        const auto* ip = p.at<net::Ipv6Header>(kIp);
+        if (ip->version() != 6) {
+            return Spoken::nothing;
+        }
+        const net::IpAddress source(ip->source);
+        if (source.is_unset() && ip->next_header == net::ip_protocol::kIcmpv6) [[unlikely]] {
+            if (size >= kSolicitation + kSolicitationSize &&
+                static_cast<std::uint8_t>(p.data()[kSolicitation]) == kSolicitationType) {
+                out = net::IpAddress(
+                    *p.at<std::array<std::uint8_t, 16>>(kSolicitation + kSolicitationTarget));
+                return Spoken::probe;
+            }
+        }
+        out = end == End::destination ? net::IpAddress(ip->destination) : source;
+        return Spoken::ipv6;
+    }
+    if (type == net::ether_type::kArp && size >= kIp + sizeof(net::ArpHeader)) {
+        const auto* arp = p.at<net::ArpHeader>(kIp);
+        out = end == End::destination ? arp->target : arp->sender;
+        return Spoken::arp;
+    }
+    return Spoken::nothing;
+}
+
+}  // namespace vxplane::step
