@@ -178,9 +178,6 @@ Reload::Problem Reload::set_routes(const config::Topology& topology) {
     for (const auto& [prefix, route] : wanted) {
         full = full || !parts_.routes.add(prefix.first, prefix.second, route);
     }
-    // This thread is the only reader.
-    parts_.routes.begin_grace();
-    parts_.routes.end_grace();
     return full ? Problem("routes: there is room for " + std::to_string(parts_.routes.capacity()) +
                           " since the process started, addresses included")
                 : std::nullopt;
