@@ -6,8 +6,10 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "config/reader.hpp"
+#include "config/resolve.hpp"
 
 namespace vxplane::config {
 namespace {
@@ -43,6 +45,10 @@ class Differ {
         objects<NexthopGroup>(from_.nexthops, to_.nexthops, [](const NexthopGroup& g) {
             return "nexthops." + std::to_string(g.id);
         });
+        objects<RouteTable>(from_.tables, to_.tables,
+                            [](const RouteTable& t) { return "tables." + t.name; });
+        objects<Ipvlan>(from_.ipvlans, to_.ipvlans,
+                        [](const Ipvlan& i) { return "ipvlans." + i.name; });
         objects<Vxlan>(from_.vxlans, to_.vxlans, [](const Vxlan& v) { return "vxlans." + v.name; });
 
         // What was noted first is the outermost: it goes last and comes first.
@@ -88,13 +94,16 @@ class Differ {
     template <class T>
     void remove(const std::string& path, const T& object) {
         removed_.push_back({Change::Kind::remove, path, summary(object), is_port<T>});
-        if constexpr (std::is_same_v<T, Vxlan>) entries(path, object.fdb, {});
+        inside(path, object, T{});
     }
 
     template <class T>
     void add(const std::string& path, const T& object) {
-        added_.push_back({Change::Kind::add, path, summary(object), is_port<T>});
-        if constexpr (std::is_same_v<T, Vxlan>) entries(path, {}, object.fdb);
+        bool restart = is_port<T>;
+        // Queues of a link whose connections are tracked are all given to one worker.
+        if constexpr (std::is_same_v<T, Ipvlan>) restart = conntrack_on(object);
+        added_.push_back({Change::Kind::add, path, summary(object), restart});
+        inside(path, T{}, object);
     }
 
     template <class T>
@@ -114,15 +123,77 @@ class Differ {
         }
         if constexpr (std::is_same_v<T, Vxlan>) {
             items(path + ".ports", from.ports, to.ports, std::identity{});
-            entries(path, from.fdb, to.fdb);
+        }
+        if constexpr (std::is_same_v<T, Slave>) {
+            items(path + ".addresses", from.addresses, to.addresses,
+                  [](const IpPrefix& address) { return address.text(); });
+            items(path + ".groups", from.groups, to.groups,
+                  [](const IpAddress& address) { return address.text(); });
+        }
+        if constexpr (std::is_same_v<T, Ipvlan>) conntrack(path + ".conntrack", from, to);
+        inside(path, from, to);
+    }
+
+    /// The objects that an object holds.
+    template <class T>
+    void inside(const std::string& path, const T& from, const T& to) {
+        if constexpr (std::is_same_v<T, Vxlan>) {
+            objects<FdbEntry>(from.fdb, to.fdb, [&](const FdbEntry& entry) {
+                return path + ".fdb[" + entry.mac.text() + "]";
+            });
+        }
+        if constexpr (std::is_same_v<T, Ipvlan>) {
+            objects<Slave>(from.slaves, to.slaves,
+                           [&](const Slave& slave) { return path + ".slaves." + slave.name; });
+        }
+        if constexpr (std::is_same_v<T, RouteTable> || std::is_same_v<T, Slave>) {
+            objects<TableRoute>(from.routes, to.routes, [&](const TableRoute& route) {
+                return path + ".routes[" + route.to.text() + "]";
+            });
+        }
+        if constexpr (std::is_same_v<T, Slave>) {
+            objects<NatPair>(from.nat, to.nat, [&](const NatPair& pair) {
+                return path + ".nat[" + pair.public_.text() + "]";
+            });
+        }
+        if constexpr (std::is_same_v<T, Ipvlan> || std::is_same_v<T, Slave>) {
+            rules(path + ".rules", from.rules, to.rules);
         }
     }
 
-    void entries(const std::string& path, const std::vector<FdbEntry>& from,
-                 const std::vector<FdbEntry>& to) {
-        objects<FdbEntry>(from, to, [&](const FdbEntry& entry) {
-            return path + ".fdb[" + entry.mac.text() + "]";
-        });
+    /// What counts is whether connections are tracked, not whether the file says so.
+    void conntrack(const std::string& path, const Ipvlan& from, const Ipvlan& to) {
+        ConntrackOptions before = from.conntrack;
+        ConntrackOptions after = to.conntrack;
+        before.on = conntrack_on(from);
+        after.on = conntrack_on(to);
+        if (!before.on && !after.on) after.capacity = before.capacity;
+        modify(path, before, after);
+    }
+
+    /// Rules are known by their names; those without, by what they say. Their order counts.
+    void rules(const std::string& path, const std::vector<Rule>& from,
+               const std::vector<Rule>& to) {
+        const auto key = [&](const Rule& rule) {
+            return path + "[" + (rule.name.empty() ? summary(rule) : rule.name) + "]";
+        };
+        objects<Rule>(from, to, key);
+        std::vector<std::string> before;
+        std::vector<std::string> after;
+        for (const Rule& rule : from) before.push_back(key(rule));
+        for (const Rule& rule : to) after.push_back(key(rule));
+        const std::set<std::string> old(before.begin(), before.end());
+        const std::set<std::string> fresh(after.begin(), after.end());
+        std::erase_if(before, [&](const std::string& one) { return !fresh.contains(one); });
+        std::erase_if(after, [&](const std::string& one) { return !old.contains(one); });
+        if (before == after) return;
+        const auto list = [&](const std::vector<std::string>& keys) {
+            std::string text;
+            for (const std::string& one : keys) text += one.substr(path.size());
+            return text;
+        };
+        modified_.push_back(
+            {Change::Kind::modify, path, "order " + list(before) + " -> " + list(after), false});
     }
 
     template <class T, class Text>

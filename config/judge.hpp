@@ -48,6 +48,18 @@ class Judge {
                                    Position otherwise);
 /// What makes the address unfit as a unicast host, as the beginning of a message; none if it fits.
 [[nodiscard]] std::optional<std::string> unfit_host(const IpAddress& address);
+/// The same for the address of a VTEP, which is IPv4.
+[[nodiscard]] std::optional<std::string> unfit_vtep(const IpAddress& address);
+/// The same for an interface address with its prefix length.
+[[nodiscard]] std::optional<std::string> unfit_prefix(const IpPrefix& prefix);
+/// fe80::/10: one on each link, so it says nothing without a port.
+[[nodiscard]] bool is_link_local(const IpAddress& address);
+
+/// `, the nearest is 'NAME'`, or nothing when there is no name.
+[[nodiscard]] std::string nearest_text(std::string_view word,
+                                       const std::vector<std::string>& names);
+/// As the file says it.
+[[nodiscard]] std::string_view type_name(RouteType type);
 
 void judge_system(Judge& judge);
 void judge_ports(Judge& judge);
@@ -56,6 +68,16 @@ void judge_routes(Judge& judge);
 void judge_neighbours(Judge& judge);
 void judge_nexthops(Judge& judge);
 void judge_vxlans(Judge& judge);
+void judge_tables(Judge& judge);
+void judge_leaks(Judge& judge);
+void judge_ipvlans(Judge& judge);
+void judge_rules(Judge& judge, const Ipvlan& ipvlan);
+void judge_nat(Judge& judge, const Ipvlan& ipvlan);
+
+/// Routes of a table; `home` is the ipvlan and `slave` the slave that it belongs to, both null for
+/// one of `tables:`.
+void judge_table_routes(Judge& judge, const std::vector<TableRoute>& routes,
+                        const std::string& path, const Ipvlan* home, const Slave* slave);
 void judge_fdb(Judge& judge, const Vxlan& vxlan);
 
 }  // namespace vxplane::config

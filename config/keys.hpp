@@ -21,14 +21,18 @@ struct ValueType {
         text,     ///< any text that is not empty
         mac,
         ip,
-        prefix,
-        size,         ///< bytes, `512M`
-        cpus,         ///< list of CPU numbers, or text such as `1-3,6`
-        port_range,   ///< `[lo, hi]`, `lo hi` or `dynamic`
-        list,         ///< of `item`
-        one_or_list,  ///< `item` alone, or a list of them
-        map,          ///< name -> `item`
-        object        ///< the keys of `object`
+        prefix,        ///< `words` stand for 0.0.0.0/0 and ::/0
+        network,       ///< a prefix, or an address alone
+        named_number,  ///< one of `words`, which stand for `numbers`; or `min` to `max`, signed
+        size,          ///< bytes, `512M`
+        rate,          ///< bits per second, `100mbit`
+        ports,         ///< of TCP or UDP: `80`, `1024-2047` or `[1024, 2047]`; from `min`
+        cpus,          ///< list of CPU numbers, or text such as `1-3,6`
+        port_range,    ///< `[lo, hi]`, `lo hi` or `dynamic`
+        list,          ///< of `item`
+        one_or_list,   ///< `item` alone, or a list of them
+        map,           ///< name -> `item`
+        object         ///< the keys of `object`
     };
     Kind kind;
     std::uint64_t min = 0;
@@ -36,6 +40,7 @@ struct ValueType {
     std::span<const std::string_view> words{};
     const ValueType* item = nullptr;
     std::vector<KeyDescription> (*object)() = nullptr;
+    std::span<const std::int64_t> numbers{};
     std::string_view name_is{};  ///< of a map: what its names are, e.g. "port name"
 
     /// What is allowed, for the end of a message: `auto, or a number from 1 to 64`.

@@ -35,6 +35,19 @@ inline constexpr std::uint64_t vni_max = (1ULL << 24) - 1;  ///< 24 bits, RFC 73
 inline constexpr std::uint64_t ageing_max = 4294967;        ///< seconds; 2^32 ms
 inline constexpr std::uint64_t socket_path_max = 107;       ///< bytes; sun_path less its NUL
 
+/// Slaves are numbered in 16 bits; the last number means "none".
+inline constexpr std::uint64_t slaves_max = 65'534;
+/// Group addresses that a slave's filter holds, those that follow from its addresses included.
+inline constexpr std::uint64_t groups_max = 28;
+inline constexpr std::uint64_t rate_min = 1'000;              ///< bits per second
+inline constexpr std::uint64_t rate_max = 4'000'000'000'000;  ///< 32 bits of bits per millisecond
+inline constexpr std::uint64_t weight_max = 256;              ///< `ip route`: weight in 8 bits
+inline constexpr std::uint64_t hops_max = 64;                 ///< next hops of one route
+inline constexpr std::uint64_t connections_min = 64;
+inline constexpr std::uint64_t connections_max = 1ULL << 26;
+/// Where connections become known to a packet (NF_IP_PRI_CONNTRACK).
+inline constexpr int conntrack_priority = -200;
+
 /// Outer IPv4 (20), UDP (8), VXLAN (8) and inner Ethernet (14) headers.
 inline constexpr std::uint64_t vxlan_overhead = 50;
 

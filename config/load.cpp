@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "config/reader.hpp"
+#include "config/resolve.hpp"
 #include "config/validate.hpp"
 #include "config/yaml_tree.hpp"
 
@@ -56,6 +57,28 @@ void sort_by_position(Problems& problems) {
     });
 }
 
+void fill_in(std::vector<Rule>& rules) {
+    for (Rule& rule : rules) {
+        if (!rule.keys.has("priority")) rule.priority = default_priority(rule.action);
+    }
+}
+
+/// Defaults that depend on other keys.
+void fill_in(Topology& topology) {
+    for (Port& port : topology.ports) {
+        if (!port.keys.has("promiscuous")) port.promiscuous = port.role == PortRole::access;
+    }
+    for (Ipvlan& ipvlan : topology.ipvlans) {
+        fill_in(ipvlan.rules);
+        for (Slave& slave : ipvlan.slaves) {
+            fill_in(slave.rules);
+            for (NatPair& pair : slave.nat) {
+                if (!pair.keys.has("private")) pair.private_ = first_like(slave, pair.public_);
+            }
+        }
+    }
+}
+
 LoadResult failed(const std::string& name, Position where, std::string message) {
     LoadResult result;
     result.topology.file = name;
@@ -94,9 +117,7 @@ LoadResult load_text(std::string_view text, const std::string& name) {
         result.topology.file = name;
         Reader reader(name);
         reader.object(tree.root, result.topology);
-        for (Port& port : result.topology.ports) {
-            if (!port.keys.has("promiscuous")) port.promiscuous = port.role == PortRole::access;
-        }
+        fill_in(result.topology);
         result.problems = reader.take();
         sort_by_position(result.problems);
         return result;

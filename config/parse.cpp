@@ -64,6 +64,13 @@ std::optional<IpPrefix> parse_prefix(std::string_view word) {
     return IpPrefix{*address, static_cast<std::uint8_t>(*length)};
 }
 
+std::optional<IpPrefix> parse_network(std::string_view word) {
+    if (const auto address = parse_ip(word)) {
+        return IpPrefix{*address, static_cast<std::uint8_t>(address->is_ipv4() ? 32 : 128)};
+    }
+    return parse_prefix(word);
+}
+
 std::optional<std::uint64_t> parse_number(std::string_view word) {
     if (word.starts_with("0x") || word.starts_with("0X")) return digits(word.substr(2), 16);
     // 010 is eight to one reader of YAML and ten to the next.
@@ -108,6 +115,39 @@ std::optional<PortRange> parse_port_range(std::string_view word) {
     const auto hi = parse_number(word.substr(blank + 1));
     if (!lo || !hi) return std::nullopt;
     return make_port_range(*lo, *hi);
+}
+
+std::optional<std::uint64_t> parse_rate(std::string_view word) {
+    std::uint64_t unit = 1;
+    constexpr std::string_view bit = "bit";
+    if (word.ends_with(bit)) {
+        word.remove_suffix(bit.size());
+        constexpr std::string_view prefixes = "kmg";
+        const auto power = word.empty() ? prefixes.npos : prefixes.find(word.back());
+        if (power != prefixes.npos) {
+            word.remove_suffix(1);
+            for (std::size_t i = 0; i <= power; ++i) unit *= 1000;
+        }
+    }
+    const auto value = parse_number(word);
+    if (!value || *value > UINT64_MAX / unit) return std::nullopt;
+    return *value * unit;
+}
+
+std::optional<Ports> parse_ports(std::string_view word) {
+    const auto dash = word.find('-');
+    const auto lo = parse_number(word.substr(0, dash));
+    const auto hi = dash == word.npos ? lo : parse_number(word.substr(dash + 1));
+    if (!lo || !hi || *lo > *hi || *hi > 65535) return std::nullopt;
+    return Ports{static_cast<std::uint16_t>(*lo), static_cast<std::uint16_t>(*hi)};
+}
+
+std::optional<std::int64_t> parse_signed(std::string_view word) {
+    const bool negative = word.starts_with('-');
+    if (negative) word.remove_prefix(1);
+    const auto value = parse_number(word);
+    if (!value || *value > INT32_MAX) return std::nullopt;
+    return negative ? -static_cast<std::int64_t>(*value) : static_cast<std::int64_t>(*value);
 }
 
 std::optional<std::vector<unsigned>> parse_cpu_list(std::string_view word) {

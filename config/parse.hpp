@@ -23,6 +23,9 @@ namespace vxplane::config {
 /// Decimal without leading zeros, or hexadecimal after `0x`.
 [[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view word);
 
+/// A prefix, or an address alone, which is a prefix of all its bits.
+[[nodiscard]] std::optional<IpPrefix> parse_network(std::string_view word);
+
 /// Bytes: a number with `K`, `M` or `G` (powers of 1024) or without.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view word);
 
@@ -30,6 +33,15 @@ namespace vxplane::config {
 /// The word `dynamic` is 49152 to 65535, which RFC 7348 section 5 recommends.
 [[nodiscard]] std::optional<PortRange> parse_port_range(std::string_view word);
 [[nodiscard]] std::optional<PortRange> make_port_range(std::uint64_t lo, std::uint64_t hi);
+
+/// Bits per second: a number alone, or with `bit`, `kbit`, `mbit` or `gbit` (powers of 1000).
+[[nodiscard]] std::optional<std::uint64_t> parse_rate(std::string_view word);
+
+/// `80` or `1024-2047`, at most 65535, the low end first.
+[[nodiscard]] std::optional<Ports> parse_ports(std::string_view word);
+
+/// Decimal, `-` before it for less than zero; within 32 bits.
+[[nodiscard]] std::optional<std::int64_t> parse_signed(std::string_view word);
 
 /// CPU numbers as the kernel lists them: `1-3,6`. At most 1024 numbers, each below 1024.
 [[nodiscard]] std::optional<std::vector<unsigned>> parse_cpu_list(std::string_view word);

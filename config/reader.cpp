@@ -18,6 +18,15 @@ std::string joined(std::span<const std::string_view> words) {
     return out;
 }
 
+std::string commas(std::span<const std::string_view> words) {
+    std::string out;
+    for (const std::string_view word : words) {
+        if (!out.empty()) out += ", ";
+        out += word;
+    }
+    return out;
+}
+
 std::vector<std::string_view> names_of(const std::vector<KeyDescription>& keys) {
     std::vector<std::string_view> names;
     for (const KeyDescription& key : keys) names.push_back(key.name);
@@ -59,8 +68,18 @@ std::string ValueType::allowed() const {
         case Kind::ip:
             return "an IP address such as 10.0.0.1";
         case Kind::prefix:
-            return (words.empty() ? "" : std::string(words[0]) + ", or ") +
+            return (words.empty() ? "" : commas(words) + ", or ") +
                    "an address with its prefix length such as 10.0.0.1/24";
+        case Kind::network:
+            return "an address or a prefix such as 10.0.0.0/24";
+        case Kind::named_number:
+            return commas(words) + ", or a number from " +
+                   std::to_string(static_cast<std::int64_t>(min)) + " to " + std::to_string(max);
+        case Kind::rate:
+            return "bits per second such as 100mbit, from 1kbit to 4000gbit";
+        case Kind::ports:
+            return "a port or a range such as 1024-2047, from " + std::to_string(min) +
+                   " to 65535, the low end first";
         case Kind::size:
             return "a size such as 512M, at least " + std::to_string(min >> 20) + "M";
         case Kind::cpus:
@@ -148,13 +167,38 @@ std::optional<std::uint64_t> Reader::integer(const YamlNode& node, const ValueTy
     return std::nullopt;
 }
 
-std::optional<std::uint64_t> Reader::size(const YamlNode& node, const ValueType& type) {
+std::optional<std::uint64_t> Reader::number(const YamlNode& node, const ValueType& type) {
+    if (type.kind == ValueType::Kind::integer) return integer(node, type);
+    if (type.kind == ValueType::Kind::named_number) return named_number(node, type);
     if (node.kind == YamlNode::Kind::scalar) {
-        const auto bytes = parse_size(node.text);
-        if (bytes && *bytes >= type.min && *bytes <= type.max) return bytes;
+        const auto value =
+            type.kind == ValueType::Kind::size ? parse_size(node.text) : parse_rate(node.text);
+        if (value && *value >= type.min && *value <= type.max) return value;
     }
     refuse_value(node, type);
     return std::nullopt;
+}
+
+std::optional<std::int64_t> Reader::named_number(const YamlNode& node, const ValueType& type) {
+    if (node.kind == YamlNode::Kind::scalar) {
+        const auto named = std::ranges::find(type.words, std::string_view(node.text));
+        if (named != type.words.end()) {
+            return type.numbers[static_cast<std::size_t>(named - type.words.begin())];
+        }
+        const auto number = parse_signed(node.text);
+        if (number && *number >= static_cast<std::int64_t>(type.min) &&
+            *number <= static_cast<std::int64_t>(type.max)) {
+            return number;
+        }
+    }
+    refuse_value(node, type);
+    return std::nullopt;
+}
+
+bool Reader::same_key(std::string_view known, std::string_view given) {
+    return std::ranges::equal(
+        known, given, {}, [](char c) { return c == '_' ? '-' : c; },
+        [](char c) { return c == '_' ? '-' : c; });
 }
 
 std::optional<std::size_t> Reader::word(const YamlNode& node, const ValueType& type) {
@@ -202,16 +246,39 @@ bool Reader::value(const YamlNode& node, const ValueType& type, IpAddress& out) 
 
 bool Reader::value(const YamlNode& node, const ValueType& type, IpPrefix& out) {
     if (node.kind == YamlNode::Kind::scalar) {
-        if (!type.words.empty() && node.text == type.words[0]) {
+        const auto word = std::ranges::find(type.words, std::string_view(node.text));
+        if (word != type.words.end()) {
             out = {};
+            if (word != type.words.begin()) out.address.family = IpAddress::Family::ipv6;
             return true;
         }
-        if (const auto prefix = parse_prefix(node.text)) {
+        const bool network = type.kind == ValueType::Kind::network;
+        if (const auto prefix = network ? parse_network(node.text) : parse_prefix(node.text)) {
             out = *prefix;
             return true;
         }
     }
     return refuse_value(node, type);
+}
+
+bool Reader::value(const YamlNode& node, const ValueType& type, int& out) {
+    const auto number = named_number(node, type);
+    if (number) out = static_cast<int>(*number);
+    return number.has_value();
+}
+
+bool Reader::value(const YamlNode& node, const ValueType& type, Ports& out) {
+    std::string text = node.text;
+    if (node.kind == YamlNode::Kind::list && node.items.size() == 2) {
+        text = node.items[0].text + "-" + node.items[1].text;
+    }
+    const auto ports = parse_ports(text);
+    if (!ports || ports->lo < type.min) {
+        const YamlNode shown{YamlNode::Kind::scalar, node.where, text};
+        return refuse_value(text.empty() ? node : shown, type);
+    }
+    out = *ports;
+    return true;
 }
 
 bool Reader::value(const YamlNode& node, const ValueType& type, PortRange& out) {

@@ -76,11 +76,12 @@ class Reader {
     bool value(const YamlNode& node, const ValueType& type, IpAddress& out);
     bool value(const YamlNode& node, const ValueType& type, IpPrefix& out);
     bool value(const YamlNode& node, const ValueType& type, PortRange& out);
+    bool value(const YamlNode& node, const ValueType& type, Ports& out);
+    bool value(const YamlNode& node, const ValueType& type, int& out);
 
     template <std::unsigned_integral T>
     bool value(const YamlNode& node, const ValueType& type, T& out) {
-        const auto number =
-            type.kind == ValueType::Kind::size ? size(node, type) : integer(node, type);
+        const auto number = this->number(node, type);
         if (number) out = static_cast<T>(*number);
         return number.has_value();
     }
@@ -164,7 +165,12 @@ class Reader {
         each_key(node, [&](const YamlNode& key, const YamlNode& value_node) {
             for (std::size_t i = 0; i < table.size(); ++i) {
                 const KeyDescription& row = table[i].description;
-                if (row.name != key.text) continue;
+                if (!same_key(row.name, key.text)) continue;
+                if (given[i]) {
+                    refuse(key.where, "is " + std::string(row.name) +
+                                          ", which is given already (each key once)");
+                    return;
+                }
                 given[i] = true;
                 if constexpr (requires { out.keys; }) out.keys.add(row.name, value_node.where);
                 table[i].access.read(*this, value_node, *row.type, out);
@@ -180,9 +186,14 @@ class Reader {
     }
 
   private:
+    /// By the kind of the type: integer, size, rate or named_number.
+    [[nodiscard]] std::optional<std::uint64_t> number(const YamlNode& node, const ValueType& type);
     [[nodiscard]] std::optional<std::uint64_t> integer(const YamlNode& node, const ValueType& type);
-    [[nodiscard]] std::optional<std::uint64_t> size(const YamlNode& node, const ValueType& type);
+    [[nodiscard]] std::optional<std::int64_t> named_number(const YamlNode& node,
+                                                           const ValueType& type);
     [[nodiscard]] std::optional<std::size_t> word(const YamlNode& node, const ValueType& type);
+    /// People write `host_access` for `host-access`, and the other way round.
+    [[nodiscard]] static bool same_key(std::string_view known, std::string_view given);
     void refuse_kind(const YamlNode& node, const std::vector<KeyDescription>& known);
     void refuse_unknown(const YamlNode& key, const std::vector<KeyDescription>& known);
     void refuse_missing(Position where, const KeyDescription& key);

@@ -8,13 +8,14 @@
 namespace vxplane::config {
 namespace {
 
-/// Source on `port` for `next_hop`: an address of the same subnet, else the first one.
+/// Source on `port` for `next_hop`: an address of the same subnet, else the first of its family.
 std::optional<IpAddress> source_on(const Port& port, const IpAddress& next_hop) {
+    std::optional<IpAddress> first;
     for (const IpPrefix& own : port.addresses) {
         if (contains(own, next_hop)) return own.address;
+        if (!first && own.address.family == next_hop.family) first = own.address;
     }
-    if (port.addresses.empty()) return std::nullopt;
-    return port.addresses.front().address;
+    return first;
 }
 
 /// The first remote a segment can send to.
@@ -37,6 +38,11 @@ std::optional<IpAddress> first_remote(const Topology& topology, const Vxlan& vxl
 const Port* find_port(const Topology& topology, std::string_view name) {
     const auto found = std::ranges::find(topology.ports, name, &Port::name);
     return found == topology.ports.end() ? nullptr : &*found;
+}
+
+const Vxlan* find_vxlan(const Topology& topology, std::string_view name) {
+    const auto found = std::ranges::find(topology.vxlans, name, &Vxlan::name);
+    return found == topology.vxlans.end() ? nullptr : &*found;
 }
 
 const NexthopGroup* find_nexthop(const Topology& topology, std::uint32_t id) {
@@ -111,15 +117,21 @@ std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
     return remotes;
 }
 
+std::optional<IpAddress> first_ipv4(const Port& port) {
+    for (const IpPrefix& own : port.addresses) {
+        if (own.address.is_ipv4()) return own.address;
+    }
+    return std::nullopt;
+}
+
 std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& vxlan) {
     if (vxlan.local) return vxlan.local;
     if (const auto remote = first_remote(topology, vxlan)) {
         if (const Egress egress = egress_to(topology, *remote); egress.source) return egress.source;
     }
     for (const Port& port : topology.ports) {
-        if (port.role == PortRole::underlay && !port.addresses.empty()) {
-            return port.addresses.front().address;
-        }
+        if (port.role != PortRole::underlay) continue;
+        if (const auto first = first_ipv4(port)) return first;
     }
     return std::nullopt;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,7 @@
 namespace vxplane::config {
 
 [[nodiscard]] const Port* find_port(const Topology& topology, std::string_view name);
+[[nodiscard]] const Vxlan* find_vxlan(const Topology& topology, std::string_view name);
 [[nodiscard]] const NexthopGroup* find_nexthop(const Topology& topology, std::uint32_t id);
 
 /// Whether `address` lies in the network of `prefix`; host bits of `prefix` do not matter.
@@ -45,15 +47,85 @@ struct Egress {
 [[nodiscard]] std::vector<IpAddress> flood_list(const Vxlan& vxlan);
 
 /// `local`, or the source towards the first remote (flood list, then FDB, then next-hop groups), or
-/// the first address of the first underlay port. None when no underlay port has an address.
+/// the first IPv4 address of an underlay port. None when no underlay port has one.
 [[nodiscard]] std::optional<IpAddress> effective_local(const Topology& topology,
                                                        const Vxlan& vxlan);
 
 /// The underlay port that has the effective local address.
 [[nodiscard]] const Port* uplink_of(const Topology& topology, const Vxlan& vxlan);
 
+/// The first IPv4 address of an underlay port.
+[[nodiscard]] std::optional<IpAddress> first_ipv4(const Port& port);
+
 /// Bytes of an inner frame after its Ethernet header: `mtu`, or the uplink's less 50 (VX-21). 0
 /// when there is no uplink.
 [[nodiscard]] std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan);
+
+// ipvlans: resolve_ipvlan.cpp.
+
+[[nodiscard]] const Ipvlan* find_ipvlan(const Topology& topology, std::string_view name);
+/// The ipvlan whose link is the underlay port of that name.
+[[nodiscard]] const Ipvlan* ipvlan_of_link(const Topology& topology, std::string_view port);
+[[nodiscard]] const Slave* find_slave(const Ipvlan& ipvlan, std::string_view name);
+[[nodiscard]] const RouteTable* find_table(const Topology& topology, std::string_view name);
+
+/// A slave and the ipvlan it belongs to; both null when there is none.
+struct SlaveRef {
+    const Ipvlan* ipvlan = nullptr;
+    const Slave* slave = nullptr;
+    [[nodiscard]] explicit operator bool() const { return slave != nullptr; }
+};
+/// The slave whose port is the access port of that name.
+[[nodiscard]] SlaveRef slave_of_port(const Topology& topology, std::string_view port);
+
+/// The first address of the slave of the family of `like`; all zero, of that family, without one.
+[[nodiscard]] IpAddress first_like(const Slave& slave, const IpAddress& like);
+
+/// What a rule has whose priority is not given; see Rule::priority.
+[[nodiscard]] int default_priority(RuleAction action);
+
+/// What `slave: TEXT` of a next hop means in a route of `home` (null in a route of `tables:`):
+/// IPVLAN/NAME, or NAME in `home`, or, without a home, the only slave of that name.
+[[nodiscard]] SlaveRef resolve_slave(const Topology& topology, const Ipvlan* home,
+                                     std::string_view text);
+
+/// What `table: TEXT` of a next hop means: one of `tables:`, or else the table of the slave that
+/// `slave: TEXT` would mean. All null when there is neither.
+struct TableRef {
+    const RouteTable* table = nullptr;
+    SlaveRef slave{};
+};
+[[nodiscard]] TableRef resolve_table(const Topology& topology, const Ipvlan* home,
+                                     std::string_view text);
+
+/// Bytes after the Ethernet header: `mtu`, or that of the link, or that of the slave's port where
+/// the file gives a smaller one (IV-04). 0 when the link is not there.
+[[nodiscard]] std::uint16_t effective_mtu(const Topology& topology, const Ipvlan& ipvlan,
+                                          const Slave& slave);
+
+/// Whether connections are tracked: `conntrack: {on: ...}` where it is given, else whether
+/// anything needs it (NAT of any kind, or a rule that asks for a state).
+[[nodiscard]] bool conntrack_on(const Ipvlan& ipvlan);
+[[nodiscard]] bool needs_conntrack(const Ipvlan& ipvlan);
+
+/// Tenants of an ipvlan, in the order in which slaves name them. The shared one, which has no name,
+/// is not among them: `vrf` numbers are 0 for it and 1 + place here for the others.
+[[nodiscard]] std::vector<std::string_view> vrfs_of(const Ipvlan& ipvlan);
+
+/// Rules of the side of the link: `rules:`, then what `nat:` of its slaves and `masquerade:` stand
+/// for. 1:1 is snat in postrouting for what comes from the slave and, in l3s, dnat in prerouting
+/// with `slave` set. In l2 and l3 that dnat is among the rules of the slave, and the public address
+/// has to lead to the slave (public_addresses). Not sorted by priority; what was written comes
+/// before what was made from `nat:`.
+[[nodiscard]] std::vector<Rule> link_rules(const Ipvlan& ipvlan);
+[[nodiscard]] std::vector<Rule> slave_rules(const Ipvlan& ipvlan, const Slave& slave);
+
+/// Addresses of `nat:` by slave: the link answers ARP and ND for them, and what arrives for them is
+/// the slave's.
+struct PublicAddress {
+    IpAddress address;
+    const Slave* slave = nullptr;
+};
+[[nodiscard]] std::vector<PublicAddress> public_addresses(const Ipvlan& ipvlan);
 
 }  // namespace vxplane::config

@@ -82,6 +82,22 @@ Json schema_of(const ValueType& type) {
             return text_like(ip_pattern);
         case Kind::prefix:
             return or_words(type, text_like(prefix_pattern));
+        case Kind::network:
+            return {{"anyOf", Json::array({text_like(ip_pattern), text_like(prefix_pattern)})}};
+        case Kind::named_number:
+            return or_words(type, {{"type", "integer"},
+                                   {"minimum", static_cast<std::int64_t>(type.min)},
+                                   {"maximum", type.max}});
+        case Kind::rate:
+            return {{"anyOf",
+                     Json::array({text_like("^[0-9]+[kmg]?bit$"), number(type.min, type.max)})}};
+        case Kind::ports: {
+            const Json one = number(type.min, 65535);
+            Json pair = list_of(one);
+            pair["minItems"] = 2;
+            pair["maxItems"] = 2;
+            return {{"anyOf", Json::array({one, text_like("^[0-9]+(-[0-9]+)?$"), pair})}};
+        }
         case Kind::size:
             return {
                 {"anyOf", Json::array({text_like("^[0-9]+[KMG]?$"), number(type.min, type.max)})}};

@@ -25,6 +25,10 @@ namespace vxplane::config {
 }
 [[nodiscard]] std::string show(const IpPrefix& value, const ValueType& type);
 [[nodiscard]] std::string show(const PortRange& value, const ValueType& type);
+[[nodiscard]] std::string show(const Ports& value, const ValueType& type);
+/// `via 10.0.0.1 dev up weight 2`
+[[nodiscard]] std::string show(const Hop& value, const ValueType& type);
+[[nodiscard]] std::string show(int value, const ValueType& type);
 
 [[nodiscard]] inline std::string show(bool value, const ValueType& /*type*/) {
     return value ? "true" : "false";

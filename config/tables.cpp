@@ -3,70 +3,12 @@
 #include <array>
 #include <limits>
 
+#include "config/access.hpp"
 #include "config/limits.hpp"
-#include "config/reader.hpp"
-#include "config/show.hpp"
 #include "config/value_types.hpp"
 
 namespace vxplane::config {
 namespace {
-
-/// The object that a member belongs to.
-template <class T, class M>
-T owner_of_member(M T::*);
-template <auto Member>
-using Owner = decltype(owner_of_member(Member));
-
-template <auto Member>
-std::string shown(const Owner<Member>& from, const ValueType& type) {
-    return show(from.*Member, type);
-}
-
-/// The ordinary way between a value and a member: by the member's type.
-template <auto Member>
-constexpr Access<Owner<Member>> scalar() {
-    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
-                reader.value(node, type, out.*Member);
-            },
-            shown<Member>};
-}
-
-template <auto Member>
-constexpr Access<Owner<Member>> list() {
-    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
-                reader.list(node, type, out.*Member);
-            },
-            shown<Member>};
-}
-
-/// A list whose items' positions are kept in a second member.
-template <auto Member, auto Where>
-constexpr Access<Owner<Member>> placed() {
-    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
-                reader.list(node, type, out.*Member, &(out.*Where));
-            },
-            shown<Member>};
-}
-
-/// Objects within objects are shown one by one, by whoever compares them.
-template <auto Member>
-constexpr Access<Owner<Member>> objects() {
-    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
-                reader.objects(node, type, out.*Member);
-            },
-            nullptr};
-}
-
-template <auto Member>
-constexpr Access<Owner<Member>> named() {
-    return {[](Reader& reader, const YamlNode& node, const ValueType& type, Owner<Member>& out) {
-                reader.named(node, type, out.*Member, [](auto& made, std::string_view name) {
-                    made.name = name;
-                    return is_object_name(name);
-                });
-            },
-            nullptr};
-}
 
 using namespace values;  // NOLINT(google-build-using-namespace): made for this file
 
@@ -284,6 +226,9 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::mtu>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
                scalar<&Vxlan::mac>()},
+    Key<Vxlan>{
+        {"router", false, &text, "ipvlan whose slaves get what is sent to mac by IP address"},
+        scalar<&Vxlan::router>()},
     Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment", Effect::items},
                placed<&Vxlan::ports, &Vxlan::port_where>()},
     Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>()},
@@ -313,6 +258,10 @@ constexpr ValueType nexthop{.kind = Kind::object, .object = describe<NexthopGrou
 constexpr ValueType nexthop_map{
     .kind = Kind::map, .min = 1, .max = any_u32, .item = &nexthop, .name_is = "next-hop id"};
 constexpr ValueType vxlan{.kind = Kind::object, .object = describe<Vxlan>};
+constexpr ValueType table{.kind = Kind::object, .object = describe<RouteTable>};
+constexpr ValueType table_map{.kind = Kind::map, .item = &table, .name_is = "table name"};
+constexpr ValueType ipvlan{.kind = Kind::object, .object = describe<Ipvlan>};
+constexpr ValueType ipvlan_map{.kind = Kind::map, .item = &ipvlan, .name_is = "ipvlan name"};
 constexpr ValueType vxlan_map{.kind = Kind::map, .item = &vxlan, .name_is = "segment name"};
 
 constexpr std::array topology_keys{
@@ -326,6 +275,10 @@ constexpr std::array topology_keys{
     Key<Topology>{{"nexthops", false, &nexthop_map, "FDB next-hop groups"},
                   {read_nexthops, nullptr}},
     Key<Topology>{{"vxlans", false, &vxlan_map, "segments"}, named<&Topology::vxlans>()},
+    Key<Topology>{{"tables", false, &table_map, "routing tables for routes with table: NAME"},
+                  named<&Topology::tables>()},
+    Key<Topology>{{"ipvlans", false, &ipvlan_map, "hosts that share an underlay port's MAC"},
+                  named<&Topology::ipvlans>()},
 };
 
 }  // namespace

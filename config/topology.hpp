@@ -135,7 +135,7 @@ enum class RouteType : std::uint8_t { unicast, local, blackhole, unreachable, pr
 
 /// One entry of `routes:`; the words are those of `ip route`.
 struct Route {
-    IpPrefix to;  ///< host bits are zero; `default` is 0.0.0.0/0
+    IpPrefix to;  ///< host bits are zero; `default` is 0.0.0.0/0, `default6` is ::/0
     RouteType type = RouteType::unicast;
     std::optional<IpAddress> via;
     std::string dev{};  ///< empty = the underlay port whose subnet holds `via`
@@ -223,14 +223,14 @@ enum class Urpf : std::uint8_t { off, strict, loose };
 /// One next hop of a route in a table of `ipvlans:` or `tables:`. One of `via`, `dev` alone,
 /// `slave`, `vxlan`, `table` says where it leads.
 struct Hop {
-    std::optional<IpAddress> via;      ///< a gateway, on the link of the ipvlan or on `dev`
-    std::string dev{};                 ///< underlay port, or the access port of the slave itself
-    std::string slave{};               ///< a slave of the same ipvlan
-    std::string vxlan{};               ///< a segment, with `remote` and `lladdr`
+    std::optional<IpAddress> via;  ///< a gateway, on the link of the ipvlan or on `dev`
+    std::string dev{};             ///< underlay port, or the access port of the slave itself
+    std::string slave{};           ///< NAME of the same ipvlan, or IPVLAN/NAME; see resolve_slave
+    std::string vxlan{};           ///< a segment, with `remote` and `lladdr`
     std::optional<IpAddress> remote;   ///< VTEP behind which the next node is
     std::optional<MacAddress> lladdr;  ///< MAC address of that node inside the segment
-    std::string table{};               ///< goes on in another table: `tables:` or a slave's name
-    std::uint16_t weight = 1;          ///< 1 to 256
+    std::string table{};       ///< goes on in another table: of `tables:`, or that of a slave
+    std::uint16_t weight = 1;  ///< 1 to 256
     Position where;
     KeyPositions keys{};
 };
@@ -275,15 +275,20 @@ struct Ports {
 struct Rule {
     std::string name{};  ///< for people and counters; empty = its place in the list
     Hook hook = Hook::forward;
-    int priority = 0;  ///< raw -300, mangle -150, dstnat -100, filter 0, srcnat 100, or a number
+    /// raw -300, mangle -150, dstnat -100, filter 0, srcnat 100, or a number. Not given in a file:
+    /// raw for notrack, dstnat for dnat, srcnat for snat and masquerade, filter for the rest.
+    int priority = 0;
+    std::string iif{};  ///< slave that the packet comes from. Only in rules of an ipvlan
+    std::string vrf{};  ///< tenant that the packet comes from. Only in rules of an ipvlan
     std::optional<std::uint8_t> protocol;  ///< tcp, udp, icmp, icmpv6, sctp or a number
     std::optional<IpPrefix> saddr;
     std::optional<IpPrefix> daddr;
     Ports sport;
     Ports dport;
-    std::vector<std::string> ct{};  ///< of new, established, related, invalid; empty = any
+    std::vector<std::string> ct{};  ///< new, established, related, invalid, untracked; empty = any
     RuleAction action = RuleAction::accept;
-    std::optional<IpAddress> to;    ///< dnat, snat
+    std::optional<IpAddress> to;  ///< dnat, snat
+    std::string slave{};          ///< dnat of an ipvlan: has `to`, where a tenant could have it too
     std::optional<Ports> to_ports;  ///< dnat, snat, masquerade; none = kept where possible
     Position where;
     KeyPositions keys{};
@@ -291,9 +296,10 @@ struct Rule {
 
 /// One entry of `nat:` of a slave: 1:1, inbound and outbound.
 struct NatPair {
-    IpAddress public_;
-    IpAddress private_;
+    IpAddress public_;   ///< on the wire
+    IpAddress private_;  ///< of the slave; not given in a file: its first address of that family
     Position where;
+    KeyPositions keys{};
 };
 
 /// One entry of `slaves:` of an ipvlan.
@@ -316,13 +322,15 @@ struct Slave {
     std::vector<NatPair> nat{};
     Position where;
     std::vector<Position> address_where{};
+    std::vector<Position> group_where{};
     KeyPositions keys{};
 };
 
 /// `conntrack:` of an ipvlan.
 struct ConntrackOptions {
-    bool on = false;                 ///< also on when a rule needs it
+    bool on = false;                 ///< as the file says; what counts is conntrack_on()
     std::uint32_t capacity = 65536;  ///< connections
+    Position where;
     KeyPositions keys{};
 };
 
@@ -335,8 +343,8 @@ struct Ipvlan {
     bool host_access = false;    ///< l2: slaves and host hear each other's broadcasts
     bool decrement_ttl = false;  ///< l3, l3s: slave to wire counts as a hop
     bool dhcp_snoop = false;
-    bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses, leave
-                              ///< with the master's address
+    bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses,
+                              ///< leave with the master's address
     Ports masquerade_ports{1024, 65535};
     std::vector<Rule> rules{};  ///< of the host's side
     ConntrackOptions conntrack;

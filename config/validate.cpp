@@ -53,7 +53,7 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
                "multicast groups are not supported yet (the address of one remote VTEP)");
         return false;
     }
-    if (const auto unfit = unfit_host(address)) {
+    if (const auto unfit = unfit_vtep(address)) {
         refuse(where, path, *unfit + " (the IPv4 address of one remote VTEP)");
         return false;
     }
@@ -99,9 +99,43 @@ Position position_at(const std::vector<Position>& all, std::size_t index, Positi
     return index < all.size() ? all[index] : otherwise;
 }
 
+std::optional<std::string> unfit_vtep(const IpAddress& address) {
+    if (!address.is_ipv4()) return address.text() + " is IPv6: IPv4 only for now";
+    return unfit_host(address);
+}
+
+bool is_link_local(const IpAddress& address) {
+    return !address.is_ipv4() && address.bytes[0] == 0xFE && (address.bytes[1] & 0xC0) == 0x80;
+}
+
+std::string nearest_text(std::string_view word, const std::vector<std::string>& names) {
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const std::string_view guess = nearest(word, candidates);
+    return guess.empty() ? std::string() : ", the nearest is " + quoted(guess);
+}
+
+std::optional<std::string> unfit_prefix(const IpPrefix& prefix) {
+    if (const auto unfit = unfit_host(prefix.address)) return unfit;
+    if (prefix.length == 0) return prefix.text() + " has no prefix length";
+    // RFC 3021: on a /31 both addresses are hosts. IPv6 has no broadcast.
+    if (!prefix.address.is_ipv4() || prefix.length > 30) return std::nullopt;
+    const std::uint32_t host_mask = 0xFFFFFFFFU >> prefix.length;
+    const std::uint32_t host = prefix.address.ipv4_number() & host_mask;
+    if (host == 0) return prefix.text() + " is the address of the network";
+    if (host == host_mask) return prefix.text() + " is the broadcast address of the network";
+    return std::nullopt;
+}
+
 std::optional<std::string> unfit_host(const IpAddress& address) {
     constexpr std::uint32_t loopback = 127;
-    if (!address.is_ipv4()) return address.text() + " is IPv6: IPv4 only for now";
+    if (!address.is_ipv4()) {
+        if (address.is_multicast()) return address.text() + " is a multicast address";
+        if (address.is_unspecified()) return address.text() + " is the unspecified address";
+        const bool low = std::all_of(address.bytes.begin(), address.bytes.end() - 1,
+                                     [](std::uint8_t byte) { return byte == 0; });
+        if (low && address.bytes[15] == 1) return address.text() + " is a loopback address";
+        return std::nullopt;
+    }
     const std::uint32_t number = address.ipv4_number();
     if (number == 0xFFFFFFFFU) return address.text() + " is the broadcast address";
     if (address.is_multicast()) return address.text() + " is a multicast address";
@@ -119,6 +153,9 @@ Problems validate(const Topology& topology) {
     judge_neighbours(judge);
     judge_nexthops(judge);
     judge_vxlans(judge);
+    judge_tables(judge);
+    judge_ipvlans(judge);
+    judge_leaks(judge);
     return judge.take();
 }
 

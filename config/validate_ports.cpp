@@ -34,22 +34,11 @@ std::vector<Claim> claims_of(const std::string& device) {
     return claims;
 }
 
-/// What makes an interface address unfit, if anything.
-std::optional<std::string> unfit_address(const IpPrefix& prefix) {
-    if (const auto unfit = unfit_host(prefix.address)) return unfit;
-    if (prefix.length == 0) return prefix.text() + " has no prefix length";
-    // RFC 3021: on a /31 both addresses are hosts.
-    if (prefix.length > 30) return std::nullopt;
-    const std::uint32_t host_mask = 0xFFFFFFFFU >> prefix.length;
-    const std::uint32_t host = prefix.address.ipv4_number() & host_mask;
-    if (host == 0) return prefix.text() + " is the address of the network";
-    if (host == host_mask) return prefix.text() + " is the broadcast address of the network";
-    return std::nullopt;
-}
-
 bool overlap(const IpPrefix& a, const IpPrefix& b) {
-    const bool single = a.length == 32 || b.length == 32;  // an address of its own is no subnet
-    return !single && (contains(a, b.address) || contains(b, a.address));
+    const std::uint8_t all = a.address.is_ipv4() ? 32 : 128;
+    const bool single = a.length == all || b.length == all;  // an address of its own is no subnet
+    return !single && !is_link_local(a.address) &&
+           (contains(a, b.address) || contains(b, a.address));
 }
 
 class PortJudge {
@@ -162,13 +151,13 @@ class PortJudge {
     }
 
     void address(const Port& port, const Taken& taken, const std::string& path) {
-        if (const auto unfit = unfit_address(taken.prefix)) {
-            judge_.refuse(taken.where, path,
-                          *unfit + " (an IPv4 host address such as 10.0.0.1/24)");
+        if (const auto unfit = unfit_prefix(taken.prefix)) {
+            judge_.refuse(taken.where, path, *unfit + " (a host address such as 10.0.0.1/24)");
             return;
         }
         for (const Taken& other : taken_) {
-            const bool same = other.prefix.address == taken.prefix.address;
+            const bool same = other.prefix.address == taken.prefix.address &&
+                              (other.port == &port || !is_link_local(other.prefix.address));
             if (!same && (other.port == &port || !overlap(other.prefix, taken.prefix))) continue;
             judge_.refuse(
                 taken.where, path,

@@ -11,24 +11,6 @@
 namespace vxplane::config {
 namespace {
 
-std::string_view type_name(RouteType type) {
-    switch (type) {
-        case RouteType::unicast:
-            return "unicast";
-        case RouteType::local:
-            return "local";
-        case RouteType::blackhole:
-            return "blackhole";
-        case RouteType::unreachable:
-            return "unreachable";
-        case RouteType::prohibit:
-            return "prohibit";
-        case RouteType::throw_:
-            return "throw";
-    }
-    return "unknown";
-}
-
 void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
     const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
     const Port* dev = nullptr;
@@ -44,12 +26,25 @@ void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
     }
     const std::string via_path = path + ".via";
     if (const auto unfit = unfit_host(*route.via)) {
-        judge.refuse(at("via"), via_path, *unfit + " (the IPv4 address of a next hop)");
+        judge.refuse(at("via"), via_path, *unfit + " (the address of a next hop)");
+        return;
+    }
+    if (route.via->family != route.to.address.family) {
+        judge.refuse(at("via"), via_path,
+                     route.via->text() + " is not of the family of " + route.to.text() +
+                         " (a next hop of the same family; default6 is ::/0)");
         return;
     }
     if (owner_of(judge.topology(), *route.via) != nullptr) {
         judge.refuse(at("via"), via_path,
                      route.via->text() + " is our own address (the address of a next hop)");
+        return;
+    }
+    if (is_link_local(*route.via)) {
+        if (dev == nullptr) {
+            judge.refuse(at("via"), via_path,
+                         route.via->text() + " is on every link (dev: the underlay port)");
+        }
         return;
     }
     const auto holds = [&](const IpPrefix& own) { return contains(own, *route.via); };
@@ -66,10 +61,6 @@ void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
 
 void judge_route(Judge& judge, const Route& route, const std::string& path) {
     const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
-    if (!route.to.address.is_ipv4()) {
-        judge.refuse(at("to"), path + ".to", route.to.text() + " is IPv6: IPv4 only for now");
-        return;
-    }
     if (network_of(route.to) != route.to) {
         judge.refuse(at("to"), path + ".to",
                      route.to.text() + " has host bits set (" + network_of(route.to).text() + ")");
@@ -93,6 +84,24 @@ void judge_route(Judge& judge, const Route& route, const std::string& path) {
 }
 
 }  // namespace
+
+std::string_view type_name(RouteType type) {
+    switch (type) {
+        case RouteType::unicast:
+            return "unicast";
+        case RouteType::local:
+            return "local";
+        case RouteType::blackhole:
+            return "blackhole";
+        case RouteType::unreachable:
+            return "unreachable";
+        case RouteType::prohibit:
+            return "prohibit";
+        case RouteType::throw_:
+            return "throw";
+    }
+    return "unknown";
+}
 
 void judge_routes(Judge& judge) {
     std::map<IpPrefix, Position> seen;
@@ -120,7 +129,7 @@ void judge_neighbours(Judge& judge) {
         judge.port(at("dev"), item_path("neighbours", i, "dev"), neighbour.dev, PortRole::underlay);
         const std::string path = item_path("neighbours", i, "address");
         if (const auto unfit = unfit_host(neighbour.address)) {
-            judge.refuse(at("address"), path, *unfit + " (the IPv4 address of a neighbour)");
+            judge.refuse(at("address"), path, *unfit + " (the address of a neighbour)");
         } else if (owner_of(judge.topology(), neighbour.address) != nullptr) {
             judge.refuse(
                 at("address"), path,

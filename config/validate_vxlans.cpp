@@ -44,6 +44,7 @@ class VxlanJudge {
         local(vxlan, path);
         remote(vxlan, path);
         mtu(vxlan, path);
+        router(vxlan, path);
         ports(vxlan, path);
         judge_fdb(judge_, vxlan);
     }
@@ -72,14 +73,25 @@ class VxlanJudge {
         std::vector<std::string> own;
         for (const Port& port : judge_.topology().ports) {
             if (port.role != PortRole::underlay) continue;
-            for (const IpPrefix& address : port.addresses) own.push_back(address.address.text());
+            for (const IpPrefix& address : port.addresses) {
+                if (address.address.is_ipv4()) own.push_back(address.address.text());
+            }
         }
         if (own.empty()) {
             judge_.refuse(vxlan.where, path,
-                          "the segment has no uplink (a port with role: underlay and addresses)");
+                          "the segment has no uplink (a port with role: underlay and an IPv4 "
+                          "address)");
             return;
         }
-        if (!vxlan.local || owner_of(judge_.topology(), *vxlan.local) != nullptr) return;
+        if (!vxlan.local) return;
+        if (!vxlan.local->is_ipv4()) {
+            judge_.refuse(at(vxlan, "local"), path + ".local",
+                          vxlan.local->text() +
+                              " is IPv6: IPv4 only for now (an address of a port with role: "
+                              "underlay)");
+            return;
+        }
+        if (owner_of(judge_.topology(), *vxlan.local) != nullptr) return;
         const std::string text = vxlan.local->text();
         const std::vector<std::string_view> candidates(own.begin(), own.end());
         judge_.refuse(at(vxlan, "local"), path + ".local",
@@ -102,6 +114,15 @@ class VxlanJudge {
                 return;
             }
         }
+    }
+
+    void router(const Vxlan& vxlan, const std::string& path) {
+        if (vxlan.router.empty() || find_ipvlan(judge_.topology(), vxlan.router) != nullptr) return;
+        std::vector<std::string> names;
+        for (const Ipvlan& ipvlan : judge_.topology().ipvlans) names.push_back(ipvlan.name);
+        judge_.refuse(at(vxlan, "router"), path + ".router",
+                      "there is no ipvlan " + quoted(vxlan.router) +
+                          nearest_text(vxlan.router, names) + " (one of ipvlans)");
     }
 
     void mtu(const Vxlan& vxlan, const std::string& path) {

@@ -33,7 +33,24 @@ inline constexpr std::array df_words{Words("unset"), Words("set")};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array auto_word{Words("auto")};
 inline constexpr std::array dynamic_word{Words("dynamic")};
-inline constexpr std::array default_word{Words("default")};
+inline constexpr std::array default_words{Words("default"), Words("default6")};
+inline constexpr std::array mode_words{Words("l2"), Words("l3"), Words("l3s")};
+inline constexpr std::array flag_words{Words("bridge"), Words("private"), Words("vepa")};
+inline constexpr std::array rp_filter_words{Words("off"), Words("strict"), Words("loose")};
+inline constexpr std::array hook_words{Words("prerouting"), Words("input"), Words("forward"),
+                                       Words("output"), Words("postrouting")};
+inline constexpr std::array action_words{Words("accept"), Words("drop"),      Words("reject"),
+                                         Words("return"), Words("notrack"),   Words("dnat"),
+                                         Words("snat"),   Words("masquerade")};
+inline constexpr std::array ct_words{Words("new"), Words("established"), Words("related"),
+                                     Words("invalid"), Words("untracked")};
+inline constexpr std::array protocol_words{Words("tcp"), Words("udp"), Words("icmp"),
+                                           Words("icmpv6"), Words("sctp")};
+inline constexpr std::array<std::int64_t, 5> protocol_numbers{6, 17, 1, 58, 132};
+// NF_IP_PRI_*, as nft names them.
+inline constexpr std::array priority_words{Words("raw"), Words("mangle"), Words("dstnat"),
+                                           Words("filter"), Words("srcnat")};
+inline constexpr std::array<std::int64_t, 5> priority_numbers{-300, -150, -100, 0, 100};
 
 constexpr ValueType integer(std::uint64_t min, std::uint64_t max) {
     return {.kind = Kind::integer, .min = min, .max = max};
@@ -59,7 +76,31 @@ inline constexpr ValueType ips = list_of(ip);
 inline constexpr ValueType ip_or_ips{.kind = Kind::one_or_list, .item = &ip};
 inline constexpr ValueType prefix{.kind = Kind::prefix};
 inline constexpr ValueType prefixes = list_of(prefix);
-inline constexpr ValueType destination{.kind = Kind::prefix, .words = default_word};
+inline constexpr ValueType destination{.kind = Kind::prefix, .words = default_words};
+inline constexpr ValueType network{.kind = Kind::network};
+inline constexpr ValueType ports{.kind = Kind::ports};
+inline constexpr ValueType nat_ports{.kind = Kind::ports, .min = 1};
+inline constexpr ValueType rate{
+    .kind = Kind::rate, .min = limits::rate_min, .max = limits::rate_max};
+inline constexpr ValueType mode = one_of(mode_words);
+inline constexpr ValueType flag = one_of(flag_words);
+inline constexpr ValueType rp_filter = one_of(rp_filter_words);
+inline constexpr ValueType hook = one_of(hook_words);
+inline constexpr ValueType action = one_of(action_words);
+inline constexpr ValueType ct_word = one_of(ct_words);
+inline constexpr ValueType ct{.kind = Kind::one_or_list, .item = &ct_word};
+inline constexpr ValueType protocol{.kind = Kind::named_number,
+                                    .min = 1,
+                                    .max = 255,
+                                    .words = protocol_words,
+                                    .numbers = protocol_numbers};
+inline constexpr ValueType priority{.kind = Kind::named_number,
+                                    .min = static_cast<std::uint64_t>(-1000),
+                                    .max = 1000,
+                                    .words = priority_words,
+                                    .numbers = priority_numbers};
+inline constexpr ValueType weight = integer(1, limits::weight_max);
+inline constexpr ValueType connections = integer(limits::connections_min, limits::connections_max);
 inline constexpr ValueType port_range{
     .kind = Kind::port_range, .max = 65536, .words = dynamic_word};
 inline constexpr ValueType cpus{.kind = Kind::cpus, .max = limits::cpu_max};
