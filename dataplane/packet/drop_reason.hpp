@@ -82,6 +82,15 @@ enum class Severity : std::uint8_t {
     X(route_ttl, normal, "TTL or hop limit is used up")                                            \
     X(route_too_big, refused, "longer than the MTU of the way out, and may not be fragmented")     \
     X(ip6_malformed, malformed, "IPv6 packet truncated, or of another version")                    \
+    X(ip6_mapped_address, malformed, "IPv6 packet from or to an IPv4-mapped address")              \
+    X(hook_drop, refused, "a rule says drop")                                                      \
+    X(hook_reject, refused, "a rule says reject, and the answer was not made")                     \
+    X(ct_table_full, overload, "no place for a connection, and none that may be dropped early")    \
+    X(ct_invalid, refused, "of no connection, and its tenant's address means nothing outside")     \
+    X(ct_fragment_no_first, refused, "later fragment, and the first one was not seen")             \
+    X(ct_clash, refused, "began a connection that another packet began otherwise")                 \
+    X(nat_ports_exhausted, overload, "no port is free for the translated address")                 \
+    X(nat_no_address, unreachable, "masquerade, and the way out has no address of the family")     \
     X(port_oversize, refused, "longer than the MTU of the port where it would leave")              \
     X(port_gone, normal, "port or segment was taken out of the topology meanwhile")                \
     X(host_unclaimed, normal, "for the host, and the port has no kernel twin")                     \

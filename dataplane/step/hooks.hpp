@@ -60,8 +60,11 @@ struct HookContext {
     bool begun = false;      ///< `pending.original` and `hash` are set
     bool trackable = false;  ///< false: no tuple can be made of it
     bool notrack = false;
+    bool source_chosen = false;  ///< a rule has said what the source becomes
+    bool destination_chosen = false;
     bool source_done = false;  ///< the source is as the connection wants it
     bool destination_done = false;
+    bool clashes = false;
     table::Direction direction = table::Direction::original;
     std::uint64_t hash = 0;
     table::ConnPacket facts;
@@ -78,7 +81,7 @@ inline void fetch(const HookContext& ctx) noexcept {
 }
 
 // Each goes on, drops (hook_drop, ct_table_full, ct_fragment_no_first, ct_invalid, ct_clash,
-// nat_ports_exhausted) or diverts to Lane::control with meta.punt = Punt::reject.
+// nat_ports_exhausted, nat_no_address) or diverts to Lane::control with meta.punt = Punt::reject.
 
 /// ct_fragment_no_first comes from here. Afterwards look at `to_slave` and `knows_way`.
 packet::Verdict prerouting(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta) noexcept;

@@ -106,6 +106,7 @@ class Conntrack {
     /// None when there is none or its time is over; `hash` must be hash(tuple).
     ConnRef find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept;
     [[nodiscard]] Connection& at(ConnRef ref) noexcept { return places_[ref.place()]; }
+    [[nodiscard]] const Connection& at(ConnRef ref) const noexcept { return places_[ref.place()]; }
 
     // --- what packets do to connections
     enum class Seen : std::uint8_t {
@@ -115,6 +116,12 @@ class Conntrack {
     };
     /// Counts the packet, moves the state on, and pushes the end of the entry away.
     Seen note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept;
+    /// A later fragment: only counted.
+    void count(ConnRef ref, std::uint32_t bytes) noexcept {
+        Connection::Side& side = at(ref).side(ref.direction());
+        __atomic_store_n(&side.packets, side.packets + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&side.bytes, side.bytes + bytes, __ATOMIC_RELAXED);
+    }
     /// False for a packet that begins no connection (a TCP RST, say).
     static bool begins(const ConnTuple& tuple, const ConnPacket& packet) noexcept;
 
@@ -161,7 +168,7 @@ class Conntrack {
     [[nodiscard]] bool read(std::uint32_t place, Connection& copy) const noexcept;
     /// Milliseconds since the last packet.
     [[nodiscard]] std::uint32_t idle(const Connection& copy, std::uint32_t now) const noexcept {
-        return timeout_of(copy, now) - (copy.expires - now);
+        return timeout_of(copy) - (copy.expires - now);
     }
     /// Control's: asks the worker to remove what the filter takes. A ticket for is_flushed(), or 0
     /// when too many requests wait.
@@ -202,13 +209,15 @@ class Conntrack {
     void unlink(std::uint32_t place) noexcept;
     void assure(std::uint32_t place) noexcept;
     Seen note_tcp(Connection& c, Direction d, const ConnPacket& packet) noexcept;
-    [[nodiscard]] std::uint32_t timeout_of(const Connection& c, std::uint32_t now) const noexcept;
+    [[nodiscard]] std::uint32_t timeout_of(const Connection& c) const noexcept;
     void sweep(std::uint32_t now) noexcept;
     void flush_some() noexcept;
     std::uint32_t random() noexcept;
 
     Connection* places_ = nullptr;
     Bucket* buckets_ = nullptr;
+    std::size_t place_bytes_ = 0;
+    std::size_t bucket_bytes_ = 0;
     std::uint32_t mask_ = 0;
     std::uint32_t capacity_ = 0;
     std::array<std::uint64_t, 5> seeds_{};
@@ -219,6 +228,7 @@ class Conntrack {
     std::uint32_t newest_ = kNil;
     std::uint32_t sweep_at_ = 0;
     std::uint32_t swept_when_ = 0;
+    std::uint32_t sweep_debt_ = 0;  ///< places times milliseconds not yet looked at
     std::uint64_t random_state_ = 0;
 
     /// One writer each; read by any thread.

@@ -1,17 +1,15 @@
-// The writer's side of the forwarding database, and the memory it lies in. Run by control.
+// The writer's side of the forwarding database. Run by control.
 #include "dataplane/table/fdb.hpp"
-
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
 #include <new>
 #include <random>
 
+#include "dataplane/table/memory.hpp"
+
 namespace vxplane::table {
 namespace {
-
-constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 template <class T>
 void publish(T& place, T value) noexcept {
@@ -27,49 +25,6 @@ std::uint32_t buckets_for(std::uint32_t capacity) {
         throw std::bad_alloc{};
     }
     return static_cast<std::uint32_t>(buckets);
-}
-
-void* map(std::size_t bytes, int flags) noexcept {
-    void* at =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return at == MAP_FAILED ? nullptr : at;
-}
-
-// Zeroed and touched memory, on huge pages where there are any: at a million entries every lookup
-// would else miss the TLB as well as the cache. `bytes` is rounded up to what was mapped.
-void* take_memory(std::size_t& bytes) {
-    if (bytes < huge_page) {
-        bytes = std::max<std::size_t>(bytes, 4096);
-        void* small = map(bytes, MAP_POPULATE);
-        if (small == nullptr) {
-            throw std::bad_alloc{};
-        }
-        return small;
-    }
-    bytes = (bytes + huge_page - 1) & ~(huge_page - 1);
-    if (void* reserved = map(bytes, MAP_HUGETLB); reserved != nullptr) {
-        // Populating by madvise reports what a first write would answer with SIGBUS.
-        if (madvise(reserved, bytes, MADV_POPULATE_WRITE) == 0) {
-            return reserved;
-        }
-        munmap(reserved, bytes);
-    }
-    auto* wide = static_cast<std::byte*>(map(bytes + huge_page, MAP_NORESERVE));
-    if (wide == nullptr) {
-        throw std::bad_alloc{};
-    }
-    const std::size_t before =
-        (huge_page - reinterpret_cast<std::uintptr_t>(wide) % huge_page) % huge_page;
-    if (before != 0) {
-        munmap(wide, before);
-    }
-    std::byte* aligned = wide + before;
-    if (huge_page - before != 0) {
-        munmap(aligned + bytes, huge_page - before);
-    }
-    madvise(aligned, bytes, MADV_HUGEPAGE);
-    std::memset(aligned, 0, bytes);
-    return aligned;
 }
 
 }  // namespace
@@ -95,7 +50,7 @@ Fdb::Fdb(std::uint32_t capacity) : capacity_{capacity} {
 }
 
 Fdb::~Fdb() {
-    munmap(buckets_, mapped_bytes_);
+    give_memory(buckets_, mapped_bytes_);
 }
 
 Fdb::Put Fdb::put(FdbKey key, FdbValue value) noexcept {
