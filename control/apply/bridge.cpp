@@ -48,7 +48,8 @@ void Bridge::set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> add
 bool Bridge::may_be_remote(net::Ipv4Address address) const noexcept {
     const auto nobody_else = [address](const auto& entry) {
         const OwnAddress& own = entry.first;
-        const bool is_network = own.prefix_length < 31 && own.contains(address) &&
+        const bool is_network = own.address.is_v4() && own.prefix_length < 31 &&
+                                own.contains(address) &&
                                 (address.number() & ~net::prefix_mask(own.prefix_length)) == 0;
         return own.address == address || is_network || own.is_directed_broadcast(address);
     };
@@ -96,16 +97,22 @@ void Bridge::build_shape(table::Tables& next) {
     }
     // Own addresses come last and win: a /31 or an odd plan may have them overlap.
     for (const auto& [own, port] : addresses_) {
-        if (own.prefix_length < 31) {
+        if (own.address.is_v4() && own.prefix_length < 31) {
             const std::uint32_t mask = net::prefix_mask(own.prefix_length);
-            const auto network = net::Ipv4Address::of(own.address.number() & mask);
-            const auto broadcast = net::Ipv4Address::of(own.address.number() | ~mask);
+            const std::uint32_t number = own.address.v4().number();
+            const auto network = net::Ipv4Address::of(number & mask);
+            const auto broadcast = net::Ipv4Address::of(number | ~mask);
             addresses.emplace_back(network.be.wire(), table::kNoHost);
             addresses.emplace_back(broadcast.be.wire(), table::kNoHost);
         }
     }
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> addresses6;
     for (const auto& [own, port] : addresses_) {
-        addresses.emplace_back(own.address.be.wire(), port);
+        if (own.address.is_v4()) {
+            addresses.emplace_back(own.address.v4().be.wire(), port);
+        } else {
+            addresses6.emplace_back(table::ScopedAddress{own.address, 0}, port);
+        }
     }
     next.ports = table::Shared<table::PortEntry>(ports_);
     next.segments = table::Shared<table::Segment>(segments_);
@@ -113,6 +120,8 @@ void Bridge::build_shape(table::Tables& next) {
     next.vnis = std::make_shared<const table::FlatMap>(vnis);
     next.dstports = std::make_shared<const table::FlatMap>(dstports);
     next.addresses = std::make_shared<const table::FlatMap>(addresses);
+    next.addresses6 =
+        addresses6.empty() ? nullptr : std::make_shared<const table::AddressMap>(addresses6);
 }
 
 std::unique_ptr<table::Tables> Bridge::build() {

@@ -36,7 +36,7 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
 std::vector<OwnAddress> own_addresses(const config::Port& port) {
     std::vector<OwnAddress> own;
     for (const config::IpPrefix& prefix : port.addresses) {
-        own.push_back({ipv4_of(prefix.address), prefix.length});
+        own.push_back({ip_of(prefix.address), prefix.length});
     }
     return own;
 }
@@ -60,13 +60,17 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
     std::map<Prefix, table::Route> routes;
     const auto all = all_addresses(topology, machine);
     for (const auto& [own, port] : all) {
-        const std::uint32_t mask = net::prefix_mask(own.prefix_length);
-        routes[{own.address.number() & mask, own.prefix_length}] = {table::RouteType::unicast, port,
-                                                                    0};
+        if (own.address.is_v4()) {
+            const std::uint32_t mask = net::prefix_mask(own.prefix_length);
+            routes[{own.address.v4().number() & mask, own.prefix_length}] = {
+                table::RouteType::unicast, port, 0};
+        }
     }
     // Longer than any subnet, hence after all of them: an own address is never a next hop.
     for (const auto& [own, port] : all) {
-        routes[{own.address.number(), 32}] = {table::RouteType::local, port, 0};
+        if (own.address.is_v4()) {
+            routes[{own.address.v4().number(), 32}] = {table::RouteType::local, port, 0};
+        }
     }
     for (const config::Route& route : topology.routes) {
         table::Route out;
@@ -116,7 +120,7 @@ Bridge::Nexthops nexthops_of(const config::Topology& topology) {
 }
 
 NeighbourKey neighbour_of(const config::Neighbour& neighbour, const Machine& machine) {
-    return {machine.by_name(neighbour.dev)->port->id(), ipv4_of(neighbour.address)};
+    return {machine.by_name(neighbour.dev)->port->id(), ip_of(neighbour.address)};
 }
 
 std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t segment,

@@ -15,6 +15,10 @@ namespace vxplane::control {
 [[nodiscard]] inline net::MacAddress mac_of(const config::MacAddress& mac) {
     return {mac.bytes};
 }
+[[nodiscard]] inline net::IpAddress ip_of(const config::IpAddress& address) {
+    return address.is_ipv4() ? net::IpAddress(net::Ipv4Address::of(address.ipv4_number()))
+                             : net::IpAddress(address.bytes);
+}
 /// Only for IPv4.
 [[nodiscard]] inline net::Ipv4Address ipv4_of(const config::IpAddress& address) {
     return net::Ipv4Address::of(address.ipv4_number());
@@ -29,7 +33,7 @@ namespace vxplane::control {
 
 /// Prefix (host order) and its length.
 using Prefix = std::pair<std::uint32_t, std::uint8_t>;
-/// Networks of our addresses, the addresses themselves, and what `routes:` says.
+/// Networks of our addresses, the addresses themselves, and what `routes:` says: IPv4.
 [[nodiscard]] std::map<Prefix, table::Route> routes_of(const config::Topology& topology,
                                                        const Machine& machine);
 

@@ -41,12 +41,16 @@ struct Uplink {
 
     /// As the kernel chooses: an address on the network of the next hop, else the first one.
     [[nodiscard]] net::Ipv4Address source_for(net::Ipv4Address next_hop) const noexcept {
+        const OwnAddress* first = nullptr;
         for (const OwnAddress& own : addresses) {
             if (own.contains(next_hop)) {
-                return own.address;
+                return own.address.v4();
+            }
+            if (first == nullptr && own.address.is_v4()) {
+                first = &own;
             }
         }
-        return addresses.empty() ? net::Ipv4Address{} : addresses.front().address;
+        return first == nullptr ? net::Ipv4Address{} : first->address.v4();
     }
 };
 

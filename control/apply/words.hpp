@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/ip_address.hpp"
 #include "dataplane/table/fdb_entry.hpp"
 
 namespace vxplane::control {
@@ -26,6 +27,15 @@ inline std::string text(net::Ipv4Address address) {
     std::array<char, INET_ADDRSTRLEN> out{};
     const std::uint32_t wire = address.be.wire();
     inet_ntop(AF_INET, &wire, out.data(), out.size());
+    return out.data();
+}
+
+inline std::string text(const net::IpAddress& address) {
+    if (address.is_v4()) {
+        return text(address.v4());
+    }
+    std::array<char, INET6_ADDRSTRLEN> out{};
+    inet_ntop(AF_INET6, address.bytes.data(), out.data(), out.size());
     return out.data();
 }
 

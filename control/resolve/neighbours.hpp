@@ -1,6 +1,7 @@
-// Who is behind an IPv4 next hop of an underlay port: ARP with the states, timers and override
-// rules of the Linux kernel (net/core/neighbour.c, net/ipv4/arp.c). The daemon feeds it ARP frames
-// and packets without a resolved next hop, and gets resolved addresses, frames and packets back.
+// Who is behind a next hop of an underlay port: ARP and neighbour discovery with the states, timers
+// and override rules of the Linux kernel (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c).
+// The daemon feeds it ARP and ND frames and packets without a resolved next hop, and gets resolved
+// addresses, frames and packets back.
 #pragma once
 
 #include <chrono>
@@ -18,7 +19,9 @@
 #include <vector>
 
 #include "control/resolve/own_address.hpp"
+#include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/icmpv6.hpp"
 #include "dataplane/packet/drop_reason.hpp"
 
 struct rte_mbuf;
@@ -28,16 +31,12 @@ namespace vxplane::control {
 /// One next hop: an address on an underlay port.
 struct NeighbourKey {
     std::uint16_t port = 0;
-    net::Ipv4Address address;
-    bool operator==(const NeighbourKey&) const noexcept = default;
-    bool operator<(const NeighbourKey& other) const noexcept { return number() < other.number(); }
-    [[nodiscard]] std::uint64_t number() const noexcept {
-        return std::uint64_t{port} << 32 | address.number();
-    }
+    net::IpAddress address;
+    constexpr auto operator<=>(const NeighbourKey&) const noexcept = default;
 };
 
-/// States of RFC 4861 section 7.3.2 as the kernel uses them for ARP. Reachable, stale, delay,
-/// probe, permanent and noarp have a usable MAC address.
+/// States of RFC 4861 section 7.3.2 as the kernel uses them for both families. Reachable, stale,
+/// delay, probe, permanent and noarp have a usable MAC address.
 enum class NeighbourState : std::uint8_t {
     none,        ///< known by name only: nothing was ever asked
     incomplete,  ///< asked, no answer yet; packets are held
@@ -71,7 +70,7 @@ struct Held {
 class NeighbourSink {
   public:
     virtual ~NeighbourSink() = default;
-    /// A whole ARP frame, padded to 60 bytes; the bytes are gone after the call.
+    /// A whole ARP frame, padded to 60 bytes, or ND frame; the bytes are gone after the call.
     virtual void send_frame(std::uint16_t port, std::span<const std::byte> frame) = 0;
     /// The next hop has a usable MAC address from now on, or its MAC address changed.
     virtual void reachable(NeighbourKey key, net::MacAddress mac) = 0;
@@ -110,7 +109,7 @@ struct NeighbourCounters {
     std::uint64_t requests_sent = 0;
     std::uint64_t replies_sent = 0;
     std::uint64_t announcements_sent = 0;
-    std::uint64_t received = 0;   ///< ARP frames, of any kind
+    std::uint64_t received = 0;   ///< ARP and ND frames, of any kind
     std::uint64_t malformed = 0;  ///< of these
     std::uint64_t resolved = 0;   ///< went from unusable to usable
     std::uint64_t failed = 0;
@@ -127,8 +126,10 @@ struct NeighbourCounters {
 enum class ArpResult : std::uint8_t {
     handled,    ///< for us: answered, or an answer to us, or a conflict
     not_ours,   ///< about somebody else's address
-    malformed,  ///< drop reason arp_malformed
+    malformed,  ///< drop reason arp_malformed, nd_malformed
 };
+/// The same of an ND frame.
+using NdResult = ArpResult;
 
 /// The resolver. One thread; every member takes the time as an argument, which must not go back.
 class Neighbours {
@@ -178,11 +179,15 @@ class Neighbours {
 
     /// An Ethernet frame of EtherType ARP (no VLAN tag) that arrived on `port`.
     ArpResult on_arp(std::uint16_t port, std::span<const std::byte> frame, Time now);
+    /// An Ethernet frame of EtherType IPv6 (no VLAN tag) that arrived on `port` and may be
+    /// neighbour discovery; anything else, and messages of routers, are not ours.
+    NdResult on_nd(std::uint16_t port, std::span<const std::byte> frame, Time now);
     /// Everything that is due. Call it at next_due() or every 100 ms or so.
     void tick(Time now);
     /// When tick() has something to do; none if nothing is pending.
     [[nodiscard]] std::optional<Time> next_due() const noexcept;
-    /// Gratuitous ARP requests for all addresses of the port (RFC 5227 section 2.3).
+    /// Gratuitous ARP requests (RFC 5227 section 2.3) and unsolicited advertisements (RFC 4861
+    /// section 7.2.6) for all addresses of the port.
     void announce(std::uint16_t port);
 
     // --- to look at ----------------------------------------------------------------------------
@@ -225,11 +230,13 @@ class Neighbours {
     struct Port {
         net::MacAddress mac;
         std::vector<OwnAddress> addresses;
-        [[nodiscard]] const OwnAddress* own(net::Ipv4Address address) const noexcept;
+        [[nodiscard]] bool owns(const net::IpAddress& address) const noexcept;
+        /// An own address of the family of `other`: on its network, else the first; unset if none.
+        [[nodiscard]] net::IpAddress sender_to(const net::IpAddress& other) const noexcept;
     };
     struct KeyHash {
         std::size_t operator()(const NeighbourKey& key) const noexcept {
-            return std::hash<std::uint64_t>{}(key.number() * 0x9E3779B97F4A7C15ULL);
+            return net::mix(key.address.low() ^ key.port, key.address.high());
         }
     };
 
@@ -257,6 +264,11 @@ class Neighbours {
     void erase_if(Predicate&& predicate, packet::DropReason reason);
     void send_arp(std::uint16_t port, const net::MacAddress& ethernet_destination,
                   const net::ArpHeader& arp);
+    void send_solicitation(const Port& port, const Entry& entry);
+    NdResult on_solicitation(std::uint16_t port, const net::EthernetHeader& ethernet,
+                             const net::NdMessage& nd, Time now);
+    NdResult on_advertisement(std::uint16_t port, const net::EthernetHeader& ethernet,
+                              const net::NdMessage& nd, Time now);
     void note_conflict(NeighbourKey own, net::MacAddress other, Time now);
     [[nodiscard]] View view_of(const Entry& entry, Time now) const;
 

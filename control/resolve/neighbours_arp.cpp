@@ -33,10 +33,22 @@ bool is_sane(const ArpHeader& arp) {
 
 }  // namespace
 
-const OwnAddress* Neighbours::Port::own(net::Ipv4Address address) const noexcept {
-    const auto found = std::find_if(addresses.begin(), addresses.end(),
-                                    [&](const OwnAddress& own) { return own.address == address; });
-    return found == addresses.end() ? nullptr : &*found;
+bool Neighbours::Port::owns(const net::IpAddress& address) const noexcept {
+    return std::any_of(addresses.begin(), addresses.end(),
+                       [&](const OwnAddress& own) { return own.address == address; });
+}
+
+net::IpAddress Neighbours::Port::sender_to(const net::IpAddress& other) const noexcept {
+    const OwnAddress* first = nullptr;
+    for (const OwnAddress& own : addresses) {
+        if (own.contains(other)) {
+            return own.address;
+        }
+        if (first == nullptr && own.address.is_v4() == other.is_v4()) {
+            first = &own;
+        }
+    }
+    return first == nullptr ? net::IpAddress{} : first->address;
 }
 
 void Neighbours::set_port(std::uint16_t port, net::MacAddress mac,
@@ -45,10 +57,10 @@ void Neighbours::set_port(std::uint16_t port, net::MacAddress mac,
 }
 
 std::optional<net::MacAddress> Neighbours::mac_by_rule(NeighbourKey key) const {
-    if (key.address.is_multicast()) {  // RFC 1112 section 6.4
-        return net::MacAddress::from_number(0x01005E000000ULL | (key.address.number() & 0x7FFFFFU));
+    if (key.address.is_multicast()) {
+        return net::group_mac(key.address);
     }
-    if (key.address.is_broadcast()) {
+    if (key.address.is_v4() && key.address.v4().is_broadcast()) {
         return net::MacAddress::broadcast();
     }
     const auto port = ports_.find(key.port);
@@ -79,18 +91,16 @@ void Neighbours::send_probe(Entry& entry, Time now) {
         return;
     }
     const Port& port = found->second;
-    net::Ipv4Address sender =
-        port.addresses.empty() ? net::Ipv4Address{} : port.addresses[0].address;
-    for (const OwnAddress& own : port.addresses) {
-        if (own.contains(entry.key.address)) {
-            sender = own.address;
-            break;
-        }
+    if (!entry.key.address.is_v4()) {
+        send_solicitation(port, entry);
+        return;
     }
+    const net::IpAddress own = port.sender_to(entry.key.address);
+    const net::Ipv4Address sender = own.is_v4() ? own.v4() : net::Ipv4Address{};
     ++counters_.requests_sent;
     send_arp(entry.key.port,
              entry.state == NeighbourState::probe ? entry.mac : net::MacAddress::broadcast(),
-             arp_of(ArpHeader::kRequest, port.mac, sender, {}, entry.key.address));
+             arp_of(ArpHeader::kRequest, port.mac, sender, {}, entry.key.address.v4()));
 }
 
 void Neighbours::announce(std::uint16_t port) {
@@ -100,8 +110,16 @@ void Neighbours::announce(std::uint16_t port) {
     }
     for (const OwnAddress& own : found->second.addresses) {
         ++counters_.announcements_sent;
-        send_arp(port, net::MacAddress::broadcast(),
-                 arp_of(ArpHeader::kRequest, found->second.mac, own.address, {}, own.address));
+        if (own.address.is_v4()) {
+            const net::Ipv4Address address = own.address.v4();
+            send_arp(port, net::MacAddress::broadcast(),
+                     arp_of(ArpHeader::kRequest, found->second.mac, address, {}, address));
+        } else {
+            sink_.send_frame(port, net::make_nd({net::group_mac(net::all_nodes()),
+                                                 found->second.mac, own.address, net::all_nodes(),
+                                                 net::Icmpv6Header::kAdvertisement,
+                                                 net::NdHeader::kOverride, own.address}));
+        }
     }
 }
 
@@ -138,7 +156,7 @@ ArpResult Neighbours::on_arp(std::uint16_t port_id, std::span<const std::byte> f
         return ArpResult::not_ours;
     }
     const NeighbourKey sender{port_id, arp.sender};
-    if (port.own(arp.sender) != nullptr) {
+    if (port.owns(arp.sender)) {
         if (arp.sender_mac != port.mac) {
             note_conflict(sender, arp.sender_mac, now);
         }
@@ -147,7 +165,7 @@ ArpResult Neighbours::on_arp(std::uint16_t port_id, std::span<const std::byte> f
     if (arp.sender_mac == port.mac) {
         return ArpResult::not_ours;  // believing it would send that address's packets to ourselves
     }
-    const bool is_for_us = port.own(arp.target) != nullptr;
+    const bool is_for_us = port.owns(arp.target);
     if (is_request && is_for_us) {
         if (!arp.sender.is_zero()) {
             if (Entry* entry = lookup_or_create(sender, now); entry != nullptr) {

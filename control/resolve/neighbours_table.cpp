@@ -27,7 +27,8 @@ Neighbours::Entry* Neighbours::lookup_or_create(NeighbourKey key, Time now) {
     if (Entry* entry = lookup(key); entry != nullptr) {
         return entry;
     }
-    if (key.address.is_zero() || key.address.is_loopback()) {
+    if (key.address == net::Ipv4Address{} || key.address.is_unset() ||
+        net::is_loopback(key.address)) {
         return nullptr;  // nobody can have it
     }
     if (entries_.size() >= options_.capacity) {
@@ -82,7 +83,7 @@ void Neighbours::erase_if(Predicate&& predicate, DropReason reason) {
             keys.push_back(key);
         }
     }
-    for (const NeighbourKey key : keys) {
+    for (const NeighbourKey& key : keys) {
         erase(key, reason);
     }
 }

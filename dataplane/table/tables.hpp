@@ -118,6 +118,8 @@ struct Tables {
     /// IPv4 address in wire order -> DPDK port id for our own, kNoHost for the network and
     /// broadcast addresses of our subnets.
     std::shared_ptr<const FlatMap> addresses;
+    /// Our IPv6 addresses -> DPDK port id, scope 0; null when there are none.
+    std::shared_ptr<const AddressMap> addresses6;
     std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN, host order -> 0
 
     // --- ipvlan and routing; all empty when there is no ipvlan

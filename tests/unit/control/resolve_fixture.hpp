@@ -29,9 +29,22 @@ struct SentArp {
     net::ArpHeader arp;
 };
 
+/// One ND frame as it was sent.
+struct SentNd {
+    std::uint16_t port;
+    net::EthernetHeader ethernet;
+    net::NdMessage nd;
+};
+
 class RecordingSink : public NeighbourSink {
   public:
     void send_frame(std::uint16_t port, std::span<const std::byte> frame) override {
+        if (frame.size() == net::kNdFrame) {
+            SentNd nd{port, net::load<net::EthernetHeader>(frame.data()),
+                      net::read_nd(frame.subspan(sizeof(net::EthernetHeader)))};
+            sent_nd.push_back(nd);
+            return;
+        }
         ASSERT_EQ(frame.size(), 60U);
         sent.push_back({port, net::load<net::EthernetHeader>(frame.data()),
                         net::load<net::ArpHeader>(frame.data() + sizeof(net::EthernetHeader))});
@@ -51,6 +64,7 @@ class RecordingSink : public NeighbourSink {
     void table_full(NeighbourKey refused) override { full.push_back(refused); }
 
     std::vector<SentArp> sent;
+    std::vector<SentNd> sent_nd;
     std::vector<std::pair<NeighbourKey, net::MacAddress>> up;
     std::vector<NeighbourKey> down;
     std::vector<Held> released;

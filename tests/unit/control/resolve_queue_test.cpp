@@ -99,7 +99,7 @@ TEST_F(ResolveTest, removing_the_port_gives_all_back_and_forgets_wants) {
     table->want(kKey, now);
     table->hold(kKey, packet(1), now);
     table->want(nth(1), now);
-    hear(net::ArpHeader::kReply, kPeerMac, nth(1).address, kOwn);
+    hear(net::ArpHeader::kReply, kPeerMac, nth(1).address.v4(), kOwn);
     table->remove_port(kPort);
     ASSERT_EQ(sink.given_up.size(), 1U);
     EXPECT_EQ(sink.given_up[0].second, DropReason::port_gone);
@@ -131,10 +131,10 @@ TEST_F(ResolveTest, RP63_a_full_table_refuses_counts_and_tells_once_a_second) {
 TEST_F(ResolveTest, RP63_a_full_table_gives_up_failed_and_old_entries_but_no_wanted_ones) {
     restart({.capacity = 4});
     table->want(nth(0), now);
-    hear(net::ArpHeader::kReply, kPeerMac, nth(0).address, kOwn);
+    hear(net::ArpHeader::kReply, kPeerMac, nth(0).address.v4(), kOwn);
     table->add_permanent(nth(1), kPeerMac, now);
     table->use(nth(2), now);  // will fail
-    hear(net::ArpHeader::kRequest, kPeerMac, nth(3).address, kOwn);
+    hear(net::ArpHeader::kRequest, kPeerMac, nth(3).address.v4(), kOwn);
     pass(6s);
     ASSERT_EQ(table->size(), 4U);
     table->use(nth(4), now);
@@ -173,7 +173,7 @@ TEST_F(ResolveTest, sixteen_thousand_wanted_neighbours_are_kept_fresh) {
     constexpr std::uint32_t kCount = 16'384;
     for (std::uint32_t i = 0; i < kCount; ++i) {
         table->want(nth(i), now);
-        hear(net::ArpHeader::kReply, kPeerMac, nth(i).address, kOwn);
+        hear(net::ArpHeader::kReply, kPeerMac, nth(i).address.v4(), kOwn);
     }
     sink.sent.clear();
     const auto begin = std::chrono::steady_clock::now();
