@@ -96,6 +96,8 @@ struct Context {
     PeerMemo peer;
     OuterMemo outer;
     std::uint32_t group_copies = 0;  ///< made for ipvlan slaves in this poll
+    std::uint32_t now = 0;           ///< milliseconds of the shared clock
+    table::RuleCounters* rule_counters = nullptr;
     UnknownVnis unknown;
     LearnBuffer learn;
 
@@ -111,6 +113,7 @@ struct Context {
         }
         epoch = now_epoch;
         group_copies = 0;
+        now = now_milliseconds;
         learn.set_now(now_milliseconds);
     }
 };

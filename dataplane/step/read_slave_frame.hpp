@@ -154,9 +154,10 @@ class ReadSlaveFrame {
 
     packet::Verdict to_sibling(packet::Packet& p, packet::PacketMeta& meta,
                                std::uint16_t sibling) const noexcept {
-        return master_.flag == table::IpvlanFlag::private_
-                   ? packet::Verdict::drop(packet::DropReason::slave_private)
-                   : SelectSlave::deliver(p, meta, sibling, slaves_[sibling]);
+        if (master_.flag == table::IpvlanFlag::private_) {
+            return packet::Verdict::drop(packet::DropReason::slave_private);
+        }
+        return SelectSlave::deliver(p, meta, sibling, slaves_[sibling]);
     }
     static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
         meta.punt = why;

@@ -8,6 +8,7 @@
 #include "dataplane/step/context.hpp"
 #include "dataplane/step/read_flow.hpp"
 #include "dataplane/step/select_slave.hpp"
+#include "dataplane/step/slave_hooks.hpp"
 
 namespace vxplane::step {
 
@@ -125,7 +126,7 @@ class FollowNextHop {
         }
         if (p.length() > hop.max_frame && packet::longest_inner(p.mbuf()) > hop.max_frame)
             [[unlikely]] {
-            return too_big(p, meta, hop);
+            return too_big(meta, hop);
         }
         if (hop.kind == table::NextHopKind::vxlan) {
             return into_segment(p, meta, hop, ctx);
@@ -200,10 +201,9 @@ class FollowNextHop {
         return ask_control(meta, packet::Punt::next_hop, packet::DropReason::none);
     }
 
-    [[gnu::noinline]] static packet::Verdict too_big(packet::Packet& p, packet::PacketMeta& meta,
+    [[gnu::noinline]] static packet::Verdict too_big(packet::PacketMeta& meta,
                                                      const table::NextHop& hop) noexcept {
         meta.tunnel = hop.max_frame - static_cast<std::uint32_t>(sizeof(net::EthernetHeader));
-        static_cast<void>(p);
         return ask_control(meta, packet::Punt::too_big, packet::DropReason::route_too_big);
     }
 
@@ -247,13 +247,17 @@ class RoutePacket {
         using packet::DropReason;
         using packet::Verdict;
         if (!meta.slaves.routed) {
-            return Verdict::go_on();
+            return master_.hooked && meta.out_port != table::kNoPort ? bridged(p, meta, ctx)
+                                                                     : Verdict::go_on();
         }
         if (slave_.urpf != table::UrpfMode::off && !is_reached_by_slave(p, meta)) {
             return Verdict::drop(DropReason::route_reverse);
         }
         if (!meta.slaves.ipv6 && !is_host(p.at<net::Ipv4Header>(kIp)->destination)) {
             return Verdict::drop(DropReason::slave_group);
+        }
+        if (master_.hooked) {
+            return through_hooks(p, meta, ctx);
         }
         Verdict verdict = find_(p, meta, ctx, own_, host_);
         if (verdict.goes_on()) {
@@ -264,6 +268,60 @@ class RoutePacket {
 
   private:
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+
+    /// Between siblings, and in mode l2: the slaves' own rules. What is no datagram has none.
+    [[gnu::noinline]] packet::Verdict bridged(packet::Packet& p, packet::PacketMeta& meta,
+                                              Context& ctx) const noexcept {
+        const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
+        if (type != net::ether_type::kIpv4 && type != net::ether_type::kIpv6) {
+            return packet::Verdict::go_on();
+        }
+        SlaveHooks hooks(ctx, master_);
+        packet::Verdict verdict = hooks.read(p);
+        if (verdict.goes_on()) {
+            verdict = hooks.from_slave(meta, number_);
+        }
+        if (!verdict.goes_on()) {
+            return verdict;
+        }
+        return meta.slaves.to != table::kNoSlave ? hooks.to_sibling(meta, meta.slaves.to)
+                                                 : hooks.leave(meta);
+    }
+
+    [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
+                                                    Context& ctx) const noexcept {
+        SlaveHooks hooks(ctx, master_);
+        packet::Verdict verdict = hooks.read(p);
+        if (verdict.goes_on()) {
+            verdict = hooks.from_slave(meta, number_);
+        }
+        if (verdict.goes_on()) {
+            verdict = hooks.into_host(meta);
+        }
+        if (!verdict.goes_on()) {
+            return verdict;
+        }
+        // A connection knows its other end; so does the public address of a sibling.
+        std::uint16_t sibling = hooks.way();
+        if (sibling == table::kNoSlave && slave_.vrf != 0) {
+            sibling = static_cast<std::uint16_t>(tables_.slave_addresses->find(
+                table::slave_scope(slave_.master, 0), hooks.destination()));
+        }
+        if (sibling == table::kNoSlave) {
+            verdict = find_(p, meta, ctx, own_, host_);
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
+            const table::NextHop& hop = tables_.next_hops[meta.destination];
+            if (hop.kind != table::NextHopKind::slave) {
+                verdict = hooks.leave(meta);
+                return verdict.goes_on() ? follow_(p, meta, ctx, master_) : verdict;
+            }
+            sibling = static_cast<std::uint16_t>(hop.index);
+        }
+        verdict = hooks.turn_back(meta, sibling);
+        return verdict.goes_on() ? follow_.to_slave(p, meta, sibling, master_) : verdict;
+    }
 
     /// RFC 3704: strict, the way back leads to the slave; loose, there is one.
     [[gnu::noinline]] bool is_reached_by_slave(const packet::Packet& p,
@@ -290,7 +348,7 @@ class RoutePacket {
     }
     [[nodiscard]] bool is_host(net::Ipv4Address destination) const noexcept {
         return !destination.is_multicast() && !destination.is_broadcast() &&
-               !destination.is_loopback() &&
+               !destination.is_loopback() && destination.number() >> 24 != 0 &&
                tables_.addresses->find(destination.be.wire()) != table::kNoHost;
     }
 

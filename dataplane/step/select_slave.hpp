@@ -7,6 +7,7 @@
 #include "dataplane/step/classify_underlay.hpp"
 #include "dataplane/step/context.hpp"
 #include "dataplane/step/slave_address.hpp"
+#include "dataplane/step/slave_hooks.hpp"
 
 namespace vxplane::step {
 
@@ -18,7 +19,9 @@ class SelectSlave {
         : port_(ctx.tables->ports[in_port]),
           master_(ctx.tables->masters[port_.master]),
           addresses_(*ctx.tables->slave_addresses),
-          slaves_(ctx.tables->slaves.data()) {}
+          tables_(*ctx.tables),
+          slaves_(ctx.tables->slaves.data()),
+          hooked_(master_.hooked) {}
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
@@ -49,11 +52,14 @@ class SelectSlave {
                                           !is_datagram(spoken, ours || group))) [[unlikely]] {
             return to_host(p, meta, ctx);
         }
-        const std::uint32_t found = addresses_.find(table::slave_scope(port_.master, 0), wanted);
-        if (found == table::AddressMap::kNone) {
+        if (hooked_ && spoken != Spoken::arp && spoken != Spoken::probe) {
+            return through_hooks(p, meta, ctx);
+        }
+        const std::uint16_t found = owner_of(wanted);
+        if (found == table::kNoSlave) {
             return to_host(p, meta, ctx);
         }
-        return deliver(p, meta, static_cast<std::uint16_t>(found), slaves_[found]);
+        return deliver(p, meta, found, slaves_[found]);
     }
 
     /// To a slave as it is.
@@ -73,14 +79,53 @@ class SelectSlave {
         return Verdict::go_on();
     }
 
-    /// As any underlay port does with what is no tunnel packet.
+    /// As any underlay port does with what is no tunnel packet; what the host's twin can judge
+    /// better, as the kernel does, is left to it.
     [[gnu::noinline]] static packet::Verdict to_host(packet::Packet& p, packet::PacketMeta& meta,
                                                      Context& ctx) noexcept {
         const packet::Verdict verdict = ClassifyUnderlay{}(p, meta, ctx);
-        return verdict.goes_on() ? packet::Verdict::divert(packet::Lane::host) : verdict;
+        const bool has_twin = ctx.tables->ports[meta.in_port].partner != table::kNoPort;
+        return verdict.goes_on() || (verdict.is_drop() && has_twin)
+                   ? packet::Verdict::divert(packet::Lane::host)
+                   : verdict;
     }
 
   private:
+    /// By address, or by a route of the host to what is behind a slave.
+    [[nodiscard]] std::uint16_t owner_of(const net::IpAddress& wanted) const noexcept {
+        const std::uint32_t found = addresses_.find(table::slave_scope(port_.master, 0), wanted);
+        if (found != table::AddressMap::kNone || !master_.routes_to_slaves) {
+            return static_cast<std::uint16_t>(found);
+        }
+        const table::RouteValue value = tables_.route_tables[master_.routes]->lookup(wanted);
+        if (!value.found() || value.type() != table::RouteType::unicast) {
+            return table::kNoSlave;
+        }
+        const table::NextHop& hop = tables_.next_hops[value.next_hop()];
+        return hop.kind == table::NextHopKind::slave ? static_cast<std::uint16_t>(hop.index)
+                                                     : table::kNoSlave;
+    }
+
+    [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
+                                                    Context& ctx) const noexcept {
+        SlaveHooks hooks(ctx, master_);
+        if (!hooks.read(p).goes_on()) {
+            return to_host(p, meta, ctx);
+        }
+        if (const packet::Verdict verdict = hooks.from_wire(meta); !verdict.goes_on()) {
+            return verdict;
+        }
+        std::uint16_t number = hooks.way();
+        if (number == table::kNoSlave) {
+            number = owner_of(hooks.destination());
+        }
+        if (number == table::kNoSlave) {
+            return to_host(p, meta, ctx);
+        }
+        const packet::Verdict verdict = hooks.into_slave(meta, number);
+        return verdict.goes_on() ? deliver(p, meta, number, slaves_[number]) : verdict;
+    }
+
     /// Only what reaches the IP layer is given to a slave in mode l3s.
     static bool is_datagram(Spoken spoken, bool taken) noexcept {
         return taken && (spoken == Spoken::ipv4 || spoken == Spoken::ipv6);
@@ -99,7 +144,9 @@ class SelectSlave {
     const table::PortEntry& port_;
     const table::Master& master_;
     const table::AddressMap& addresses_;
+    const table::Tables& tables_;
     const table::Slave* slaves_;
+    bool hooked_;
 };
 
 }  // namespace vxplane::step

@@ -22,6 +22,10 @@ Worker::Worker(WorkerOptions options)
             rte_get_tsc_hz()),
       idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
+    context_.rule_counters = &rule_counters_;
+    for (const RxQueue& rx : options_.rx) {
+        polled_ports_.push_back(rx.port);
+    }
     // Two workers that send to one peer should not use the same ids at the same time.
     context_.next_ip_id = static_cast<std::uint16_t>(options_.id * 0x2F6BU);
     poll_began_ = rte_rdtsc();
@@ -202,7 +206,20 @@ void Worker::begin_poll() noexcept {
                    options_.clock->milliseconds.load(std::memory_order_relaxed));
 }
 
+void Worker::age_connections() noexcept {
+    const table::Tables& tables = *context_.tables;
+    for (const table::Master& master : tables.masters) {
+        if (master.conntrack != nullptr && std::find(polled_ports_.begin(), polled_ports_.end(),
+                                                     master.port) != polled_ports_.end()) {
+            master.conntrack->poll(context_.now);
+        }
+    }
+}
+
 void Worker::end_poll(unsigned found) noexcept {
+    if (context_.tables->masters.size() != 0) [[unlikely]] {
+        age_connections();
+    }
     exit_.flush();
     if (steering_ != nullptr) {
         steering_->end();

@@ -80,6 +80,9 @@ class Worker {
     /// Any thread, after it has given this worker something by a ring: wakes it if it sleeps.
     void wake() noexcept { bed_.ring(); }
 
+    [[nodiscard]] const table::RuleCounters& rule_counters() const noexcept {
+        return rule_counters_;
+    }
     [[nodiscard]] const path::WorkerCounters& counters() const noexcept { return counters_; }
     /// Samples of VNIs that no segment has. Any thread.
     [[nodiscard]] const step::UnknownVnis& unknown_vnis() const noexcept {
@@ -93,6 +96,8 @@ class Worker {
     void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
     /// Moves frames of burst_ to aside_, of which FromUnderlay knows nothing.
     void set_aside_what_is_no_tunnel() noexcept;
+    /// Of the masters whose connections are this worker's.
+    void age_connections() noexcept;
     unsigned poll_merged(const RxQueue& rx) noexcept;
     unsigned take_steered() noexcept;
     void begin_poll() noexcept;
@@ -104,6 +109,8 @@ class Worker {
     path::WorkerCounters counters_;
     path::Exit exit_;
     step::Context context_;
+    table::RuleCounters rule_counters_;
+    std::vector<std::uint16_t> polled_ports_;
     packet::Burst burst_;
     packet::Burst aside_;  ///< of the master of an ipvlan: what is no tunnel packet
     step::TcpMerger merger_;

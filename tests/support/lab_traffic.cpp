@@ -269,6 +269,7 @@ Counts Lab::counts() const {
             note(name + "tx_bytes", p.tx_bytes.get());
             note(name + "tx_full", p.tx_full.get());
             note(name + "tx_copies", p.tx_copies.get());
+            note(name + "tx_groups", p.tx_groups.get());
             const path::MergeCounters& m = c.merges[port];
             note(name + "merged", m.merged.get());
             note(name + "large", m.large.get());

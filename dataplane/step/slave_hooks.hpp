@@ -1,0 +1,130 @@
+// Where packets of ipvlan slaves are judged, tracked and translated: the order of hooks in each
+// mode, as the kernel's netfilter sees ipvlan. Met only by masters with rules or connections.
+#pragma once
+
+#include "dataplane/step/context.hpp"
+#include "dataplane/step/hooks.hpp"
+#include "dataplane/step/slave_address.hpp"
+
+namespace vxplane::step {
+
+/// One packet on its way through the hooks.
+class SlaveHooks {
+  public:
+    SlaveHooks(const Context& ctx, const table::Master& master) noexcept
+        : tables_(*ctx.tables), master_(master) {
+        hooks_.conntrack = master.conntrack;
+        hooks_.counters = ctx.rule_counters;
+        hooks_.now = ctx.now;
+        hooks_.masquerade4 = master.address4;
+        hooks_.masquerade6 = master.address6;
+    }
+
+    /// Behind the Ethernet header. Drops what is no whole datagram.
+    packet::Verdict read(packet::Packet& p) noexcept {
+        return parse(p, sizeof(net::EthernetHeader), l3_);
+    }
+    [[nodiscard]] net::IpAddress destination() const noexcept { return l3_.destination(); }
+    /// The slave that the packet's connection or rule is about; kNoSlave: by address.
+    [[nodiscard]] std::uint16_t way() const noexcept {
+        return hooks_.knows_way ? hooks_.to_slave : table::kNoSlave;
+    }
+
+    // --- from the wire
+    packet::Verdict from_wire(packet::PacketMeta& meta) noexcept {
+        hooks_.hooks = host_rules();
+        hooks_.nat_only = master_.mode != table::IpvlanMode::l3s;
+        const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
+        hooks_.nat_only = false;
+        return verdict;
+    }
+    packet::Verdict into_slave(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        const table::Slave& slave = tables_.slaves[number];
+        if (master_.mode != table::IpvlanMode::l3s) {
+            hooks_.hooks = rules(slave.hooks);
+            const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
+        }
+        return end_at(meta, number);
+    }
+
+    // --- from a slave
+    packet::Verdict from_slave(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        const table::Slave& slave = tables_.slaves[number];
+        hooks_.zone = slave.vrf;
+        hooks_.slave = number;
+        packet::Verdict verdict = packet::Verdict::go_on();
+        if (slave.hooks != 0) {
+            hooks_.hooks = rules(slave.hooks);
+            hooks_.more_hooks = true;
+            verdict = output(l3_, hooks_, meta);
+            if (verdict.goes_on()) {
+                verdict = postrouting(l3_, hooks_, meta);
+            }
+            hooks_.more_hooks = false;
+        }
+        return verdict;
+    }
+    /// After from_slave(), unless the packet stays among slaves.
+    packet::Verdict into_host(packet::PacketMeta& meta) noexcept {
+        hooks_.hooks = host_rules();
+        return output(l3_, hooks_, meta);
+    }
+    packet::Verdict leave(packet::PacketMeta& meta) noexcept {
+        hooks_.hooks = host_rules();
+        hooks_.exit_zone = 0;
+        hooks_.exit_slave = table::kNoSlave;
+        return postrouting(l3_, hooks_, meta);
+    }
+    /// From the host's side to a slave, without the wire between: by the public address of a
+    /// sibling, or by a route.
+    packet::Verdict turn_back(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        hooks_.hooks = host_rules();
+        hooks_.exit_zone = tables_.slaves[number].vrf;
+        hooks_.exit_slave = number;
+        hooks_.more_hooks = true;
+        const packet::Verdict verdict = postrouting(l3_, hooks_, meta);
+        hooks_.more_hooks = false;
+        return verdict.goes_on() ? to_sibling(meta, number) : verdict;
+    }
+    packet::Verdict to_sibling(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        hooks_.hooks = rules(tables_.slaves[number].hooks);
+        const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
+        return verdict.goes_on() ? end_at(meta, number) : verdict;
+    }
+
+  private:
+    [[nodiscard]] const table::HookSet* rules(std::uint32_t number) const noexcept {
+        return number == 0 ? nullptr : &tables_.hook_sets[number];
+    }
+    /// In mode l2 the host's IP layer sees nothing.
+    [[nodiscard]] const table::HookSet* host_rules() const noexcept {
+        return master_.mode == table::IpvlanMode::l2 ? nullptr : rules(master_.hooks);
+    }
+    /// A slave's own address is its input; anything else goes through it.
+    packet::Verdict end_at(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        const table::Slave& slave = tables_.slaves[number];
+        hooks_.exit_zone = slave.vrf;
+        hooks_.exit_slave = number;
+        hooks_.hooks =
+            rules(master_.mode == table::IpvlanMode::l3s && hooks_.slave == table::kNoSlave
+                      ? master_.hooks
+                      : slave.hooks);
+        const bool own = tables_.slave_addresses->find(table::slave_scope(slave.master, slave.vrf),
+                                                       l3_.destination()) == number;
+        if (own) {
+            return input(l3_, hooks_, meta);
+        }
+        const packet::Verdict verdict = forward(l3_, hooks_, meta);
+        return verdict.goes_on() ? postrouting(l3_, hooks_, meta) : verdict;
+    }
+
+    const table::Tables& tables_;
+    const table::Master& master_;
+    L3Packet l3_;
+    HookContext hooks_;
+};
+
+}  // namespace vxplane::step
