@@ -226,7 +226,8 @@ std::string Change::line() const {
     const char* const verb = kind == Kind::add      ? "add "
                              : kind == Kind::remove ? "remove "
                                                     : "modify ";
-    return verb + path + ": " + text + (needs_restart ? " (needs a restart)" : "");
+    return verb + path + (text.empty() ? "" : ": " + text) +
+           (needs_restart ? " (needs a restart)" : "");
 }
 
 std::vector<Change> diff(const Topology& from, const Topology& to) {

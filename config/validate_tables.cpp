@@ -1,5 +1,6 @@
 // Routing tables of slaves and those of `tables:`: where each route leads. Loops between tables are
 // found in validate_leaks.cpp.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -58,7 +59,10 @@ class HopJudge {
                               " (a gateway of the same family; default6 is ::/0)");
             return;
         }
-        if (const Port* const owner = owner_of(judge_.topology(), via)) {
+        // Another network may have the addresses that we have elsewhere.
+        const Port* const owner = owner_of(judge_.topology(), via);
+        const std::string& exit = hop_.dev.empty() && place_.home ? place_.home->link : hop_.dev;
+        if (owner != nullptr && (exit.empty() || exit == owner->name)) {
             judge_.refuse(at("via"), path,
                           via.text() + " is our own address, of port " + quoted(owner->name) +
                               " (the address of a gateway)");
@@ -95,10 +99,13 @@ class HopJudge {
         const SlaveRef found = resolve_slave(topology, place_.home, hop_.slave);
         const std::string path = path_ + ".slave";
         if (!found) {
-            judge_.refuse(at("slave"), path,
-                          "there is no " + std::string(place_.home == nullptr ? "one " : "") +
-                              "slave " + quoted(hop_.slave) +
-                              nearest_text(hop_.slave, slave_names()) + allowed_slaves());
+            const std::vector<std::string> names = slave_names(hop_.slave);
+            const bool several = std::ranges::find(names, hop_.slave) != names.end();
+            judge_.refuse(
+                at("slave"), path,
+                several ? quoted(hop_.slave) + " is a slave of several ipvlans" + allowed_slaves()
+                        : "there is no slave " + quoted(hop_.slave) +
+                              nearest_text(hop_.slave, names) + allowed_slaves());
         } else if (found.slave == place_.slave) {
             judge_.refuse(
                 at("slave"), path,
@@ -119,7 +126,7 @@ class HopJudge {
                               " is one of tables and a slave too (a name of its "
                               "own)");
         } else if (found.table == nullptr && !found.slave) {
-            std::vector<std::string> names = slave_names();
+            std::vector<std::string> names = slave_names(hop_.table);
             for (const RouteTable& one : topology.tables) names.push_back(one.name);
             judge_.refuse(at("table"), path,
                           "there is no table " + quoted(hop_.table) +
@@ -160,11 +167,15 @@ class HopJudge {
         }
     }
 
-    [[nodiscard]] std::vector<std::string> slave_names() const {
+    /// Names that could have been meant, in the form of `text`.
+    [[nodiscard]] std::vector<std::string> slave_names(const std::string& text) const {
+        const bool full = text.find('/') != text.npos;
         std::vector<std::string> names;
         for (const Ipvlan& ipvlan : judge_.topology().ipvlans) {
             if (place_.home != nullptr && &ipvlan != place_.home) continue;
-            for (const Slave& one : ipvlan.slaves) names.push_back(one.name);
+            for (const Slave& one : ipvlan.slaves) {
+                names.push_back(full ? ipvlan.name + "/" + one.name : one.name);
+            }
         }
         return names;
     }

@@ -43,7 +43,7 @@ class ConfigExample : public testing::TestWithParam<fs::path> {};
 TEST_P(ConfigExample, is_valid) {
     const LoadResult result = check_file(GetParam().string());
     for (const Problem& problem : result.problems) ADD_FAILURE() << problem.text();
-    EXPECT_FALSE(result.topology.vxlans.empty());
+    EXPECT_FALSE(result.topology.vxlans.empty() && result.topology.ipvlans.empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Examples, ConfigExample, testing::ValuesIn(yaml_files(EXAMPLES_DIR)),
