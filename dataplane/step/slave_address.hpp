@@ -2,6 +2,9 @@
 // kernel's ipvlan_get_L3_hdr() and ipvlan_addr_lookup() (drivers/net/ipvlan/ipvlan_core.c).
 #pragma once
 
+#include <array>
+#include <cstring>
+
 #include "dataplane/net/headers.hpp"
 #include "dataplane/net/ip_address.hpp"
 #include "dataplane/packet/packet.hpp"
@@ -26,8 +29,21 @@ constexpr std::uint8_t kSolicitationType = 135;
 constexpr std::uint32_t kSolicitationTarget = 8;
 constexpr std::uint32_t kSolicitationSize = 24;
 
-/// The address in `out`; untouched when there is none. Only contiguous bytes are read, and only
-/// untagged frames speak.
+/// The target of a neighbour solicitation, which may lie in a second buffer; false when the packet
+/// is none.
+[[gnu::noinline]] inline bool read_target(const packet::Packet& p, net::IpAddress& out) noexcept {
+    std::array<std::uint8_t, kSolicitationSize> room;
+    const auto* message = static_cast<const std::uint8_t*>(
+        rte_pktmbuf_read(p.mbuf(), kSolicitation, kSolicitationSize, room.data()));
+    if (message == nullptr || message[0] != kSolicitationType) {
+        return false;
+    }
+    std::memcpy(out.bytes.data(), message + kSolicitationTarget, out.bytes.size());
+    return true;
+}
+
+/// The address in `out`; untouched when there is none. Headers are read where they are contiguous,
+/// and only untagged frames speak.
 inline Spoken read_address(const packet::Packet& p, End end, net::IpAddress& out) noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     const std::uint32_t size = p.contiguous();
@@ -58,10 +74,7 @@ inline Spoken read_address(const packet::Packet& p, End end, net::IpAddress& out
         }
         const net::IpAddress source(ip->source);
         if (source.is_unset() && ip->next_header == net::ip_protocol::kIcmpv6) [[unlikely]] {
-            if (size >= kSolicitation + kSolicitationSize &&
-                static_cast<std::uint8_t>(p.data()[kSolicitation]) == kSolicitationType) {
-                out = net::IpAddress(
-                    *p.at<std::array<std::uint8_t, 16>>(kSolicitation + kSolicitationTarget));
+            if (read_target(p, out)) {
                 return Spoken::probe;
             }
         }

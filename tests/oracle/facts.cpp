@@ -146,7 +146,7 @@ Frames without_inner_ecn(Frames frames) {
 }
 
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
-    Facts facts;
+    Facts facts{"vxlan"};
     for (const Injected& injected : one.inject) {
         if (injected.port == "wire")
             note_outer(injected.frame, setup, topology, facts);

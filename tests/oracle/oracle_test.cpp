@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "json_file.hpp"
 #include "replay.hpp"
 
 using namespace vxplane::oracle;

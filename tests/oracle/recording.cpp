@@ -1,46 +1,17 @@
 // Reading of recorded files.
 #include "recording.hpp"
 
-#include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
+
+#include "json_file.hpp"
 
 namespace vxplane::oracle {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string shell_quoted(const std::string& text) {
-    std::string quoted = "'";
-    for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return quoted + "'";
-}
-
-std::string output_of(const std::string& command) {
-    std::string text;
-    const auto close = [](FILE* file) { return pclose(file); };
-    std::unique_ptr<FILE, decltype(close)> pipe{popen(command.c_str(), "r"), close};
-    if (!pipe) throw std::runtime_error("cannot run " + command);
-    std::array<char, 65536> part{};
-    while (const std::size_t got = fread(part.data(), 1, part.size(), pipe.get()))
-        text.append(part.data(), got);
-    if (pclose(pipe.release()) != 0) throw std::runtime_error("failed: " + command);
-    return text;
-}
-
-std::string text_of(const std::string& path) {
-    if (path.ends_with(".xz")) return output_of("xz -dc < " + shell_quoted(path));
-    if (path.ends_with(".gz")) return output_of("gzip -dc < " + shell_quoted(path));
-    std::ifstream file{path, std::ios::binary};
-    if (!file) throw std::runtime_error("cannot be read");
-    return {std::istreambuf_iterator<char>{file}, {}};
-}
 
 /// A list of commands, one command, or nothing.
 std::vector<std::string> commands_in(const Json& object, const char* key) {
@@ -115,7 +86,7 @@ std::vector<std::string> words_of(const std::string& text) {
 
 Recording load_recording(const std::string& path) {
     try {
-        const Json json = Json::parse(text_of(path));
+        const Json json = read_json(path);
         if (json.at("format") != "vxlan-oracle/1")
             throw std::runtime_error("format is not vxlan-oracle/1");
         Recording all;
@@ -137,20 +108,6 @@ Recording load_recording(const std::string& path) {
     } catch (const std::exception& problem) {
         throw std::runtime_error(path + ": " + problem.what());
     }
-}
-
-std::vector<std::string> recordings_in(const std::string& folder) {
-    std::vector<std::string> found;
-    std::error_code problem;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, problem)) {
-        const std::string name = entry.path().filename().string();
-        if (name.ends_with(".json") || name.ends_with(".json.xz") || name.ends_with(".json.gz"))
-            found.push_back(entry.path().string());
-    }
-    if (problem) throw std::runtime_error(folder + ": " + problem.message());
-    if (found.empty()) throw std::runtime_error(folder + ": no *.json, *.json.xz or *.json.gz");
-    std::sort(found.begin(), found.end());
-    return found;
 }
 
 }  // namespace vxplane::oracle

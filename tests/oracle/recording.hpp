@@ -65,8 +65,6 @@ struct Recording {
 
 /// Reads a .json file, or one packed by xz or gzip. Throws std::runtime_error with the file's name.
 Recording load_recording(const std::string& path);
-/// All recordings of a folder by name. Throws when there is none.
-std::vector<std::string> recordings_in(const std::string& folder);
 
 Bytes from_hex(std::string_view text);
 std::vector<std::string> words_of(const std::string& text);

@@ -179,18 +179,23 @@ Result judge(const Case& one, const Recording& recording, const Setup& setup, Sc
         for (const std::string& fact : others)
             if (fact.starts_with("broken_law")) facts.insert(fact);
     }
-    for (const std::string& fact : facts)
-        if (fact.starts_with("broken_law")) return {one.id, Verdict::differs, fact};
-    for (const Rule& rule : rules)
-        if ((rule.even_if_equal || !what.empty()) && rule.fits(facts))
-            return {one.id, rule.unsupported ? Verdict::unsupported : Verdict::decided, rule.name};
-    if (what.empty()) return {one.id, Verdict::match, {}};
-    what += " [";
-    for (const std::string& fact : facts) what += " " + fact;
-    return {one.id, Verdict::differs, what + " ]"};
+    return verdict_of(one.id, what, facts, rules);
 }
 
 }  // namespace
+
+Result verdict_of(const std::string& id, std::string what, const Facts& facts,
+                  const std::vector<Rule>& rules) {
+    for (const std::string& fact : facts)
+        if (fact.starts_with("broken_law")) return {id, Verdict::differs, fact};
+    for (const Rule& rule : rules)
+        if ((rule.even_if_equal || !what.empty()) && rule.fits(facts))
+            return {id, rule.unsupported ? Verdict::unsupported : Verdict::decided, rule.name};
+    if (what.empty()) return {id, Verdict::match, {}};
+    what += " [";
+    for (const std::string& fact : facts) what += " " + fact;
+    return {id, Verdict::differs, what + " ]"};
+}
 
 std::string Result::line() const {
     constexpr std::array<const char*, 4> kWords{"match", "differs", "decided", "unsupported"};

@@ -32,6 +32,10 @@ struct Totals {
     [[nodiscard]] std::string line() const;
 };
 
+/// `what` differs, or nothing does; the rules decide.
+Result verdict_of(const std::string& id, std::string what, const Facts& facts,
+                  const std::vector<Rule>& rules);
+
 /// All cases and scenarios of a recording, in order.
 std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules);
 

@@ -8,15 +8,12 @@
 #include <set>
 #include <stdexcept>
 
+#include "words.hpp"
+
 namespace vxplane::oracle {
 namespace {
 
 constexpr const char* kZeroMac = "00:00:00:00:00:00";
-
-/// Thrown with the name of what vxplane does not have.
-struct Unsupported {
-    std::string what;
-};
 
 std::uint32_t ipv4(const std::string& text, const std::string& what) {
     in_addr address{};
@@ -24,34 +21,6 @@ std::uint32_t ipv4(const std::string& text, const std::string& what) {
     if (inet_pton(AF_INET, text.c_str(), &address) != 1) throw Unsupported{what + " " + text};
     return ntohl(address.s_addr);
 }
-
-unsigned long number(const std::string& text, int base = 0) {
-    std::size_t used = 0;
-    const unsigned long value = std::stoul(text, &used, base);
-    if (used != text.size()) throw Unsupported{"number " + text};
-    return value;
-}
-
-/// The words of one command, taken from the front.
-class Words {
-  public:
-    explicit Words(std::vector<std::string> all) : all_{std::move(all)} {}
-    [[nodiscard]] bool empty() const { return at_ == all_.size(); }
-    std::string next() {
-        if (empty()) throw Unsupported{"command without its end"};
-        return all_[at_++];
-    }
-    /// Skips one word that must be `word`.
-    bool skip(const std::string& word) {
-        if (empty() || all_[at_] != word) return false;
-        ++at_;
-        return true;
-    }
-
-  private:
-    std::vector<std::string> all_;
-    std::size_t at_ = 0;
-};
 
 /// "dev under 10.10.10.12/24, ..., MTU 1500 ...; permanent neighbours 10.10.10.13-16 and ..."
 void read_underlay(const Topology& topology, Setup& setup) {

@@ -1,0 +1,12 @@
+// Recorded ipvlan cases played to the data plane, and the verdict on each.
+#pragma once
+
+#include "ipvlan_recording.hpp"
+#include "replay.hpp"
+
+namespace vxplane::oracle {
+
+/// All cases and scenarios of a recording, in order.
+std::vector<Result> replay(const IpvlanRecording& recording, const std::vector<Rule>& rules);
+
+}  // namespace vxplane::oracle
