@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 
+#include "control/resolve/icmp6.hpp"
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
@@ -103,9 +104,38 @@ bool is_icmp_query(std::uint8_t type) {
     return std::find(kQueries.begin(), kQueries.end(), type) != kQueries.end();
 }
 
+/// Who sends an error decides over some of the rules.
+enum class Speaker : std::uint8_t { destination, router };
+
+/// Type and code.
+IcmpHeader header_of(IcmpError error, std::uint16_t mtu) {
+    IcmpHeader icmp{};
+    icmp.type =
+        error == IcmpError::time_exceeded ? IcmpHeader::kTimeExceeded : IcmpHeader::kUnreachable;
+    switch (error) {
+        case IcmpError::net_unreachable:
+        case IcmpError::time_exceeded:
+            break;
+        case IcmpError::host_unreachable:
+            icmp.code = IcmpHeader::kHostUnreachable;
+            break;
+        case IcmpError::port_unreachable:
+            icmp.code = IcmpHeader::kPortUnreachable;
+            break;
+        case IcmpError::fragmentation_needed:
+            icmp.code = IcmpHeader::kFragmentationNeeded;
+            icmp.rest = Be32::of(mtu);
+            break;
+        case IcmpError::admin_prohibited:
+            icmp.code = IcmpHeader::kAdminProhibited;
+            break;
+    }
+    return icmp;
+}
+
 /// Why a packet with good headers must not be answered by an error (RFC 1812 section 4.3.2.7).
 NoIcmp why_silent(const EthernetHeader& ethernet, const Ipv4Packet& packet, IcmpError error,
-                  std::uint16_t mtu) {
+                  std::uint16_t mtu, Speaker speaker) {
     const Ipv4Header& ip = packet.header;
     if (!is_host(ip.source) || ethernet.source.is_group()) {
         return NoIcmp::bad_source;
@@ -114,7 +144,8 @@ NoIcmp why_silent(const EthernetHeader& ethernet, const Ipv4Packet& packet, Icmp
         return NoIcmp::bad_destination;
     }
     const bool is_too_big = error == IcmpError::fragmentation_needed;
-    if ((ip.fragment.value() & Ipv4Header::kOffsetMask) != 0 || (is_too_big && ip.is_fragment())) {
+    const bool from_tunnel = is_too_big && speaker == Speaker::destination;
+    if ((ip.fragment.value() & Ipv4Header::kOffsetMask) != 0 || (from_tunnel && ip.is_fragment())) {
         return NoIcmp::fragment;
     }
     if (ip.protocol == net::ip_protocol::kIcmp) {
@@ -125,7 +156,8 @@ NoIcmp why_silent(const EthernetHeader& ethernet, const Ipv4Packet& packet, Icmp
             return NoIcmp::about_icmp_error;
         }
     }
-    return is_too_big && mtu < kLowestMtu ? NoIcmp::mtu_too_low : NoIcmp::made;
+    const std::uint16_t lowest = from_tunnel ? kLowestMtu : net::kMinIpv4Mtu;
+    return is_too_big && mtu < lowest ? NoIcmp::mtu_too_low : NoIcmp::made;
 }
 
 }  // namespace
@@ -153,6 +185,9 @@ IcmpMade make_echo_reply(std::span<const std::byte> request, std::span<const Own
         return refuse(NoIcmp::truncated);
     }
     const auto ethernet = net::load<EthernetHeader>(request.data());
+    if (ethernet.type == net::ether_type::kIpv6) {
+        return make_echo6_reply(request, own, out);
+    }
     const Ipv4Packet packet = read_ipv4(request, sizeof ethernet, ethernet.type);
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
@@ -211,18 +246,19 @@ IcmpMade make_echo_reply(std::span<const std::byte> request, std::span<const Own
     return {pad(out, sizeof back + total), NoIcmp::made};
 }
 
-IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
-                         std::span<std::byte> out) noexcept {
-    if (frame.size() < sizeof(EthernetHeader)) {
-        return refuse(NoIcmp::truncated);
-    }
+namespace {
+
+/// `router`: null for an error in the name of the destination.
+IcmpMade make_ipv4_error(std::span<const std::byte> frame, const net::Ipv4Address* router,
+                         IcmpError error, std::uint16_t mtu, std::span<std::byte> out) {
     const auto ethernet = net::load<EthernetHeader>(frame.data());
-    const net::FrameFacts facts = net::facts_of(frame.data(), frame.size());
+    const net::FrameFacts facts = net::shape_of(frame.data(), frame.size());
     const Ipv4Packet packet = read_ipv4(frame, facts.l3_offset, facts.type);
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
     }
-    if (const NoIcmp why = why_silent(ethernet, packet, error, mtu); why != NoIcmp::made) {
+    const Speaker speaker = router == nullptr ? Speaker::destination : Speaker::router;
+    if (const NoIcmp why = why_silent(ethernet, packet, error, mtu, speaker); why != NoIcmp::made) {
         return refuse(why);
     }
     constexpr std::size_t kHeaders = sizeof(Ipv4Header) + sizeof(IcmpHeader);
@@ -232,11 +268,10 @@ IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std:
         return refuse(NoIcmp::no_room);
     }
     const std::uint8_t tos = (packet.header.tos & 0x1C) | kInternetControl;
-    const Ipv4Header header = answer_header(packet.header, tos, kHeaders + quote);
-    IcmpHeader icmp{};
-    icmp.type = IcmpHeader::kUnreachable;
-    icmp.code = static_cast<std::uint8_t>(error);
-    icmp.rest = Be32::of(error == IcmpError::fragmentation_needed ? mtu : 0);
+    Ipv4Header to = packet.header;
+    to.destination = router == nullptr ? to.destination : *router;
+    const Ipv4Header header = answer_header(to, tos, kHeaders + quote);
+    IcmpHeader icmp = header_of(error, mtu);
     icmp.checksum = net::finish(
         net::add_bytes(net::add_bytes(0, &icmp, sizeof icmp), packet.bytes.data(), quote));
 
@@ -252,6 +287,26 @@ IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std:
     return {pad(out, size), NoIcmp::made};
 }
 
+}  // namespace
+
+IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
+                         std::span<std::byte> out) noexcept {
+    return frame.size() < sizeof(EthernetHeader) ? refuse(NoIcmp::truncated)
+                                                 : make_ipv4_error(frame, nullptr, error, mtu, out);
+}
+
+IcmpMade make_router_error(std::span<const std::byte> frame, const net::IpAddress& router,
+                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out) noexcept {
+    if (frame.size() < sizeof(EthernetHeader)) {
+        return refuse(NoIcmp::truncated);
+    }
+    if (!router.is_v4()) {
+        return make_ipv6_error(frame, router, error, mtu, out);
+    }
+    const net::Ipv4Address address = router.v4();
+    return make_ipv4_error(frame, &address, error, mtu, out);
+}
+
 // --- limiter ---------------------------------------------------------------------------------
 
 IcmpLimiter::IcmpLimiter(std::uint32_t rate, std::size_t sources, std::uint64_t seed)
@@ -260,15 +315,15 @@ IcmpLimiter::IcmpLimiter(std::uint32_t rate, std::size_t sources, std::uint64_t 
       seed_(seed),
       rate_(rate) {}
 
-bool IcmpLimiter::allow(std::uint32_t scope, net::Ipv4Address source, Time now) noexcept {
+bool IcmpLimiter::allow(std::uint32_t scope, const net::IpAddress& source, Time now) noexcept {
     constexpr std::chrono::seconds kWindow{1};
-    const std::uint64_t key = std::uint64_t{scope} << 32 | source.number();
-    const std::size_t first = static_cast<std::size_t>(net::mix(key, seed_)) & mask_;
+    const std::uint64_t hash = net::mix(source.low() ^ scope, source.high());
+    const std::size_t first = static_cast<std::size_t>(net::mix(hash, seed_)) & mask_;
     Place* idle = nullptr;
     for (std::size_t way = 0; way < kWays; ++way) {
         Place& place = places_[first + way];
         const bool is_over = place.count == 0 || now - place.began >= kWindow;
-        if (!is_over && place.key == key) {
+        if (!is_over && place.scope == scope && place.source == source) {
             if (place.count >= rate_) {
                 ++suppressed_;
                 return false;
@@ -284,7 +339,7 @@ bool IcmpLimiter::allow(std::uint32_t scope, net::Ipv4Address source, Time now) 
         ++suppressed_;
         return false;
     }
-    *idle = {key, now, 1};
+    *idle = {source, scope, now, 1};
     return true;
 }
 

@@ -1,5 +1,6 @@
-// ICMP that control makes: echo replies for our own addresses, and errors for tenants in the name
-// of the destination that they cannot reach. Pure functions over bytes, and the limiter for them.
+// ICMP that control makes, in both families: echo replies for our own addresses, errors for tenants
+// in the name of the destination that they cannot reach, and errors of the router that a slave's
+// packet met. Pure functions over bytes, and the limiter for them.
 #pragma once
 
 #include <chrono>
@@ -17,8 +18,8 @@ namespace vxplane::control {
 enum class NoIcmp : std::uint8_t {
     made,               ///< there is one
     truncated,          ///< shorter than its headers say
-    not_ipv4,           ///< EtherType or version
-    bad_header,         ///< IPv4 header length, total length or checksum
+    not_ipv4,           ///< EtherType or version; the other family where an address says which
+    bad_header,         ///< IP header length, total length, checksum or version
     bad_icmp_checksum,  ///< drop reason icmp_malformed, as for `truncated`
     not_for_us,         ///< destination is none of our addresses
     not_echo_request,
@@ -26,7 +27,7 @@ enum class NoIcmp : std::uint8_t {
     bad_source,       ///< no single host: zero, loopback, multicast, broadcast, class E
     bad_destination,  ///< broadcast, multicast, zero or loopback, in IP or as MAC address
     about_icmp_error,
-    mtu_too_low,  ///< below 576, which no host has to obey
+    mtu_too_low,  ///< tenants: below 576, which no host has to obey; routers: 68 and 1280
     no_room       ///< the output span is too short
 };
 std::string_view name(NoIcmp why) noexcept;
@@ -37,26 +38,29 @@ struct IcmpMade {
     explicit operator bool() const noexcept { return why == NoIcmp::made; }
 };
 
-/// Longest frame that make_icmp_error() writes: two VLAN tags and 576 bytes of IPv4
-/// (RFC 1812 section 4.3.2.3).
-constexpr std::size_t kIcmpErrorFrame = 14 + 8 + 576;
+/// Longest frame of an error: two VLAN tags and 576 bytes of IPv4 (RFC 1812 section 4.3.2.3) or
+/// 1280 of IPv6 (RFC 4443 section 2.4 c).
+constexpr std::size_t kIcmpErrorFrame = 14 + 8 + 1280;
 /// Room that make_echo_reply() needs for a request frame of this size.
 constexpr std::size_t echo_reply_room(std::size_t request) noexcept {
     return request < 60 ? 60 : request;
 }
 
 /// Answers an untagged Ethernet frame with an echo request to one of `own`. MAC addresses are
-/// swapped, IPv4 options left out, DSCP kept, TTL is 64. `out` may be the memory of `request`.
+/// swapped, IPv4 options and IPv6 extension headers left out, DSCP kept, TTL is 64. `out` may be
+/// the memory of `request`.
 /// Rate limiting is the caller's.
 IcmpMade make_echo_reply(std::span<const std::byte> request, std::span<const OwnAddress> own,
                          std::span<std::byte> out) noexcept;
 
-/// The errors that control sends. Type 3; the code is RFC 792's and RFC 1812's.
+/// The errors that control sends: types and codes of RFC 792, RFC 1812 and RFC 4443.
 enum class IcmpError : std::uint8_t {
-    net_unreachable = 0,
-    host_unreachable = 1,
-    fragmentation_needed = 4,
-    admin_prohibited = 13
+    net_unreachable,       ///< IPv6: no route to destination
+    host_unreachable,      ///< IPv6: address unreachable
+    port_unreachable,      ///< a rule's `reject`
+    fragmentation_needed,  ///< IPv6: packet too big
+    admin_prohibited,
+    time_exceeded  ///< TTL or hop limit used up
 };
 
 /// Answers a tenant's frame (at most two VLAN tags, which are kept): from its IPv4 destination back
@@ -65,6 +69,13 @@ enum class IcmpError : std::uint8_t {
 /// tunnels: no answer to any fragment, nor for an MTU below 576. `out` must not overlap `frame`.
 IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
                          std::span<std::byte> out) noexcept;
+
+/// Answers a frame (at most two VLAN tags, which are kept) in the name of `router`, one of our
+/// addresses of the packet's family, back to the MAC address that sent it, MAC addresses swapped.
+/// Rules of RFC 1812 section 4.3.2.7 and RFC 4443 section 2.4; as much of the packet quoted as 576
+/// (IPv4) or 1280 bytes (IPv6) hold. `mtu` as above. `out` must not overlap `frame`.
+IcmpMade make_router_error(std::span<const std::byte> frame, const net::IpAddress& router,
+                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out) noexcept;
 
 /// At most `rate` messages per source in each second that begins with its first one. A fixed
 /// table: when a new source finds only sources in their second around its place, it is suppressed;
@@ -79,14 +90,15 @@ class IcmpLimiter {
 
     /// True if a message to `source` may be sent now. `scope` keeps equal addresses of different
     /// tenants apart (segment index, or any number).
-    bool allow(std::uint32_t scope, net::Ipv4Address source, Time now) noexcept;
+    bool allow(std::uint32_t scope, const net::IpAddress& source, Time now) noexcept;
     void set_rate(std::uint32_t rate) noexcept { rate_ = rate; }
     [[nodiscard]] std::uint64_t suppressed() const noexcept { return suppressed_; }
 
   private:
     static constexpr std::size_t kWays = 8;
     struct Place {
-        std::uint64_t key = 0;
+        net::IpAddress source;
+        std::uint32_t scope = 0;
         Time began;
         std::uint32_t count = 0;  ///< 0: never used
     };

@@ -191,7 +191,10 @@ struct IcmpHeader {
     static constexpr std::uint8_t kUnreachable = 3;
     static constexpr std::uint8_t kEchoRequest = 8;
     static constexpr std::uint8_t kNetUnreachable = 0;
+    static constexpr std::uint8_t kTimeExceeded = 11;
     static constexpr std::uint8_t kHostUnreachable = 1;
+    static constexpr std::uint8_t kPortUnreachable = 3;
+    static constexpr std::uint8_t kFragmentationNeeded = 4;
     static constexpr std::uint8_t kAdminProhibited = 13;  ///< RFC 1812 section 5.2.7.1
 };
 static_assert(sizeof(IcmpHeader) == 8);

@@ -312,47 +312,79 @@ TEST(IcmpErrors, other_protocols_are_not_ipv4) {
     EXPECT_EQ(error(frame).made.why, NoIcmp::bad_header);
 }
 
-// --- limiter ---------------------------------------------------------------------------------
+// --- errors of a router ----------------------------------------------------------------------
 
-TEST(IcmpLimiter, VX27_a_hundred_per_source_and_second_and_the_rest_is_counted) {
-    IcmpLimiter limiter;
-    IcmpLimiter::Time now{5s};
-    int allowed = 0;
-    for (int i = 0; i < 5'000; ++i) {  // five seconds, one each millisecond
-        allowed += limiter.allow(1, kThem, now) ? 1 : 0;
-        now += 1ms;
+Answer routed(const std::vector<std::byte>& frame, IcmpError kind, std::uint16_t mtu = 0) {
+    std::vector<std::byte> out(kIcmpErrorFrame);
+    const auto gateway = Ipv4Address::of(10, 9, 9, 1);
+    const IcmpMade made = make_router_error(frame, gateway, kind, mtu, out);
+    Answer answer{made, out, 14};
+    if (made) {
+        EXPECT_EQ(answer.ip.source, gateway);
+        EXPECT_EQ(answer.ip.destination, kThem);
+        EXPECT_EQ(answer.ethernet.destination, kTheirMac);
+        EXPECT_EQ(answer.ethernet.source, kOurMac);
+        EXPECT_EQ(std::memcmp(answer.bytes.data() + 42, frame.data() + 14, 40), 0) << "the quote";
     }
-    EXPECT_EQ(allowed, 500);
-    EXPECT_EQ(limiter.suppressed(), 4'500U);
+    return answer;
 }
 
-TEST(IcmpLimiter, VX27_sources_and_tenants_do_not_share) {
-    IcmpLimiter limiter{1};
-    const IcmpLimiter::Time now{5s};
-    EXPECT_TRUE(limiter.allow(1, kThem, now));
-    EXPECT_FALSE(limiter.allow(1, kThem, now));
-    EXPECT_TRUE(limiter.allow(2, kThem, now));
-    EXPECT_TRUE(limiter.allow(1, kUs, now));
+TEST(IcmpRouter, RP74_time_exceeded_comes_from_the_router) {
+    const Answer a = routed(build(tenant()), IcmpError::time_exceeded);
+    ASSERT_TRUE(a.made) << name(a.made.why);
+    EXPECT_EQ(a.icmp.type, 11);
+    EXPECT_EQ(a.icmp.code, 0);
+    EXPECT_EQ(a.icmp.rest.value(), 0U);
 }
 
-TEST(IcmpLimiter, VX27_no_number_of_sources_gets_more_than_the_table_holds) {
-    IcmpLimiter limiter{2, 64, 9};
-    const IcmpLimiter::Time now{5s};
-    int allowed = 0;
-    for (int round = 0; round < 3; ++round) {
-        for (std::uint32_t i = 1; i <= 10'000; ++i) {
-            allowed += limiter.allow(0, Ipv4Address::of(i), now) ? 1 : 0;
-        }
+TEST(IcmpRouter, RP71_each_error_has_its_code) {
+    const std::vector<std::pair<IcmpError, int>> codes{{IcmpError::net_unreachable, 0},
+                                                       {IcmpError::host_unreachable, 1},
+                                                       {IcmpError::port_unreachable, 3},
+                                                       {IcmpError::admin_prohibited, 13}};
+    for (const auto& [kind, code] : codes) {
+        const Answer a = routed(build(tenant()), kind, 1400);
+        ASSERT_TRUE(a.made);
+        EXPECT_EQ(a.icmp.type, 3);
+        EXPECT_EQ(a.icmp.code, code);
+        EXPECT_EQ(a.icmp.rest.value(), 0U);
     }
-    EXPECT_EQ(allowed, 128);
-    EXPECT_EQ(limiter.suppressed(), 30'000U - 128);
-    EXPECT_TRUE(limiter.allow(0, Ipv4Address::of(9'999'999), now + 1s)) << "a second later";
 }
 
-TEST(IcmpLimiter, rate_zero_lets_nothing_through) {
-    IcmpLimiter limiter{0};
-    EXPECT_FALSE(limiter.allow(0, kThem, IcmpLimiter::Time{5s}));
-    EXPECT_EQ(limiter.suppressed(), 1U);
+TEST(IcmpRouter, fragmentation_needed_says_any_lawful_mtu_and_answers_first_fragments) {
+    Request r = tenant();
+    r.fragment = Ipv4Header::kMoreFragments;
+    const Answer a = routed(build(r), IcmpError::fragmentation_needed, 68);
+    ASSERT_TRUE(a.made) << name(a.made.why);
+    EXPECT_EQ(a.icmp.type, 3);
+    EXPECT_EQ(a.icmp.code, 4);
+    EXPECT_EQ(a.icmp.rest.value(), 68U);
+    EXPECT_EQ(routed(build(r), IcmpError::fragmentation_needed, 67).made.why, NoIcmp::mtu_too_low);
+    r.fragment = 1;
+    EXPECT_EQ(routed(build(r), IcmpError::fragmentation_needed, 1400).made.why, NoIcmp::fragment);
+}
+
+TEST(IcmpRouter, RP74_what_must_not_be_answered_is_not) {
+    Request r = tenant();
+    r.source = Ipv4Address::of(127, 0, 0, 1);
+    EXPECT_EQ(routed(build(r), IcmpError::time_exceeded).made.why, NoIcmp::bad_source);
+    r = tenant();
+    r.destination = Ipv4Address::of(224, 0, 0, 5);
+    EXPECT_EQ(routed(build(r), IcmpError::time_exceeded).made.why, NoIcmp::bad_destination);
+    r = tenant();
+    r.to = MacAddress::broadcast();
+    EXPECT_EQ(routed(build(r), IcmpError::time_exceeded).made.why, NoIcmp::bad_destination);
+    EXPECT_EQ(routed(build({.type = 11}), IcmpError::time_exceeded).made.why,
+              NoIcmp::about_icmp_error);
+    EXPECT_EQ(routed(build({.type = 8}), IcmpError::time_exceeded).made.why, NoIcmp::made);
+}
+
+TEST(IcmpRouter, an_address_of_the_other_family_answers_nothing) {
+    net::IpAddress six;
+    six.bytes[0] = 0x20;
+    std::vector<std::byte> out(kIcmpErrorFrame);
+    EXPECT_EQ(make_router_error(build(tenant()), six, IcmpError::time_exceeded, 0, out).why,
+              NoIcmp::not_ipv4);
 }
 
 }  // namespace
