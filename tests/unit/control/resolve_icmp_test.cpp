@@ -1,4 +1,4 @@
-// Echo replies, ICMP errors and the limiter, checked byte by byte.
+// Echo replies and ICMP errors, checked byte by byte.
 #include <gtest/gtest.h>
 
 #include <cstring>

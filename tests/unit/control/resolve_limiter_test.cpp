@@ -9,6 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 using net::Ipv4Address;
 
+constexpr auto kUs = Ipv4Address::of(10, 0, 0, 1);
 constexpr auto kThem = Ipv4Address::of(10, 0, 0, 2);
 
 TEST(IcmpLimiter, VX27_a_hundred_per_source_and_second_and_the_rest_is_counted) {
