@@ -118,6 +118,8 @@ void note_frame(const Injected& injected, const IpvlanSetup& setup, Facts& facts
     const L3 l3 = l3_of(frame);
     if (l3.tags != 0) facts.insert("tagged");
     if (l3.tags > 1) facts.insert("double_tagged");
+    if (l3.type == 0x0800) facts.insert("ipv4");
+    if (l3.type == 0x86DD) facts.insert("ipv6");
     if (l3.type == 0x0800) note_ip4(frame, l3.at, setup, facts);
     if (l3.type == 0x86DD) note_ip6(frame, l3.at, setup, facts);
 }
@@ -170,6 +172,9 @@ Facts ipvlan_facts_of(const IpvlanCase& one, const IpvlanSetup& setup) {
     for (const Injected& injected : one.inject) note_frame(injected, setup, facts);
     for (const char* word : {"from_loopback", "from_group", "from_broadcast", "from_unspecified"})
         if (facts.contains(word)) facts.insert("bad_source");
+    if (facts.contains("from_slave") && facts.contains("to_slave") &&
+        facts.contains("flag_private"))
+        facts.insert("between_private");
     if (setup.just_left) facts.insert("group_just_left");
     for (const auto& [name, slave] : setup.slaves)
         for (const Network::Address& taken : slave.addresses)

@@ -29,14 +29,17 @@ Played play(const std::string& path, const std::vector<Rule>& rules) {
 }  // namespace
 
 int main(int count, char** words) try {
-    if (count != 3 || words[1][0] == '-') {
-        std::fprintf(stderr, "usage: oracle-replay DIFFERENCES_YAML DIR\n");
+    if (count < 3 || words[1][0] == '-') {
+        std::fprintf(stderr, "usage: oracle-replay DIFFERENCES_YAML DIR...\n");
         return 2;
     }
     const std::vector<Rule> rules = load_rules(words[1]);
     Totals all;
     std::map<std::string, unsigned> causes;
-    for (const std::string& path : recordings_in(words[2])) {
+    std::vector<std::string> paths;
+    for (int i = 2; i < count; ++i)
+        for (const std::string& path : recordings_in(words[i])) paths.push_back(path);
+    for (const std::string& path : paths) {
         const Played played = play(path, rules);
         Totals totals;
         for (const Result& result : played.results) {
