@@ -133,7 +133,10 @@ std::optional<std::string> Daemon::start() {
     tunnels_ = std::make_unique<Tunnels>(topology_.system.tunnel_capacity, routes_, *neighbours_,
                                          *publisher_);
     bridge_ = std::make_unique<Bridge>(topology_.system.fdb_capacity, *tunnels_, *publisher_);
+    routing_ = std::make_unique<Routing>(*bridge_, *tunnels_, *neighbours_, *publisher_);
+    slaves_ = std::make_unique<Slaves>(machine_, *bridge_, *routing_);
     punts_->connect(*neighbours_, *tunnels_);
+    punts_->connect(*routing_, *slaves_);
     if (const config::System& system = topology_.system; !system.persist.empty()) {
         persist_ = std::make_unique<Persist>(
             system.persist, std::chrono::seconds(system.persist_interval), *bridge_, machine_);
@@ -145,6 +148,9 @@ std::optional<std::string> Daemon::start() {
     machine_.make_workers(topology_, *publisher_, clock_, topology_.vxlans.size() + kSpareSegments);
     load_neighbours();
     if (auto problem = load_segments()) {
+        return problem;
+    }
+    if (auto problem = load_ipvlans()) {
         return problem;
     }
     if (persist_) {
@@ -252,6 +258,7 @@ void Daemon::tick() {
     if (const auto due = neighbours_->next_due(); due && *due <= now) {
         neighbours_->tick(now);
     }
+    routing_->tick();
     captures_->turn();
     if (persist_) {
         persist_->turn(now);
@@ -259,6 +266,7 @@ void Daemon::tick() {
     bridge_->age(now, kAgeingBudget);
     bridge_->commit();
     punts_->send_released();
+    routing_->reclaim();
     bridge_->reclaim();
 }
 
@@ -317,6 +325,8 @@ void Daemon::stop() {
     if (publisher_) {
         publisher_->drain();
     }
+    slaves_.reset();
+    routing_.reset();
     bridge_.reset();
     tunnels_.reset();
     neighbours_.reset();

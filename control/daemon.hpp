@@ -10,6 +10,8 @@
 
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
+#include "control/apply/routing.hpp"
+#include "control/apply/slaves.hpp"
 #include "control/capture/capture.hpp"
 #include "control/loop/event_loop.hpp"
 #include "control/machine.hpp"
@@ -44,6 +46,8 @@ class Daemon {
     [[nodiscard]] Machine& machine() noexcept { return machine_; }
     [[nodiscard]] Bridge& bridge() noexcept { return *bridge_; }
     [[nodiscard]] Tunnels& tunnels() noexcept { return *tunnels_; }
+    [[nodiscard]] Routing& routing() noexcept { return *routing_; }
+    [[nodiscard]] Slaves& slaves() noexcept { return *slaves_; }
     [[nodiscard]] Neighbours& neighbours() noexcept { return *neighbours_; }
     [[nodiscard]] const table::Fib4& routes() const noexcept { return routes_; }
     [[nodiscard]] Publisher& publisher() noexcept { return *publisher_; }
@@ -61,6 +65,7 @@ class Daemon {
     void load_routes();
     void load_neighbours();
     std::optional<std::string> load_segments();
+    std::optional<std::string> load_ipvlans();
     std::optional<std::string> load_fdb(const config::Vxlan& vxlan, std::uint16_t index);
     void start_events();
     void tick();
@@ -79,6 +84,8 @@ class Daemon {
     std::unique_ptr<Neighbours> neighbours_;
     std::unique_ptr<Tunnels> tunnels_;
     std::unique_ptr<Bridge> bridge_;
+    std::unique_ptr<Routing> routing_;
+    std::unique_ptr<Slaves> slaves_;
     std::unique_ptr<stats::Reader> stats_;
     std::unique_ptr<Telemetry> telemetry_;
     std::unique_ptr<capture::Captures> captures_;

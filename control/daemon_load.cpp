@@ -80,6 +80,15 @@ std::optional<std::string> Daemon::load_segments() {
     return std::nullopt;
 }
 
+std::optional<std::string> Daemon::load_ipvlans() {
+    const auto now = Neighbours::Clock::now();
+    if (auto problem = slaves_->prepare(topology_, now)) {
+        return problem;
+    }
+    slaves_->accept(topology_, now);
+    return std::nullopt;
+}
+
 std::optional<std::string> Daemon::load_fdb(const config::Vxlan& vxlan, std::uint16_t index) {
     for (const FdbRequest& request : requests_of(vxlan, index, machine_)) {
         if (auto problem = bridge_->add(request, Neighbours::Clock::now())) {

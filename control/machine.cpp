@@ -220,6 +220,9 @@ std::optional<std::string> Machine::open(const config::Topology& topology, port:
         return problem;
     }
     steering_wanted_ = topology.system.steering == config::Steering::software && worker_count() > 1;
+    if (auto problem = pin_ipvlans(topology)) {
+        return problem;
+    }
     if (auto problem = open_pools(topology)) {
         return problem;
     }
@@ -229,6 +232,7 @@ std::optional<std::string> Machine::open(const config::Topology& topology, port:
             return problem;
         }
     }
+    share_macs(topology);
     return std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 // Opened as a whole before the tables exist, closed as a whole after the last packet.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -103,6 +104,10 @@ class Machine {
     [[nodiscard]] unsigned worker_count() const noexcept {
         return static_cast<unsigned>(worker_cpus_.size());
     }
+    /// ipvlans whose connections are tracked, with the worker that polls all their ports.
+    [[nodiscard]] const std::map<std::string, unsigned>& pinned_ipvlans() const noexcept {
+        return pinned_ipvlans_;
+    }
     /// Null when flows stay where they arrive.
     [[nodiscard]] worker::SteeringTable* steering() const noexcept { return steering_.get(); }
     [[nodiscard]] const port::EalInfo& eal() const noexcept { return eal_; }
@@ -117,6 +122,11 @@ class Machine {
                                          const config::Port& port);
     /// Workers that the topology names for the queues of a port; empty = none named.
     [[nodiscard]] std::vector<unsigned> pollers_of(const config::Port& port) const;
+    /// Connections of an ipvlan are one worker's, who polls all its ports. A problem text when
+    /// steering would take packets away from it.
+    std::optional<std::string> pin_ipvlans(const config::Topology& topology);
+    /// Slaves have the MAC address of their link.
+    void share_macs(const config::Topology& topology);
     [[nodiscard]] std::vector<int> worker_nodes() const;
     void make_steering(const config::System& system);
     /// Queues, lanes and the rings to owners of transmit queues.
@@ -135,6 +145,8 @@ class Machine {
     unsigned control_cpu_ = 0;
     bool steering_wanted_ = false;
     std::vector<unsigned> worker_cpus_;
+    std::map<std::string, unsigned> pins_;  ///< ports by name -> the worker of their ipvlan
+    std::map<std::string, unsigned> pinned_ipvlans_;
     port::EalInfo eal_;
     std::unique_ptr<port::PoolSet> pools_;
     port::WorkerPools control_pools_;

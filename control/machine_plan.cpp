@@ -133,6 +133,9 @@ std::optional<std::string> refuse_buffers(const config::Topology& topology,
 }
 
 std::vector<unsigned> Machine::pollers_of(const config::Port& port) const {
+    if (const auto pin = pins_.find(port.name); pin != pins_.end()) {
+        return {pin->second};
+    }
     std::vector<unsigned> workers;
     for (const unsigned cpu : port.workers) {
         const auto at = std::find(worker_cpus_.begin(), worker_cpus_.end(), cpu);

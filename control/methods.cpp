@@ -88,6 +88,8 @@ Json entry_json(Daemon& daemon, const FdbView& view) {
     if (view.port) {
         const OpenPort* port = daemon.machine().by_id(*view.port);
         row["port"] = port == nullptr ? "?" : port->port->name();
+    } else if (view.router) {
+        row["router"] = true;
     } else if (view.nhid) {
         row["nhid"] = *view.nhid;
     } else if (view.remotes.size() == 1) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "control/apply/words.hpp"
+#include "control/punts_held.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/read_flow.hpp"
 
@@ -16,34 +17,6 @@ namespace {
 
 // Bounds the time of one turn: about half a millisecond when every packet asks for an answer.
 constexpr unsigned kPacketsPerTurn = 512;
-
-// What a held packet remembers besides: where it came from, and which of the tunnels that had its
-// number one after the other is meant.
-// In Held::opaque: DPDK numbers ports far below the bit that marks copies of a flood.
-constexpr std::uint64_t kOneOfMany = 0x8000;
-
-std::uint64_t opaque_of(const path::PuntItem& item, std::uint64_t serial) {
-    return serial << 16 | (item.one_of_many ? kOneOfMany : 0) | item.in_port;
-}
-std::uint16_t port_of(const Held& held) {
-    return static_cast<std::uint16_t>(held.opaque & (kOneOfMany - 1));
-}
-std::uint64_t serial_of(const Held& held) {
-    return held.opaque >> 16;
-}
-
-/// What a packet keeps from others while it is held: as in the kernel, buffers and not bytes.
-std::uint32_t memory_of(const rte_mbuf* mbuf) {
-    std::uint32_t sum = 0;
-    for (; mbuf != nullptr; mbuf = mbuf->next) {
-        sum += sizeof(rte_mbuf) + mbuf->buf_len;
-    }
-    return sum;
-}
-
-std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
-    return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
-}
 
 }  // namespace
 
@@ -68,6 +41,9 @@ void Punts::take(Time now) {
     ++first_ring_;
     if (left != 0) {
         tunnels_->allow_reuse();  // every ring was seen empty: no packet names an old tunnel
+        if (routing_ != nullptr) {
+            routing_->allow_reuse();
+        }
     }
 }
 
@@ -95,20 +71,30 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
             drop(item.mbuf, item.if_refused);
             break;
         case packet::Punt::next_hop:
+            take_next_hop(item, now);
+            break;
+        case packet::Punt::slave_arp:
+            take_slave_arp(item);
+            break;
+        case packet::Punt::slave_nd:
+            take_slave_nd(item);
+            break;
         case packet::Punt::ttl_exceeded:
         case packet::Punt::route_unreachable:
         case packet::Punt::route_prohibited:
         case packet::Punt::too_big:
         case packet::Punt::reject:
-        case packet::Punt::slave_arp:
-        case packet::Punt::slave_nd:
-            drop(item.mbuf, item.if_refused);
+            take_refused(item);
             break;
     }
 }
 
 void Punts::take_arp(const path::PuntItem& item, Time now) {
     const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    if (net::load<net::EthernetHeader>(frame.data()).type == net::ether_type::kIpv6) {
+        take_nd(item, now);
+        return;
+    }
     const ArpResult result = neighbours_->on_arp(item.in_port, frame, now);
     if (result == ArpResult::malformed) {
         drop(item.mbuf, DropReason::arp_malformed);
@@ -119,6 +105,24 @@ void Punts::take_arp(const path::PuntItem& item, Time now) {
     const auto operation =
         net::load<net::ArpHeader>(frame.data() + sizeof(net::EthernetHeader)).operation;
     const bool for_kernel = result == ArpResult::not_ours || operation != net::ArpHeader::kRequest;
+    if (port != nullptr && port->partner != table::kNoPort && for_kernel) {
+        forward(item.mbuf, port->partner);
+    } else {
+        consume(item.mbuf);
+    }
+}
+
+void Punts::take_nd(const path::PuntItem& item, Time now) {
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const NdResult result = neighbours_->on_nd(item.in_port, frame, now);
+    if (result == NdResult::malformed) {
+        drop(item.mbuf, DropReason::nd_malformed);
+        return;
+    }
+    // As with ARP: advertisements may be for the kernel too.
+    const OpenPort* port = machine_.by_id(item.in_port);
+    const net::NdMessage nd = net::read_nd(frame.subspan(sizeof(net::EthernetHeader)));
+    const bool for_kernel = result == NdResult::not_ours || nd.kind == net::NdKind::advertisement;
     if (port != nullptr && port->partner != table::kNoPort && for_kernel) {
         forward(item.mbuf, port->partner);
     } else {
@@ -222,7 +226,11 @@ std::uint64_t Punts::difference() const noexcept {
 }
 
 void Punts::send_released() {
-    for (const auto& [key, held] : released_) {
+    for (const auto& [key, mac, held] : released_) {
+        if (is_routed(held)) {
+            send_routed(key, mac, held);
+            continue;
+        }
         // The tunnel may have gone, and its number may lead elsewhere by now.
         if (tunnels_->next_hop(held.tunnel) == key &&
             tunnels_->serial(held.tunnel) == serial_of(held)) {
@@ -257,7 +265,7 @@ void Punts::encapsulate(const Held& held) {
 }
 
 void Punts::drop_all() {
-    for (const auto& [key, held] : released_) {
+    for (const auto& [key, mac, held] : released_) {
         drop(held.mbuf, DropReason::port_gone);
     }
     released_.clear();
@@ -269,6 +277,9 @@ void Punts::send_frame(std::uint16_t port, std::span<const std::byte> frame) {
 
 void Punts::reachable(NeighbourKey key, net::MacAddress mac) {
     tunnels_->reachable(key, mac);
+    if (routing_ != nullptr) {
+        routing_->reachable(key, mac);
+    }
     if (news_) {
         news_("reachable", key, mac);
     }
@@ -278,6 +289,9 @@ void Punts::unreachable(NeighbourKey key) {
     if (tunnels_ == nullptr) {
         return;
     }
+    if (routing_ != nullptr) {
+        routing_->unreachable(key);
+    }
     if (tunnels_->unreachable(key)) {
         spdlog::warn("neighbour {} does not answer any more", text(key.address));
     }
@@ -286,12 +300,14 @@ void Punts::unreachable(NeighbourKey key) {
     }
 }
 
-void Punts::release(NeighbourKey key, net::MacAddress /*mac*/, Held&& held) {
-    released_.emplace_back(key, held);
+void Punts::release(NeighbourKey key, net::MacAddress mac, Held&& held) {
+    released_.push_back({key, mac, held});
 }
 
 void Punts::give_up(NeighbourKey /*key*/, Held&& held, DropReason reason) {
-    if (reason == DropReason::neigh_failed && (held.opaque & kOneOfMany) == 0) {
+    if (reason == DropReason::neigh_failed && is_routed(held)) {
+        answer_slave(held.mbuf, port_of(held), IcmpError::host_unreachable, 0);
+    } else if (reason == DropReason::neigh_failed && (held.opaque & kOneOfMany) == 0) {
         answer(held.mbuf, port_of(held), held.segment, IcmpError::host_unreachable);
     }
     drop(held.mbuf, reason);

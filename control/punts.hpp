@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "control/apply/bridge.hpp"
+#include "control/apply/routing.hpp"
+#include "control/apply/slaves.hpp"
 #include "control/machine.hpp"
 #include "control/resolve/icmp.hpp"
 #include "control/resolve/neighbours.hpp"
@@ -39,9 +41,15 @@ class Punts final : public NeighbourSink {
         neighbours_ = &neighbours;
         tunnels_ = &tunnels;
     }
+    /// What packets of slaves go by.
+    void connect(Routing& routing, Slaves& slaves) {
+        routing_ = &routing;
+        slaves_ = &slaves;
+    }
     /// From now on news of neighbours is nobody's: the end has begun.
     void disconnect() {
         tunnels_ = nullptr;
+        routing_ = nullptr;
         news_ = {};
     }
     void on_news(News news) { news_ = std::move(news); }
@@ -75,6 +83,7 @@ class Punts final : public NeighbourSink {
   private:
     void take_one(const path::PuntItem& item, Time now);
     void take_arp(const path::PuntItem& item, Time now);
+    void take_nd(const path::PuntItem& item, Time now);
     void take_icmp(const path::PuntItem& item);
     void take_unresolved(const path::PuntItem& item, Time now);
     void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
@@ -83,15 +92,30 @@ class Punts final : public NeighbourSink {
     void consume(rte_mbuf* mbuf);
     void send_made(std::uint16_t port, std::span<const std::byte> frame);
     void encapsulate(const Held& held);
+    // Of slaves and routes: punts_slaves.cpp.
+    void take_next_hop(const path::PuntItem& item, Time now);
+    void take_slave_arp(const path::PuntItem& item);
+    void take_slave_nd(const path::PuntItem& item);
+    void take_refused(const path::PuntItem& item);
+    /// An ICMP error about `frame` to the slave at `port`.
+    void answer_slave(rte_mbuf* frame, std::uint16_t port, IcmpError error, std::uint16_t mtu);
+    void send_routed(NeighbourKey key, net::MacAddress mac, const Held& held);
 
     Machine& machine_;
     Publisher& publisher_;
     Neighbours* neighbours_ = nullptr;
     Tunnels* tunnels_ = nullptr;
+    Routing* routing_ = nullptr;
+    Slaves* slaves_ = nullptr;
     News news_;
     IcmpLimiter limiter_;
     std::vector<OwnAddress> addresses_;
-    std::vector<std::pair<NeighbourKey, Held>> released_;
+    struct Released {
+        NeighbourKey key;
+        net::MacAddress mac;
+        Held held;
+    };
+    std::vector<Released> released_;
     step::Context context_;
     PuntCounters counters_;
     std::size_t first_ring_ = 0;

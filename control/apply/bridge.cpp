@@ -40,6 +40,16 @@ void Bridge::set_port(std::uint16_t id, const table::PortEntry& port) {
     shape_changed_ = true;
 }
 
+void Bridge::set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
+                                std::uint16_t slave) {
+    table::PortEntry& port = ports_[id];
+    shape_changed_ =
+        shape_changed_ || port.role != role || port.master != master || port.slave != slave;
+    port.role = role;
+    port.master = master;
+    port.slave = slave;
+}
+
 void Bridge::set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses) {
     addresses_ = std::move(addresses);
     shape_changed_ = true;
@@ -152,6 +162,11 @@ std::unique_ptr<table::Tables> Bridge::build() {
     if (tunnels_.changed()) {
         tunnels_.fill(*next);
     }
+    for (TablePart* part : parts_) {
+        if (part->changed()) {
+            part->fill(*next);
+        }
+    }
     lists_changed_ = false;
     return next;
 }
@@ -165,9 +180,15 @@ void Bridge::commit() {
     if (loading_) {
         return;
     }
-    if ((shape_changed_ && !shape_held_) || lists_changed_ || tunnels_.changed()) {
+    if (has_news()) {
         publisher_.publish(build());
     }
+}
+
+bool Bridge::has_news() const noexcept {
+    return (shape_changed_ && !shape_held_) || lists_changed_ || tunnels_.changed() ||
+           std::any_of(parts_.begin(), parts_.end(),
+                       [](const TablePart* part) { return part->changed(); });
 }
 
 bool Bridge::commit_and_wait() {
@@ -205,6 +226,9 @@ FdbView Bridge::view(table::FdbKey key, table::FdbValue value, Time now) const {
             break;
         case table::FdbKind::flood_list:
             view = view_of_list(key.segment(), view.mac, value.index());
+            break;
+        case table::FdbKind::router:
+            view.router = true;
             break;
         case table::FdbKind::none:
             break;

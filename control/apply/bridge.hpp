@@ -67,6 +67,7 @@ struct FdbView {
     std::vector<net::Ipv4Address> remotes;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
+    bool router = false;  ///< the segment's own address, which leads to slaves of an ipvlan
     std::optional<std::chrono::milliseconds> age;  ///< dynamic only: since last seen
     std::optional<net::Ipv4Address> previous;      ///< the VTEP behind which it was before it moved
 };
@@ -87,6 +88,18 @@ struct BridgeCounters {
     std::uint64_t learn_deferred = 0;  ///< a worker did not pass its quiescent point in time
 };
 
+/// Tables of another owner, published together with those of the bridge.
+class TablePart {
+  public:
+    TablePart() = default;
+    TablePart(const TablePart&) = delete;
+    TablePart& operator=(const TablePart&) = delete;
+    virtual ~TablePart() = default;
+    /// True when fill() would write something that was not published yet.
+    [[nodiscard]] virtual bool changed() const noexcept = 0;
+    virtual void fill(table::Tables& next) = 0;
+};
+
 /// Control thread only. A problem is returned as a text; nothing is changed then.
 class Bridge {
   public:
@@ -104,6 +117,14 @@ class Bridge {
 
     // --- configuration
     void set_port(std::uint16_t id, const table::PortEntry& port);
+    [[nodiscard]] const table::PortEntry& port(std::uint16_t id) const { return ports_[id]; }
+    /// What the port is to an ipvlan. Seen with the next shape.
+    void set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
+                            std::uint16_t slave);
+    /// Frames to the segment's own address are routed by this master; kNoMaster: they are not.
+    void set_router(std::uint16_t segment, std::uint16_t master, Time now);
+    /// `part` takes part in every publication from now on, and outlives this.
+    void add_part(TablePart& part) { parts_.push_back(&part); }
     /// Our own addresses, with the DPDK id of their underlay port.
     void set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses);
     /// False for addresses that no other host can have: not unicast, ours, or the network or
@@ -211,6 +232,7 @@ class Bridge {
                                        std::uint32_t list) const;
     [[nodiscard]] bool fits(const FdbFilter& filter, const FdbView& view) const;
     void tell(FdbNews::Kind kind, FdbView view);
+    [[nodiscard]] bool has_news() const noexcept;
     std::unique_ptr<table::Tables> build();
     void build_shape(table::Tables& next);
     void fill_segment(std::uint16_t index);
@@ -223,6 +245,7 @@ class Bridge {
     AgeingWheel wheel_;
     std::function<void(const FdbNews&)> listener_;
 
+    std::vector<TablePart*> parts_;
     std::vector<table::PortEntry> ports_;
     std::vector<std::pair<OwnAddress, std::uint16_t>> addresses_;
     std::vector<SegmentSpec> specs_;
@@ -235,6 +258,7 @@ class Bridge {
     std::vector<std::uint32_t> group_nhid_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
     std::unordered_map<std::uint64_t, net::Ipv4Address> previous_;
+    std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;
     bool loading_ = true;

@@ -147,6 +147,9 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
                " is there already; a unicast address has one remote (use replace, or a "
                "next-hop group by nhid)";
     }
+    if (before && before.value.kind() == FdbKind::router) {
+        return mac + " is the segment's own address, and its router has it";
+    }
     if (!before) {
         if (auto problem = check_room(request.segment)) {
             return problem;
@@ -255,6 +258,9 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
     if (!mac.is_zero() && !hit) {
         return text(mac) + " is not in segment " + specs_[segment].name;
     }
+    if (hit.value.kind() == FdbKind::router) {
+        return text(mac) + " is the segment's own address, and its router has it";
+    }
     if (!is_list) {
         const bool other = remote && (hit.value.kind() != FdbKind::tunnel ||
                                       tunnels_.remote(hit.value.index()) != *remote);
@@ -302,7 +308,8 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
         if (filter.segment && *filter.segment != key.segment()) {
             return;
         }
-        if (value.kind() == FdbKind::flood_list && !filter.place.remote && !filter.state) {
+        if (value.kind() == FdbKind::router ||
+            (value.kind() == FdbKind::flood_list && !filter.place.remote && !filter.state)) {
             return;
         }
         if (!fits(filter, view(key, value, now))) {

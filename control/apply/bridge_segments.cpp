@@ -7,6 +7,7 @@ namespace vxplane::control {
 
 using table::FdbKey;
 using table::FdbKind;
+using table::FdbState;
 using table::FdbValue;
 
 namespace {
@@ -54,6 +55,25 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.learning = spec.learning;
     segment.inner_vlan = spec.inner_vlan;
     shape_changed_ = true;
+}
+
+void Bridge::set_router(std::uint16_t segment, std::uint16_t master, Time now) {
+    const FdbKey key = FdbKey::make(specs_[segment].own_mac.number(), segment);
+    const auto before = routers_.find(segment);
+    if (before != routers_.end() && (master == table::kNoMaster || before->second != key)) {
+        if (const auto hit = fdb_.find(before->second); hit.value.kind() == FdbKind::router) {
+            erase(before->second, hit.value);
+        }
+        routers_.erase(before);
+    }
+    if (master != table::kNoMaster && !routers_.contains(segment)) {
+        store(key, FdbValue::make(FdbKind::router, 0, FdbState::permanent, epoch(now)), now);
+        routers_[segment] = key;
+    }
+    if (segments_[segment].router != master) {
+        segments_[segment].router = master;
+        shape_changed_ = true;
+    }
 }
 
 bool Bridge::release_shape() {
@@ -106,7 +126,8 @@ Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profil
     };
     take(segments_[index].flood_remotes);
     fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
-        if (full || key.segment() != index || value.kind() == FdbKind::port) {
+        if (full || key.segment() != index || value.kind() == FdbKind::port ||
+            value.kind() == FdbKind::router) {
             return;
         }
         if (value.kind() == FdbKind::flood_list) {

@@ -72,6 +72,7 @@ enum class Severity : std::uint8_t {
     X(slave_bad_source, refused, "source address that no host has")                                \
     X(slave_spoofed, refused, "source address that is not the slave's (check-source)")             \
     X(slave_unknown, normal, "routed to an ipvlan's slaves, and none has the address")             \
+    X(slave_arp_foreign, refused, "ARP or ND of a slave from an address that is not its own")      \
     X(slave_rate, overload, "more towards the wire than the slave's rate")                         \
     X(route_none, unreachable, "no route in the slave's table nor in the host's")                  \
     X(route_blackhole, refused, "route of type blackhole")                                         \
@@ -95,6 +96,7 @@ enum class Severity : std::uint8_t {
     X(port_gone, normal, "port or segment was taken out of the topology meanwhile")                \
     X(host_unclaimed, normal, "for the host, and the port has no kernel twin")                     \
     X(arp_malformed, malformed, "ARP packet that is not Ethernet and IPv4, or has a bad sender")   \
+    X(nd_malformed, malformed, "neighbour discovery that RFC 4861 says to discard")                \
     X(icmp_malformed, malformed, "ICMP message truncated or with a wrong checksum")                \
     X(control_rate, overload, "more packets for control than its rate limit allows")               \
     X(control_ring_full, overload, "ring to the control thread is full")                           \

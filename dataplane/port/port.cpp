@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <optional>
 #include <string_view>
 
 #include "dataplane/port/device.hpp"
+#include "dataplane/port/log_stream.hpp"
 
 namespace vxplane::port {
 
@@ -58,6 +60,19 @@ LinkStatus Port::link() const noexcept {
     status.mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
     status.full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
     return status;
+}
+
+void Port::share_mac(const MacBytes& mac) {
+    mac_ = mac;
+    rte_ether_addr address{};
+    std::memcpy(address.addr_bytes, mac.data(), mac.size());
+    const LogCapture log;
+    const int error = rte_eth_dev_default_mac_addr_set(id_, &address);
+    if (error != 0) {
+        note("the device refuses the MAC address of the ipvlan's link (" +
+             std::string(rte_strerror(-error)) +
+             "): the host behind it has to take that address by itself");
+    }
 }
 
 DeviceCounters Port::read_device() const noexcept {

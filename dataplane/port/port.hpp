@@ -79,6 +79,9 @@ class Port {
     /// As DPDK calls it, such as `net_tap` or `net_ixgbe`.
     [[nodiscard]] const std::string& driver() const noexcept { return driver_; }
     [[nodiscard]] const MacBytes& mac() const noexcept { return mac_; }
+    /// The address of another port, which the host behind this one shares: the kernel's end of a
+    /// net_tap gets it too. A device that refuses it gets a note, and is used with it all the same.
+    void share_mac(const MacBytes& mac);
     [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
     /// NUMA node of the device, -1 when it stands on none.
     [[nodiscard]] int socket() const noexcept { return socket_; }

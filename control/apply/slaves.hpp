@@ -1,0 +1,130 @@
+// ipvlans as control keeps them: masters, slaves and their addresses, rules and connections, with
+// numbers that stay while the process lives. Made from a topology as a whole.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/topology.hpp"
+#include "control/apply/bridge.hpp"
+#include "control/apply/routing.hpp"
+#include "control/machine.hpp"
+#include "dataplane/table/conntrack.hpp"
+#include "dataplane/table/tables.hpp"
+
+namespace vxplane::control {
+
+/// A slave as it is shown and as routes name it.
+struct SlaveView {
+    std::string ipvlan;
+    std::string name;
+    std::uint16_t number = 0;
+    const config::Slave* config = nullptr;  ///< of the topology that is in force
+};
+
+/// A rule that is in force.
+struct RuleView {
+    std::string owner;  ///< IPVLAN, or IPVLAN/SLAVE
+    config::Rule rule;
+    std::uint32_t id = 0;  ///< of table::RuleCounters
+};
+
+/// Control thread only.
+class Slaves final : public TablePart {
+  public:
+    using Time = Neighbours::Time;
+    using Problem = std::optional<std::string>;
+
+    Slaves(Machine& machine, Bridge& bridge, Routing& routing);
+    ~Slaves() override;
+
+    // --- a topology as a whole: prepare, then accept or discard
+    /// Segments of `topology` must be known to the bridge. Nothing is seen before accept().
+    Problem prepare(const config::Topology& topology, Time now);
+    /// What was prepared is in the next publication. `topology` outlives this, or the next accept()
+    /// or adopt().
+    void accept(const config::Topology& topology, Time now);
+    void discard();
+    /// The same topology at another place in memory.
+    void adopt(const config::Topology& topology) noexcept { topology_ = &topology; }
+    /// What cannot be done while workers run, one sentence each.
+    [[nodiscard]] std::vector<std::string> refusals(const config::Topology& to) const;
+
+    // --- while it runs
+    /// Addresses and MAC of the master for answers to a slave's port; null when it is no slave's.
+    [[nodiscard]] const table::Slave* slave_of_port(std::uint16_t port) const;
+    [[nodiscard]] const table::Master& master(std::uint16_t number) const {
+        return masters_[number];
+    }
+    /// Whether the address is the slave's own.
+    [[nodiscard]] bool owns(std::uint16_t slave_port, const net::IpAddress& address) const;
+
+    // --- to look at
+    [[nodiscard]] std::vector<SlaveView> views() const;
+    [[nodiscard]] const table::Slave& slave(std::uint16_t number) const { return slaves_[number]; }
+    [[nodiscard]] std::string name_of(std::uint16_t number) const;
+    [[nodiscard]] std::optional<std::uint16_t> find_slave(const std::string& full) const;
+    [[nodiscard]] std::optional<std::uint16_t> find_master(const std::string& ipvlan) const;
+    [[nodiscard]] table::Conntrack* conntrack(const std::string& ipvlan) const;
+    [[nodiscard]] std::string vrf_name(const std::string& ipvlan, std::uint16_t vrf) const;
+    [[nodiscard]] std::optional<std::uint16_t> find_vrf(const std::string& ipvlan,
+                                                        const std::string& vrf) const;
+    [[nodiscard]] const std::vector<RuleView>& rules() const noexcept { return rules_; }
+    [[nodiscard]] const config::Topology* topology() const noexcept { return topology_; }
+
+    // --- TablePart
+    [[nodiscard]] bool changed() const noexcept override { return changed_; }
+    void fill(table::Tables& next) override;
+
+  private:
+    /// Everything that a topology decides.
+    struct State {
+        std::vector<table::Master> masters;
+        std::vector<table::Slave> slaves;
+        std::vector<std::vector<std::uint16_t>> of_master;
+        std::vector<std::pair<table::ScopedAddress, std::uint32_t>> addresses;
+        std::vector<table::HookSet> hook_sets{1};
+        std::vector<RuleView> rules;
+        std::vector<std::pair<std::uint16_t, std::uint16_t>> routers;  ///< segment, master
+    };
+
+    Problem prepare_master(const config::Topology& topology, const config::Ipvlan& ipvlan,
+                           State& next);
+    void prepare_slave(const config::Topology& topology, const config::Ipvlan& ipvlan,
+                       const config::Slave& slave, std::uint16_t master, State& next);
+    Problem prepare_rules(const config::Ipvlan& ipvlan, std::uint16_t number, State& next);
+    void flush_connections_of_the_gone();
+    Problem prepare_tables(const config::Topology& topology, State& next, Time now);
+    std::uint32_t add_rules(const std::string& owner, const config::Ipvlan& ipvlan,
+                            const std::vector<config::Rule>& rules, State& next);
+    std::uint16_t number_of_slave(const std::string& full);
+    std::uint16_t number_of_master(const std::string& name);
+    std::uint16_t number_of_vrf(const std::string& ipvlan, const std::string& vrf);
+
+    Machine& machine_;
+    Bridge& bridge_;
+    Routing& routing_;
+    const config::Topology* topology_ = nullptr;
+    State next_;
+    std::vector<table::Master> masters_;
+    std::vector<table::Slave> slaves_;
+    std::vector<std::vector<std::uint16_t>> of_master_;
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> addresses_;
+    std::vector<table::HookSet> hook_sets_{1};
+    std::vector<RuleView> rules_;
+    std::map<std::string, std::uint16_t> master_numbers_;
+    std::map<std::string, std::uint16_t> slave_numbers_;  ///< by IPVLAN/NAME
+    std::vector<std::string> slave_names_;
+    std::map<std::pair<std::string, std::string>, std::uint16_t> vrf_numbers_;
+    std::map<std::string, std::uint32_t> rule_ids_;
+    std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
+    std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
+    bool changed_ = false;
+};
+
+}  // namespace vxplane::control

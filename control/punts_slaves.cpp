@@ -1,0 +1,167 @@
+// What workers hand over about slaves and routes: next hops to be resolved, ARP and ND of hosts
+// that believe they are on Ethernet, and datagrams whose sender is to be told that they go no
+// further.
+#include <cstring>
+
+#include "control/punts.hpp"
+#include "control/punts_held.hpp"
+#include "dataplane/net/icmpv6.hpp"
+
+namespace vxplane::control {
+
+using packet::DropReason;
+
+namespace {
+
+constexpr std::size_t kEthernet = sizeof(net::EthernetHeader);
+
+/// Of an untagged datagram, which is what workers route.
+std::optional<net::IpAddress> destination_of(std::span<const std::byte> frame) {
+    if (frame.size() < kEthernet + sizeof(net::Ipv4Header)) {
+        return std::nullopt;
+    }
+    const auto type = net::load<net::EthernetHeader>(frame.data()).type;
+    if (type == net::ether_type::kIpv4) {
+        return net::load<net::Ipv4Header>(frame.data() + kEthernet).destination;
+    }
+    if (type == net::ether_type::kIpv6 && frame.size() >= kEthernet + sizeof(net::Ipv6Header)) {
+        return net::IpAddress(net::load<net::Ipv6Header>(frame.data() + kEthernet).destination);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+void Punts::take_next_hop(const path::PuntItem& item, Time now) {
+    const auto destination = destination_of(bytes_of(item.mbuf));
+    const auto key = destination && routing_ != nullptr
+                         ? routing_->asked_for(item.tunnel, *destination)
+                         : std::nullopt;
+    if (!key) {
+        drop(item.mbuf, DropReason::port_gone);
+        return;
+    }
+    Held held;
+    held.mbuf = item.mbuf;
+    held.bytes = memory_of(item.mbuf);
+    held.tunnel = item.tunnel;
+    held.segment = item.segment;
+    held.opaque = opaque_of(item, routing_->serial(item.tunnel)) | kRouted;
+    neighbours_->hold(*key, std::move(held), now);
+    routing_->follow(*key, now);
+}
+
+void Punts::send_routed(NeighbourKey key, net::MacAddress mac, const Held& held) {
+    const OpenPort* open = machine_.by_id(key.port);
+    if (routing_ == nullptr || open == nullptr ||
+        routing_->serial(held.tunnel) != serial_of(held)) {
+        drop(held.mbuf, DropReason::port_gone);  // the route has gone while it waited
+        return;
+    }
+    auto* ethernet = rte_pktmbuf_mtod(held.mbuf, net::EthernetHeader*);
+    ethernet->destination = mac;
+    ethernet->source = net::MacAddress{open->port->mac()};
+    forward(held.mbuf, key.port);
+}
+
+void Punts::take_slave_arp(const path::PuntItem& item) {
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const table::Slave* slave = slaves_ == nullptr ? nullptr : slaves_->slave_of_port(item.in_port);
+    if (slave == nullptr || frame.size() < kEthernet + sizeof(net::ArpHeader)) {
+        drop(item.mbuf, slave == nullptr ? DropReason::port_gone : DropReason::arp_malformed);
+        return;
+    }
+    const auto request = net::load<net::ArpHeader>(frame.data() + kEthernet);
+    if (!request.is_ethernet_ipv4()) {
+        drop(item.mbuf, DropReason::arp_malformed);
+        return;
+    }
+    // Everything but the slave's own addresses is behind the master. Who probes for an address that
+    // it wants to take (RFC 5227) gets no answer, nor does who announces its own.
+    if (request.operation != net::ArpHeader::kRequest || request.sender.is_zero() ||
+        request.sender == request.target || !request.target.is_unicast() ||
+        slaves_->owns(item.in_port, request.target)) {
+        consume(item.mbuf);
+        return;
+    }
+    if (!slaves_->owns(item.in_port, request.sender)) {
+        drop(item.mbuf, DropReason::slave_arp_foreign);
+        return;
+    }
+    const auto master = net::MacAddress::from_number(slaves_->master(slave->master).mac);
+    std::array<std::byte, 60> out{};
+    const net::EthernetHeader ethernet{request.sender_mac, master, net::ether_type::kArp};
+    net::ArpHeader reply = request;
+    reply.operation = net::ArpHeader::kReply;
+    reply.sender_mac = master;
+    reply.sender = request.target;
+    reply.target_mac = request.sender_mac;
+    reply.target = request.sender;
+    std::memcpy(out.data(), &ethernet, sizeof ethernet);
+    std::memcpy(out.data() + kEthernet, &reply, sizeof reply);
+    send_made(item.in_port, out);
+    consume(item.mbuf);
+}
+
+void Punts::take_slave_nd(const path::PuntItem& item) {
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const table::Slave* slave = slaves_ == nullptr ? nullptr : slaves_->slave_of_port(item.in_port);
+    if (slave == nullptr || frame.size() < kEthernet) {
+        drop(item.mbuf, DropReason::port_gone);
+        return;
+    }
+    const net::NdMessage nd = net::read_nd(frame.subspan(kEthernet));
+    if (nd.kind == net::NdKind::malformed) {
+        drop(item.mbuf, DropReason::nd_malformed);
+        return;
+    }
+    if (nd.kind != net::NdKind::solicitation || nd.source.is_unset() ||
+        slaves_->owns(item.in_port, nd.target)) {
+        consume(item.mbuf);
+        return;
+    }
+    if (!nd.source.is_link_local() && !slaves_->owns(item.in_port, nd.source)) {
+        drop(item.mbuf, DropReason::slave_arp_foreign);
+        return;
+    }
+    const auto asker = net::load<net::EthernetHeader>(frame.data()).source;
+    const auto master = net::MacAddress::from_number(slaves_->master(slave->master).mac);
+    const auto reply = net::make_nd(
+        {nd.mac.value_or(asker), master, nd.target, nd.source, net::Icmpv6Header::kAdvertisement,
+         net::NdHeader::kSolicited | net::NdHeader::kRouter, nd.target});
+    send_made(item.in_port, reply);
+    consume(item.mbuf);
+}
+
+void Punts::take_refused(const path::PuntItem& item) {
+    switch (item.why) {
+        case packet::Punt::route_prohibited:
+            answer_slave(item.mbuf, item.in_port, IcmpError::admin_prohibited, 0);
+            break;
+        case packet::Punt::too_big:
+            answer_slave(item.mbuf, item.in_port, IcmpError::fragmentation_needed,
+                         static_cast<std::uint16_t>(item.tunnel));
+            break;
+        default:
+            answer_slave(item.mbuf, item.in_port, IcmpError::net_unreachable, 0);
+            break;
+    }
+    drop(item.mbuf, item.if_refused);
+}
+
+void Punts::answer_slave(rte_mbuf* frame, std::uint16_t port, IcmpError error, std::uint16_t mtu) {
+    std::array<std::byte, kIcmpErrorFrame> out{};
+    const IcmpMade made = make_icmp_error(bytes_of(frame), error, mtu, out);
+    if (!made) {
+        return;
+    }
+    const auto source =
+        net::load<net::Ipv4Header>(rte_pktmbuf_mtod(frame, const std::byte*) + kEthernet).source;
+    // Slaves of all tenants have scopes of their own; segments have those below.
+    constexpr std::uint32_t kSlaves = 0x10000;
+    if (limiter_.allow(kSlaves + port, source, Neighbours::Clock::now())) {
+        send_made(port, std::span(out).first(made.size));
+    }
+}
+
+}  // namespace vxplane::control
