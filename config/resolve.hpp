@@ -116,7 +116,8 @@ struct TableRef {
 /// for. 1:1 is snat in postrouting for what comes from the slave and, in l3s, dnat in prerouting
 /// with `slave` set. In l2 and l3 that dnat is among the rules of the slave, and the public address
 /// has to lead to the slave (public_addresses). Not sorted by priority; what was written comes
-/// before what was made from `nat:`.
+/// before what was made. Rules that were made have names no file can give, such as
+/// `snat[203.0.113.10]` and `masquerade[10.0.0.0/8]`.
 [[nodiscard]] std::vector<Rule> link_rules(const Ipvlan& ipvlan);
 [[nodiscard]] std::vector<Rule> slave_rules(const Ipvlan& ipvlan, const Slave& slave);
 

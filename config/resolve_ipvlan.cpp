@@ -35,6 +35,7 @@ bool needs_conntrack(const std::vector<Rule>& rules) {
 
 Rule dnat_of(const NatPair& pair) {
     Rule rule;
+    rule.name = "dnat[" + pair.public_.text() + "]";
     rule.hook = Hook::prerouting;
     rule.priority = dstnat;
     rule.daddr = alone(pair.public_);
@@ -52,6 +53,7 @@ void add_pairs(const Ipvlan& ipvlan, std::vector<Rule>& rules) {
                 rules.back().slave = slave.name;
             }
             Rule& out = rules.emplace_back();
+            out.name = "snat[" + pair.public_.text() + "]";
             out.hook = Hook::postrouting;
             out.priority = srcnat;
             out.iif = slave.name;
@@ -72,11 +74,13 @@ void add_masquerade(const Ipvlan& ipvlan, std::vector<Rule>& rules) {
     rule.where = ipvlan.keys.of("masquerade", ipvlan.where);
     for (const std::string_view vrf : vrfs_of(ipvlan)) {
         rule.vrf = vrf;
+        rule.name = "masquerade[" + rule.vrf + "]";
         rules.push_back(rule);
     }
     rule.vrf.clear();
     for (const IpPrefix& network : private_networks()) {
         rule.saddr = network;
+        rule.name = "masquerade[" + network.text() + "]";
         rules.push_back(rule);
     }
 }

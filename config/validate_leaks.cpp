@@ -1,10 +1,12 @@
-// Routes that go on in another table must end somewhere: finds the prefixes whose packets would be
-// handed from table to table in a circle, and names the whole circle.
+// Routes that go on in another table must end somewhere, and not at the slave of another ipvlan:
+// finds the prefixes whose packets would be handed from table to table in a circle, and names the
+// whole circle.
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "config/judge.hpp"
+#include "config/nearest.hpp"
 #include "config/resolve.hpp"
 
 namespace vxplane::config {
@@ -35,7 +37,7 @@ class LeakJudge {
         }
     }
 
-    void all() {
+    void circles() {
         for (const Routes routes : order_) {
             for (std::size_t i = 0; i < routes->size(); ++i) {
                 const TableRoute& route = (*routes)[i];
@@ -47,7 +49,40 @@ class LeakJudge {
         }
     }
 
+    /// Slaves are reached only from slaves of the same ipvlan: each has connections of its own.
+    void strangers() {
+        for (const Ipvlan& ipvlan : judge_.topology().ipvlans) {
+            std::vector<Routes> reached;
+            for (const Slave& slave : ipvlan.slaves) reached.push_back(&slave.routes);
+            visited_ = {reached.begin(), reached.end()};
+            while (!reached.empty()) {
+                const Routes routes = reached.back();
+                reached.pop_back();
+                for (std::size_t i = 0; i < routes->size(); ++i) {
+                    for (const Hop& hop : (*routes)[i].hops) {
+                        const Table& table = tables_.at(routes);
+                        if (table.home != &ipvlan) stranger(ipvlan, table, hop, i);
+                        const Routes next = hop.table.empty() ? nullptr : target(hop, table.home);
+                        if (next != nullptr && visited_.insert(next).second) {
+                            reached.push_back(next);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
   private:
+    void stranger(const Ipvlan& from, const Table& table, const Hop& hop, std::size_t route) {
+        if (hop.slave.empty()) return;
+        const SlaveRef to = resolve_slave(judge_.topology(), table.home, hop.slave);
+        if (!to || to.ipvlan == &from) return;
+        judge_.refuse(hop.keys.of("slave", hop.where), item_path(table.path, route, "slave"),
+                      quoted(hop.slave) + " is a slave of ipvlan " + quoted(to.ipvlan->name) +
+                          ", and slaves of " + quoted(from.name) +
+                          " are led to this table (one ipvlan, or two tables)");
+    }
+
     struct Step {
         Routes table;
         const TableRoute* route;
@@ -130,7 +165,9 @@ class LeakJudge {
 }  // namespace
 
 void judge_leaks(Judge& judge) {
-    LeakJudge(judge).all();
+    LeakJudge leaks(judge);
+    leaks.circles();
+    leaks.strangers();
 }
 
 }  // namespace vxplane::config

@@ -101,6 +101,16 @@ TEST(ConfigIpvlanResolve, IV51_masquerade_is_of_tenants_and_private_addresses_af
               "4 100 saddr fc00::/7 masquerade ports 5000-5999\n");
 }
 
+TEST(ConfigIpvlanResolve, rules_that_were_made_have_names_that_differ) {
+    const Topology t = load("    mode: l3s\n    masquerade: true\n");
+    std::string names;
+    for (const Rule& rule : link_rules(t.ipvlans.at(0))) names += rule.name + "\n";
+    EXPECT_EQ(names,
+              "dnat[203.0.113.10]\nsnat[203.0.113.10]\nmasquerade[r]\nmasquerade[b]\n"
+              "masquerade[10.0.0.0/8]\nmasquerade[172.16.0.0/12]\nmasquerade[192.168.0.0/16]\n"
+              "masquerade[100.64.0.0/10]\nmasquerade[fc00::/7]\n");
+}
+
 TEST(ConfigIpvlanResolve, public_addresses_lead_to_their_slaves) {
     const Topology t = load("");
     const auto all = public_addresses(t.ipvlans.at(0));
