@@ -106,8 +106,8 @@ enum class Side : std::uint8_t {
 
 /// Why a packet goes to control.
 enum class Punt : std::uint8_t {
-    arp,
-    icmp,
+    arp,          ///< ARP or neighbour discovery
+    icmp,         ///< an echo request to one of our addresses
     unresolved,   ///< the next hop of a tunnel
     unreachable,  ///< a remote VTEP
     // What follows is about slaves and routes; `in_port` is the port to answer to.

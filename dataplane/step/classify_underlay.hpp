@@ -1,10 +1,11 @@
-// First look at a frame from the underlay: a tunnel packet for us goes on, ARP and ICMP for us go
-// to control, everything else belongs to the host.
+// First look at a frame from the underlay: a tunnel packet for us goes on; ARP, neighbour discovery
+// and ICMP for us go to control; everything else belongs to the host.
 #pragma once
 
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/icmpv6.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
@@ -32,13 +33,12 @@ struct ClassifyUnderlay {
             return Verdict::drop(DropReason::eth_too_long);
         }
         if (ethernet->destination.number() != port.mac) [[unlikely]] {
-            return foreign_destination(*ethernet, port, meta);
+            return foreign_destination(p, *ethernet, port, meta, ctx);
         }
         if (ethernet->type == net::ether_type::kIpv4) [[likely]] {
             return ipv4(p, port, meta, ctx);
         }
-        return ethernet->type == net::ether_type::kArp ? to_control(meta, packet::Punt::arp)
-                                                       : Verdict::divert(Lane::host);
+        return not_ipv4(p, *ethernet, meta, ctx);
     }
 
   private:
@@ -47,15 +47,66 @@ struct ClassifyUnderlay {
         return packet::Verdict::divert(packet::Lane::control);
     }
 
-    static packet::Verdict foreign_destination(const net::EthernetHeader& ethernet,
+    [[gnu::noinline]] static packet::Verdict not_ipv4(packet::Packet& p,
+                                                      const net::EthernetHeader& ethernet,
+                                                      packet::PacketMeta& meta,
+                                                      Context& ctx) noexcept {
+        if (ethernet.type == net::ether_type::kArp) {
+            return to_control(meta, packet::Punt::arp);
+        }
+        const bool may_be_ours =
+            ethernet.type == net::ether_type::kIpv6 && ctx.tables->addresses6 != nullptr;
+        return may_be_ours ? ipv6(p, meta, *ctx.tables->addresses6)
+                           : packet::Verdict::divert(packet::Lane::host);
+    }
+
+    /// Solicitations of our addresses, all advertisements, and echo requests to us.
+    static packet::Verdict ipv6(packet::Packet& p, packet::PacketMeta& meta,
+                                const table::AddressMap& own) noexcept {
+        using net::Icmpv6Header;
+        using packet::Lane;
+        using packet::Verdict;
+        constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+        const auto is_own = [&own](const net::IpAddress& address) {
+            return own.find(0, address) != table::AddressMap::kNone;
+        };
+        if (p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
+            return Verdict::divert(Lane::host);
+        }
+        const auto* ip = p.at<net::Ipv6Header>(kIp);
+        const net::Ipv6Upper upper = net::upper_of(p.data() + kIp, p.contiguous() - kIp);
+        const std::uint32_t at = kIp + upper.offset;
+        if (ip->version() != 6 || upper.protocol != net::ip_protocol::kIcmpv6 || !upper.is_whole ||
+            upper.is_later || p.contiguous() < at + sizeof(Icmpv6Header)) {
+            return Verdict::divert(Lane::host);
+        }
+        switch (p.at<Icmpv6Header>(at)->type) {
+            case Icmpv6Header::kSolicitation:
+                return p.contiguous() >= at + sizeof(net::NdHeader) &&
+                               is_own(p.at<net::NdHeader>(at)->target)
+                           ? to_control(meta, packet::Punt::arp)
+                           : Verdict::divert(Lane::host);
+            case Icmpv6Header::kAdvertisement:
+                return to_control(meta, packet::Punt::arp);
+            case Icmpv6Header::kEchoRequest:
+                return is_own(net::IpAddress(ip->destination)) && !upper.is_fragment &&
+                               net::is_host(net::IpAddress(ip->source))
+                           ? to_control(meta, packet::Punt::icmp)
+                           : Verdict::divert(Lane::host);
+            default:
+                return Verdict::divert(Lane::host);
+        }
+    }
+
+    static packet::Verdict foreign_destination(packet::Packet& p,
+                                               const net::EthernetHeader& ethernet,
                                                const table::PortEntry& port,
-                                               packet::PacketMeta& meta) noexcept {
+                                               packet::PacketMeta& meta, Context& ctx) noexcept {
         if (!ethernet.destination.is_group()) {
             return port.promiscuous ? packet::Verdict::divert(packet::Lane::host)
                                     : packet::Verdict::drop(packet::DropReason::eth_not_for_us);
         }
-        return ethernet.type == net::ether_type::kArp ? to_control(meta, packet::Punt::arp)
-                                                      : packet::Verdict::divert(packet::Lane::host);
+        return not_ipv4(p, ethernet, meta, ctx);
     }
 
     static packet::Verdict ipv4(packet::Packet& p, const table::PortEntry& port,

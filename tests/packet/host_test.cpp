@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rte_cycles.h>
 
+#include "dataplane/net/icmpv6.hpp"
 #include "tests/support/scene.hpp"
 
 namespace vxplane::support {
@@ -59,6 +60,80 @@ TEST(Underlay, echo_requests_for_us_go_to_control_and_other_icmp_to_the_host) {
     Golden(s.lab, s.up, to_us(s, "10.0.0.77").icmp_echo(8))
         .drops(DropReason::host_unclaimed)
         .check();
+}
+
+/// A scene in which 2001:db8::1 is ours.
+struct Scene6 : Scene {
+    explicit Scene6(SceneWords scene = {}) : Scene(scene) {
+        lab.complete = [this](table::Tables& t) {
+            t.addresses6 = std::make_shared<const table::AddressMap>(
+                std::vector<std::pair<table::ScopedAddress, std::uint32_t>>{{{own, 0}, up}});
+        };
+        lab.publish();
+    }
+    static net::IpAddress six(std::uint8_t last) {
+        net::IpAddress address;
+        address.bytes[0] = 0x20;
+        address.bytes[1] = 0x01;
+        address.bytes[2] = 0x0D;
+        address.bytes[3] = 0xB8;
+        address.bytes[15] = last;
+        return address;
+    }
+    [[nodiscard]] Frame nd(std::uint8_t type, const net::IpAddress& target,
+                           const net::IpAddress& destination) const {
+        const auto to = destination.is_multicast() ? net::group_mac(destination) : local_mac;
+        const auto frame = net::make_nd({to, remote_mac(2), six(2), destination, type, 0, target});
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
+        return raw_frame(Bytes(bytes, bytes + frame.size()));
+    }
+    [[nodiscard]] Frame solicitation(std::uint8_t last) const {
+        return nd(net::Icmpv6Header::kSolicitation, six(last), net::solicited_node(six(last)));
+    }
+    [[nodiscard]] Frame echo(const char* destination, std::uint8_t type = 128) const {
+        return a_frame()
+            .to(local_mac)
+            .from(remote_mac(2))
+            .ipv6({.source = "2001:db8::2", .destination = destination, .next_header = 58})
+            .payload({type, 0, 0, 0, 0, 1, 0, 1});
+    }
+    net::IpAddress own = six(1);
+};
+
+TEST(Underlay, RP65_neighbour_discovery_for_us_goes_to_control) {
+    Scene6 s;
+    using Icmp6 = net::Icmpv6Header;
+    for (const Frame& frame : {s.solicitation(1), s.nd(Icmp6::kSolicitation, s.own, s.own),
+                               s.nd(Icmp6::kAdvertisement, Scene6::six(2), s.own),
+                               s.nd(Icmp6::kAdvertisement, Scene6::six(9), net::all_nodes())}) {
+        Golden(s.lab, s.up, frame)
+            .punts(packet::Punt::arp)
+            .cut_may({DropReason::host_unclaimed, DropReason::eth_not_for_us})
+            .check();
+    }
+    Golden(s.lab, s.up, s.solicitation(77)).drops(DropReason::host_unclaimed).check();
+    Golden(s.lab, s.up, s.nd(134, s.own, s.own)).drops(DropReason::host_unclaimed).check();
+}
+
+TEST(Underlay, echo_requests_for_our_ipv6_addresses_go_to_control) {
+    Scene6 s;
+    Golden(s.lab, s.up, s.echo("2001:db8::1"))
+        .punts(packet::Punt::icmp)
+        .cut_may({DropReason::host_unclaimed})
+        .check();
+    Golden(s.lab, s.up, s.echo("2001:db8::7")).drops(DropReason::host_unclaimed).check();
+    Golden(s.lab, s.up, s.echo("2001:db8::1", 129)).drops(DropReason::host_unclaimed).check();
+}
+
+TEST(Underlay, without_an_ipv6_address_of_ours_all_ipv6_is_for_the_host) {
+    Scene6 s(with_twin());
+    s.lab.complete = {};
+    s.lab.publish();
+    for (const Frame& frame : {s.solicitation(1), s.echo("2001:db8::1")})
+        Golden(s.lab, s.up, frame)
+            .out(s.host_twin, frame)
+            .cut_may({DropReason::eth_not_for_us})
+            .check();
 }
 
 TEST(Underlay, everything_else_passes_to_the_twin) {
