@@ -99,10 +99,7 @@ class Differ {
 
     template <class T>
     void add(const std::string& path, const T& object) {
-        bool restart = is_port<T>;
-        // Queues of a link whose connections are tracked are all given to one worker.
-        if constexpr (std::is_same_v<T, Ipvlan>) restart = conntrack_on(object);
-        added_.push_back({Change::Kind::add, path, summary(object), restart});
+        added_.push_back({Change::Kind::add, path, summary(object), is_port<T>});
         inside(path, T{}, object);
     }
 
@@ -167,8 +164,12 @@ class Differ {
         ConntrackOptions after = to.conntrack;
         before.on = conntrack_on(from);
         after.on = conntrack_on(to);
-        if (!before.on && !after.on) after.capacity = before.capacity;
         modify(path, before, after);
+        // Connections that are there stay where they are.
+        for (Change& change : modified_) {
+            if (change.path != path + ".capacity") continue;
+            change.needs_restart = before.on && after.on;
+        }
     }
 
     /// Rules are known by their names; those without, by what they say. Their order counts.

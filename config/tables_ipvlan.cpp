@@ -164,12 +164,10 @@ constexpr ValueType slave_type{.kind = Kind::object, .object = describe<Slave>};
 constexpr ValueType slave_map{.kind = Kind::map, .item = &slave_type, .name_is = "slave name"};
 
 constexpr std::array conntrack_keys{
-    Key<ConntrackOptions>{
-        {"on", false, &boolean, "true where a rule needs it, unless said", Effect::restart},
-        scalar<&ConntrackOptions::on>()},
-    Key<ConntrackOptions>{
-        {"capacity", false, &connections, "most connections; 65536 unless said", Effect::restart},
-        scalar<&ConntrackOptions::capacity>()},
+    Key<ConntrackOptions>{{"on", false, &boolean, "true where a rule needs it, unless said"},
+                          scalar<&ConntrackOptions::on>()},
+    Key<ConntrackOptions>{{"capacity", false, &connections, "most connections; 65536 unless said"},
+                          scalar<&ConntrackOptions::capacity>()},
 };
 
 constexpr ValueType conntrack{.kind = Kind::object, .object = describe<ConntrackOptions>};

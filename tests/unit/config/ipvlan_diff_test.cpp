@@ -145,19 +145,22 @@ TEST(ConfigIpvlanDiff, pairs_change_online_where_connections_are_tracked_already
               "modify ipvlans.a.slaves.red.nat[10.0.0.9].private: 10.1.0.6 -> 10.1.0.5\n");
 }
 
-TEST(ConfigIpvlanDiff, tracking_begins_and_ends_with_a_restart) {
+TEST(ConfigIpvlanDiff, tracking_that_begins_is_named_whatever_it_is_for) {
     EXPECT_EQ(of_ipvlan("", ", masquerade: true"),
               "modify ipvlans.a.masquerade: false -> true\n"
-              "modify ipvlans.a.conntrack.on: false -> true (needs a restart)\n");
-    EXPECT_EQ(of_ipvlan(", conntrack: {on: true}", ", conntrack: {on: true, capacity: 100}"),
-              "modify ipvlans.a.conntrack.capacity: 65536 -> 100 (needs a restart)\n");
+              "modify ipvlans.a.conntrack.on: false -> true\n");
     EXPECT_EQ(of_ipvlan(", conntrack: {on: true}",
-                        ", conntrack: {on: true}, masquerade: true, "
-                        "masquerade-ports: 2000-3000"),
+                        ", conntrack: {on: true}, masquerade: true, masquerade-ports: 2000-3000"),
               "modify ipvlans.a.masquerade: false -> true\n"
               "modify ipvlans.a.masquerade-ports: 1024-65535 -> 2000-3000\n");
-    EXPECT_EQ(steps("", "ipvlans: {a: {link: up, conntrack: {on: true}}}\n"),
-              "add ipvlans.a: link up (needs a restart)\n");
+}
+
+TEST(ConfigIpvlanDiff, a_tracker_that_is_in_use_keeps_its_capacity_until_a_restart) {
+    EXPECT_EQ(of_ipvlan(", conntrack: {on: true}", ", conntrack: {on: true, capacity: 100}"),
+              "modify ipvlans.a.conntrack.capacity: 65536 -> 100 (needs a restart)\n");
+    EXPECT_EQ(of_ipvlan("", ", conntrack: {on: true, capacity: 100}"),
+              "modify ipvlans.a.conntrack.on: false -> true\n"
+              "modify ipvlans.a.conntrack.capacity: 65536 -> 100\n");
 }
 
 TEST(ConfigIpvlanDiff, what_is_inside_goes_first_and_comes_last) {
