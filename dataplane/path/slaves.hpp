@@ -36,7 +36,7 @@ inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& c
 }
 
 /// One copy to each slave that hears the group, but the one that sent it; then the frame itself
-/// goes on: to the host if it came from the wire, to the wire if it came from a slave. Copies share
+/// goes on: to the host if it came from the wire, else to the wire. Copies share
 /// the payload by reference.
 inline void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                            Exit& exit) noexcept {
@@ -44,8 +44,11 @@ inline void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Con
     const table::Master& master = tables.masters[meta.slaves.master];
     const std::uint64_t group = p.at<net::EthernetHeader>(0)->destination.number();
     constexpr std::uint16_t kPause = 0x8808;  // IEEE 802.3 annex 31A
-    const bool from_wire = meta.slaves.from == table::kNoSlave;
-    const std::uint16_t vrf = from_wire ? std::uint16_t{0} : tables.slaves[meta.slaves.from].vrf;
+    const bool from_host = tables.ports[meta.in_port].role == table::PortRole::twin;
+    const bool from_wire = meta.slaves.from == table::kNoSlave && !from_host;
+    const std::uint16_t vrf = meta.slaves.from == table::kNoSlave
+                                  ? std::uint16_t{0}
+                                  : tables.slaves[meta.slaves.from].vrf;
     const auto copy_to = [&](std::uint16_t out_port, std::uint32_t longest) {
         if (ctx.group_copies >= master.copies_per_poll) {
             exit.counters().copies.add(1);
@@ -89,7 +92,7 @@ inline void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Con
         return;
     }
     const std::uint16_t twin = tables.ports[master.port].partner;
-    if (master.host_access && twin != table::kNoPort) {
+    if (master.host_access && twin != table::kNoPort && !from_host) {
         copy_to(twin, tables.ports[twin].max_frame);
     }
     const std::uint32_t longest =
@@ -120,7 +123,7 @@ inline void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context&
     }
     const table::Master& master = tables.masters[number];
     const std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
-    if (slave == table::AddressMap::kNone) {
+    if (slave >= table::kNoSlave) {
         exit.drop(p.mbuf(), DropReason::slave_unknown);
         return;
     }

@@ -66,6 +66,10 @@ class ReadSlaveFrame {
             return ethernet->type.value() == kPause ? Verdict::drop(DropReason::slave_pause)
                                                     : Verdict::divert(Lane::group);
         }
+        if (slave_.policer != 0 &&
+            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) [[unlikely]] {
+            return Verdict::drop(DropReason::slave_rate);
+        }
         meta.out_port = master_.port;
         return fits(p, ctx) ? Verdict::go_on() : Verdict::drop(DropReason::port_oversize);
     }
@@ -120,7 +124,8 @@ class ReadSlaveFrame {
             return Verdict::drop(DropReason::ip4_bad_checksum);
         }
         // As the kernel's ip_route_output_key(): 0.0.0.0 may ask for an address.
-        if (ip->source.is_multicast() || ip->source.is_broadcast() || ip->source.is_loopback()) {
+        if (ip->source.is_multicast() || ip->source.is_broadcast() || ip->source.is_loopback() ||
+            (ip->source.number() >> 24 == 0 && !ip->source.is_zero())) {
             return Verdict::drop(DropReason::slave_bad_source);
         }
         if (p.length() != kIp + total) {
@@ -141,8 +146,17 @@ class ReadSlaveFrame {
         if (ip->version() != 6 || p.length() < total) {
             return Verdict::drop(DropReason::ip6_malformed);
         }
-        if (ip->source[0] == 0xFF) {
+        const net::IpAddress source(ip->source);
+        const net::IpAddress destination(ip->destination);
+        // Tables of both families would take it for IPv4.
+        if (source.is_v4() || destination.is_v4()) {
+            return Verdict::drop(DropReason::ip6_mapped_address);
+        }
+        if (source.is_multicast() || !may_travel(source)) {
             return Verdict::drop(DropReason::slave_bad_source);
+        }
+        if (destination.is_unset() || !may_travel(destination)) {
+            return Verdict::drop(DropReason::slave_group);
         }
         if (p.length() != total) {
             p.cut_to(total);
@@ -170,9 +184,10 @@ class ReadSlaveFrame {
         if (read_address(p, End::destination, wanted) == Spoken::nothing) {
             return table::kNoSlave;
         }
-        // kNone ends in kNoSlave.
-        return static_cast<std::uint16_t>(
-            addresses_.find(table::slave_scope(slave_.master, slave_.vrf), wanted));
+        const std::uint32_t found =
+            addresses_.find(table::slave_scope(slave_.master, slave_.vrf), wanted);
+        // A public address is a matter of rules.
+        return found < table::kPublicAddress ? static_cast<std::uint16_t>(found) : table::kNoSlave;
     }
     /// Frames without an address pass: they are judged by other rules.
     [[nodiscard]] bool is_own_source(const packet::Packet& p) const noexcept {

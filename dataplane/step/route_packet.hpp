@@ -80,7 +80,8 @@ class FindRoute {
                 continue;
             }
             if (hop->kind == table::NextHopKind::none) {
-                break;
+                now = nullptr;
+                continue;
             }
             meta.destination = number;
             return Verdict::go_on();
@@ -256,6 +257,10 @@ class RoutePacket {
         if (!meta.slaves.ipv6 && !is_host(p.at<net::Ipv4Header>(kIp)->destination)) {
             return Verdict::drop(DropReason::slave_group);
         }
+        if (slave_.policer != 0 &&
+            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) [[unlikely]] {
+            return Verdict::drop(DropReason::slave_rate);
+        }
         if (master_.hooked) {
             return through_hooks(p, meta, ctx);
         }
@@ -303,7 +308,8 @@ class RoutePacket {
         }
         // A connection knows its other end; so does the public address of a sibling.
         std::uint16_t sibling = hooks.way();
-        if (sibling == table::kNoSlave && slave_.vrf != 0) {
+        if (sibling == table::kNoSlave) {
+            // Siblings by their own addresses were found before, tenants apart.
             sibling = static_cast<std::uint16_t>(tables_.slave_addresses->find(
                 table::slave_scope(slave_.master, 0), hooks.destination()));
         }

@@ -55,11 +55,12 @@ class SelectSlave {
         if (hooked_ && spoken != Spoken::arp && spoken != Spoken::probe) {
             return through_hooks(p, meta, ctx);
         }
-        const std::uint16_t found = owner_of(wanted);
-        if (found == table::kNoSlave) {
+        const std::uint32_t found = owner_of(wanted);
+        // Who asks for a public address is answered by control.
+        if (found >= table::kNoSlave) {
             return to_host(p, meta, ctx);
         }
-        return deliver(p, meta, found, slaves_[found]);
+        return deliver(p, meta, static_cast<std::uint16_t>(found), slaves_[found]);
     }
 
     /// To a slave as it is.
@@ -91,19 +92,19 @@ class SelectSlave {
     }
 
   private:
-    /// By address, or by a route of the host to what is behind a slave.
-    [[nodiscard]] std::uint16_t owner_of(const net::IpAddress& wanted) const noexcept {
+    /// By address, or by a route of the host to what is behind a slave. kNoSlave, AddressMap::kNone
+    /// or with kPublicAddress: none to give it to as it is.
+    [[nodiscard]] std::uint32_t owner_of(const net::IpAddress& wanted) const noexcept {
         const std::uint32_t found = addresses_.find(table::slave_scope(port_.master, 0), wanted);
         if (found != table::AddressMap::kNone || !master_.routes_to_slaves) {
-            return static_cast<std::uint16_t>(found);
+            return found;
         }
         const table::RouteValue value = tables_.route_tables[master_.routes]->lookup(wanted);
         if (!value.found() || value.type() != table::RouteType::unicast) {
             return table::kNoSlave;
         }
         const table::NextHop& hop = tables_.next_hops[value.next_hop()];
-        return hop.kind == table::NextHopKind::slave ? static_cast<std::uint16_t>(hop.index)
-                                                     : table::kNoSlave;
+        return hop.kind == table::NextHopKind::slave ? hop.index : table::kNoSlave;
     }
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
@@ -117,7 +118,7 @@ class SelectSlave {
         }
         std::uint16_t number = hooks.way();
         if (number == table::kNoSlave) {
-            number = owner_of(hooks.destination());
+            number = static_cast<std::uint16_t>(owner_of(hooks.destination()));
         }
         if (number == table::kNoSlave) {
             return to_host(p, meta, ctx);

@@ -29,6 +29,16 @@ constexpr std::uint8_t kSolicitationType = 135;
 constexpr std::uint32_t kSolicitationTarget = 8;
 constexpr std::uint32_t kSolicitationSize = 24;
 
+/// False for ::1 and for IPv4 addresses in the clothes of IPv6, which no packet on a wire has (RFC
+/// 4291 sections 2.5.3 and 2.5.5.2): tables of both families would take the latter for IPv4.
+inline bool may_travel(const net::IpAddress& v6) noexcept {
+    if (v6.low() != 0) [[likely]] {
+        return true;
+    }
+    constexpr net::IpAddress kLoopback({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+    return v6 != kLoopback && !v6.is_v4();
+}
+
 /// The target of a neighbour solicitation, which may lie in a second buffer; false when the packet
 /// is none.
 [[gnu::noinline]] inline bool read_target(const packet::Packet& p, net::IpAddress& out) noexcept {
@@ -38,7 +48,12 @@ constexpr std::uint32_t kSolicitationSize = 24;
     if (message == nullptr || message[0] != kSolicitationType) {
         return false;
     }
-    std::memcpy(out.bytes.data(), message + kSolicitationTarget, out.bytes.size());
+    net::IpAddress target;
+    std::memcpy(target.bytes.data(), message + kSolicitationTarget, target.bytes.size());
+    if (!may_travel(target)) {
+        return false;
+    }
+    out = target;
     return true;
 }
 
@@ -78,7 +93,12 @@ inline Spoken read_address(const packet::Packet& p, End end, net::IpAddress& out
                 return Spoken::probe;
             }
         }
-        out = end == End::destination ? net::IpAddress(ip->destination) : source;
+        const net::IpAddress said =
+            end == End::destination ? net::IpAddress(ip->destination) : source;
+        if (!may_travel(said)) [[unlikely]] {
+            return Spoken::nothing;
+        }
+        out = said;
         return Spoken::ipv6;
     }
     if (type == net::ether_type::kArp && size >= kIp + sizeof(net::ArpHeader)) {

@@ -87,15 +87,24 @@ class SlaveHooks {
         hooks_.more_hooks = true;
         const packet::Verdict verdict = postrouting(l3_, hooks_, meta);
         hooks_.more_hooks = false;
-        return verdict.goes_on() ? to_sibling(meta, number) : verdict;
+        // Public addresses are translated by the host's rules in mode l3s, else by the slave's.
+        return verdict.goes_on() ? enter(meta, number,
+                                         master_.mode == table::IpvlanMode::l3s
+                                             ? host_rules()
+                                             : rules(tables_.slaves[number].hooks))
+                                 : verdict;
     }
     packet::Verdict to_sibling(packet::PacketMeta& meta, std::uint16_t number) noexcept {
-        hooks_.hooks = rules(tables_.slaves[number].hooks);
-        const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
-        return verdict.goes_on() ? end_at(meta, number) : verdict;
+        return enter(meta, number, rules(tables_.slaves[number].hooks));
     }
 
   private:
+    packet::Verdict enter(packet::PacketMeta& meta, std::uint16_t number,
+                          const table::HookSet* set) noexcept {
+        hooks_.hooks = set;
+        const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
+        return verdict.goes_on() ? end_at(meta, number) : verdict;
+    }
     [[nodiscard]] const table::HookSet* rules(std::uint32_t number) const noexcept {
         return number == 0 ? nullptr : &tables_.hook_sets[number];
     }

@@ -84,6 +84,10 @@ struct alignas(64) Slave {
     GroupFilter groups;
 };
 
+/// In values of Tables::slave_addresses: a public address (1:1 translation), of which a slave knows
+/// nothing itself. Number of the slave below it.
+constexpr std::uint32_t kPublicAddress = 0x10000;
+
 /// Scope of Tables::slave_addresses.
 constexpr std::uint32_t slave_scope(std::uint16_t master, std::uint16_t vrf) noexcept {
     return std::uint32_t{master} << 16 | vrf;

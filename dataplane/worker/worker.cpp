@@ -23,6 +23,8 @@ Worker::Worker(WorkerOptions options)
       idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
     context_.rule_counters = &rule_counters_;
+    slave_buckets_.resize(options_.port_count);
+    context_.buckets = slave_buckets_.data();
     for (const RxQueue& rx : options_.rx) {
         polled_ports_.push_back(rx.port);
     }

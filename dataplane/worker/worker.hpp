@@ -110,6 +110,7 @@ class Worker {
     path::Exit exit_;
     step::Context context_;
     table::RuleCounters rule_counters_;
+    std::vector<step::SlaveBucket> slave_buckets_;
     std::vector<std::uint16_t> polled_ports_;
     packet::Burst burst_;
     packet::Burst aside_;  ///< of the master of an ipvlan: what is no tunnel packet

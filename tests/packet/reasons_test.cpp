@@ -8,7 +8,7 @@ namespace vxplane::support {
 namespace {
 
 /// Only control gives packets up for these: the test of tests/unit/control/punts_test.cpp that
-/// causes each.
+/// causes each. The last one needs two packets at once in the hooks (tests/unit/hooks).
 const std::map<DropReason, const char*> kByControl = {
     {DropReason::arp_malformed, "malformed_arp_is_dropped_for_that_reason"},
     {DropReason::nd_malformed, "malformed_neighbour_discovery_is_dropped_for_that_reason"},
@@ -18,6 +18,7 @@ const std::map<DropReason, const char*> kByControl = {
      "RP62_after_the_last_request_packets_are_dropped_and_the_sender_is_told"},
     {DropReason::neigh_queue_full, "RP62_the_oldest_packet_goes_first_when_the_queue_is_full"},
     {DropReason::inject_ring_full, "a_full_inject_ring_drops_and_counts"},
+    {DropReason::ct_clash, "a_second_packet_that_was_sent_elsewhere_meanwhile_is_dropped"},
 };
 
 TEST(ZDropReasons, each_has_a_golden_packet) {

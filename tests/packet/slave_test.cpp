@@ -2,143 +2,10 @@
 // that it does not have.
 #include <gtest/gtest.h>
 
-#include "tests/support/golden.hpp"
+#include "tests/support/slave_scene.hpp"
 
 namespace vxplane::support {
 namespace {
-
-using packet::Punt;
-using table::IpvlanFlag;
-using table::IpvlanMode;
-
-const net::MacAddress kMaster = mac("02:00:00:00:00:10");
-const net::MacAddress kGateway = mac("02:00:00:00:00:99");
-const net::MacAddress kPeer = mac("02:00:00:00:00:aa");
-const net::MacAddress kBroadcast = net::MacAddress::broadcast();
-constexpr const char* kHost = "10.1.0.254";
-
-net::IpAddress any_ip(const char* text) {
-    return ip(text);
-}
-
-/// A master with a twin (10.1.0.254) and three slaves: red 10.1.0.1, blue 10.1.0.2, far 10.2.0.3.
-/// The peer 10.1.0.100 and the gateway 10.1.0.99 are resolved.
-struct Slaves {
-    explicit Slaves(IpvlanMode mode, IpvlanFlag flag = IpvlanFlag::bridge) {
-        PortWords words;
-        words.mac = kMaster;
-        up = lab.underlay("up", words);
-        host_twin = lab.twin("host", up, words);
-        red = slave_port("red");
-        blue = slave_port("blue");
-        far = slave_port("far");
-        lab.port_entry(up).master = 0;
-        lab.own(ip(kHost), up);
-        lab.no_host(ip("10.1.0.255"));
-
-        masters.resize(1);
-        master().port = up;
-        master().mode = mode;
-        master().flag = flag;
-        master().mac = kMaster.number();
-        master().slave_count = 3;
-        master().routes = 1;
-        own(0, "10.1.0.1");
-        own(1, "10.1.0.2");
-        own(2, "10.2.0.3");
-        hops.resize(1);
-        table::NextHop link;
-        link.kind = table::NextHopKind::link;
-        link.port = up;
-        link.max_frame = 1514;
-        on_link = hop(link);
-        table::NextHop gateway = link;
-        gateway.kind = table::NextHopKind::gateway;
-        gateway.via = any_ip("10.1.0.99");
-        gateway.neighbour = neighbour("10.1.0.99", kGateway);
-        by_gateway = hop(gateway);
-        neighbour("10.1.0.100", kPeer);
-        route(main, "10.1.0.0", 24, {table::RouteType::unicast, on_link});
-        route(main, "0.0.0.0", 0, {table::RouteType::unicast, by_gateway});
-        route(main, kHost, 32, {table::RouteType::local, 0});
-        lab.complete = [this](table::Tables& t) { complete(t); };
-    }
-
-    table::Master& master() { return masters[0]; }
-    void own(std::uint16_t slave, const char* address, std::uint16_t vrf = 0) {
-        addresses.push_back({{any_ip(address), table::slave_scope(0, vrf)}, slave});
-    }
-    std::uint32_t hop(const table::NextHop& next) {
-        hops.push_back(next);
-        return static_cast<std::uint32_t>(hops.size() - 1);
-    }
-    std::uint32_t neighbour(const char* address, net::MacAddress station, bool usable = true) {
-        neighbours.push_back({station, up, usable});
-        const auto at = static_cast<std::uint32_t>(neighbours.size() - 1);
-        neighbour_addresses.push_back({{any_ip(address), up}, at});
-        return at;
-    }
-    static void route(table::RouteTable& routes, const char* prefix, unsigned length,
-                      table::RouteValue value) {
-        const net::IpAddress address = any_ip(prefix);
-        ASSERT_TRUE(routes.v4.add(address.bytes.data() + 12, static_cast<std::uint8_t>(length),
-                                  value.raw()));
-    }
-    PortId slave_port(const char* name) {
-        PortWords words;
-        words.mac = kMaster;
-        const PortId id = lab.access(name, table::kNoSegment, words);
-        lab.port_entry(id).role = table::PortRole::slave;
-        lab.port_entry(id).slave = static_cast<std::uint16_t>(slaves.size());
-        table::Slave slave;
-        slave.port = id;
-        slave.master = 0;
-        slave.routes = 0;
-        slave.answers_gateway = false;
-        slaves.push_back(slave);
-        return id;
-    }
-    void complete(table::Tables& t) {
-        t.masters = table::Shared{masters};
-        t.slaves = table::Shared{slaves};
-        t.slave_list = table::Shared{std::vector<std::uint16_t>{0, 1, 2}};
-        t.slave_addresses = std::make_shared<const table::AddressMap>(addresses);
-        t.route_tables =
-            table::Shared{std::vector<const table::RouteTable*>{&empty, &main, &own_table}};
-        t.next_hops = table::Shared{hops};
-        t.next_hop_slots = table::Shared{slots};
-        t.neighbours = table::Shared{neighbours};
-        t.neighbour_addresses = std::make_shared<const table::AddressMap>(neighbour_addresses);
-        t.hook_sets = table::Shared{std::vector<table::HookSet>(1)};
-    }
-
-    Lab lab{};
-    PortId up = 0, host_twin = 0, red = 0, blue = 0, far = 0;
-    table::RouteTable empty{16}, main{1024}, own_table{1024};
-    std::vector<table::Master> masters{};
-    std::vector<table::Slave> slaves{};
-    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> addresses{};
-    std::vector<table::NextHop> hops{};
-    std::vector<std::uint32_t> slots{0};
-    std::vector<table::Neighbour> neighbours{};
-    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> neighbour_addresses{};
-    std::uint32_t on_link = 0, by_gateway = 0;
-};
-
-Frame datagram(const char* from, const char* to, std::uint8_t ttl = 64) {
-    return a_frame()
-        .to(kMaster)
-        .from(kMaster)
-        .ipv4({.source = from, .destination = to, .ttl = ttl})
-        .udp(4000, 9)
-        .payload(18);
-}
-Frame from_peer(const char* to) {
-    return datagram("10.1.0.100", to).from(kPeer);
-}
-Frame request(const char* sender, const char* target) {
-    return a_frame().to(kBroadcast).from(kPeer).arp({.sender = sender, .target = target});
-}
 
 // --- from the wire
 
@@ -444,6 +311,198 @@ TEST(Ipvlan, a_route_that_is_not_there_is_told_to_the_slave) {
         .punts(Punt::route_unreachable)
         .uncut()
         .check();
+}
+
+TEST(Ipvlan, IV34_the_host_is_reached_in_l2_when_asked_for) {
+    Slaves s(IpvlanMode::l2);
+    const Frame ask = request("10.1.0.1", kHost).from(kMaster);
+    Golden(s.lab, s.red, ask)
+        .out(s.blue, ask)
+        .out(s.far, ask)
+        .out(s.up, ask)
+        .counts("copies", 2)
+        .counts("port.blue.tx_groups", 1)
+        .counts("port.far.tx_groups", 1)
+        .uncut()
+        .check();
+    const Frame from_host = datagram(kHost, "10.1.0.1");
+    Golden(s.lab, s.host_twin, from_host).out(s.up, from_host).uncut().check();
+    s.master().host_access = true;
+    s.lab.publish();
+    Golden(s.lab, s.red, ask)
+        .out(s.blue, ask)
+        .out(s.far, ask)
+        .out(s.up, ask)
+        .out(s.host_twin, ask)
+        .counts("copies", 3)
+        .counts("port.blue.tx_groups", 1)
+        .counts("port.far.tx_groups", 1)
+        .uncut()
+        .check();
+    Golden(s.lab, s.host_twin, from_host).out(s.red, from_host).uncut().check();
+}
+
+TEST(Ipvlan, IV54_a_slave_has_a_rate_towards_the_wire) {
+    Slaves s(IpvlanMode::l3);
+    s.slaves[0].policer = 8000;  // 1 MB/s, and 65,536 bytes at once
+    s.lab.pass_time(1000);
+    const Frame frame = a_frame()
+                            .to(kMaster)
+                            .from(kMaster)
+                            .ipv4({.source = "10.1.0.1", .destination = "10.1.0.100"})
+                            .udp(1, 2)
+                            .payload(1400);
+    std::uint64_t passed = 0;
+    const auto send_some = [&] {
+        const Seen seen = s.lab.receive(s.red, std::vector<Bytes>(100, frame.bytes()));
+        note_reasons(seen);
+        passed = seen.sent.size();
+    };
+    send_some();
+    EXPECT_EQ(passed, 65536U / frame.size());
+    send_some();
+    EXPECT_EQ(passed, 0U);
+    s.lab.pass_time(10);
+    send_some();
+    EXPECT_NEAR(static_cast<double>(passed), 10'000.0 / static_cast<double>(frame.size()), 1.0);
+    // Siblings are not the wire.
+    Golden(s.lab, s.red, datagram("10.1.0.1", "10.1.0.2"))
+        .out(s.blue, datagram("10.1.0.1", "10.1.0.2"))
+        .uncut()
+        .check();
+}
+
+// --- segments
+
+/// The master is also the underlay of segment `pods` (VNI 7), whose router is the ipvlan.
+struct Pods : Slaves {
+    Pods() : Slaves(IpvlanMode::l3) {
+        pods = lab.segment("pods");
+        lab.segment_entry(pods).router = 0;
+        table::TunnelSpec spec;
+        spec.local = ip(kHost);
+        spec.remote = ip("10.1.0.100");
+        spec.out_port = up;
+        spec.source_mac = kMaster;
+        spec.next_hop = kPeer;
+        tunnel = lab.tunnel(spec);
+        lab.fdb(pods, own_mac, FdbKind::router, 0, table::FdbState::permanent);
+        table::NextHop next;
+        next.kind = table::NextHopKind::vxlan;
+        next.segment = pods;
+        next.index = tunnel;
+        next.max_frame = 1464;
+        next.inner_destination = node_mac;
+        next.inner_source = own_mac;
+        slaves[0].routes = 2;
+        route(own_table, "10.244.0.0", 16, {table::RouteType::unicast, hop(next)});
+    }
+    Frame from_node(const Frame& inner) const {
+        return a_frame()
+            .to(kMaster)
+            .from(kPeer)
+            .ipv4({.source = "10.1.0.100", .destination = kHost})
+            .udp(40000, 4789, {.checksum = std::uint16_t{0}})
+            .vxlan({}, inner);
+    }
+    using FdbKind = table::FdbKind;
+    net::MacAddress own_mac = mac("02:ee:00:00:00:07");
+    net::MacAddress node_mac = mac("02:ee:00:00:00:99");
+    SegmentId pods = 0;
+    TunnelId tunnel = 0;
+};
+
+TEST(Ipvlan, IV55_a_route_leads_into_a_segment) {
+    Pods s;
+    const Frame inner = datagram("10.1.0.1", "10.244.3.4", 63).to(s.node_mac).from(s.own_mac);
+    const Frame outer = a_frame()
+                            .to(kPeer)
+                            .from(kMaster)
+                            .ipv4({.source = kHost, .destination = "10.1.0.100"})
+                            .udp(0, 4789, {.checksum = std::uint16_t{0}})
+                            .vxlan({}, inner)
+                            .any_id()
+                            .any_source_port();
+    Golden(s.lab, s.red, datagram("10.1.0.1", "10.244.3.4"))
+        .out(s.up, outer)
+        .tunnelled(s.pods, 1, inner.size())
+        .uncut()
+        .check();
+}
+
+TEST(Ipvlan, IV55_a_segment_hands_packets_to_its_slaves) {
+    Pods s;
+    const Frame inner = datagram("10.244.3.4", "10.1.0.2").to(s.own_mac).from(s.node_mac);
+    const Seen seen = s.lab.receive(s.up, s.from_node(inner));
+    ASSERT_EQ(seen.sent_by(s.blue).size(), 1U);
+    EXPECT_EQ(seen.sent_by(s.blue)[0], datagram("10.244.3.4", "10.1.0.2", 63).bytes());
+    EXPECT_EQ(seen.moved.at("segment.pods.rx_packets"), 1U);
+    EXPECT_EQ(seen.broken_law, "");
+    const auto dropped = [&s](Frame frame) {
+        const Seen lost = s.lab.receive(s.up, s.from_node(frame.to(s.own_mac).from(s.node_mac)));
+        note_reasons(lost);
+        return lost.only_reason();
+    };
+    EXPECT_EQ(dropped(datagram("10.244.3.4", "10.1.0.77")), DropReason::slave_unknown);
+    EXPECT_EQ(dropped(datagram("10.244.3.4", "10.1.0.2", 1)), DropReason::route_ttl);
+    EXPECT_EQ(dropped(a_frame().arp({.sender = "10.244.3.4", .target = "10.1.0.2"})),
+              DropReason::slave_not_ip);
+}
+
+// --- what ends otherwise
+
+TEST(Ipvlan, what_control_has_no_room_for_is_dropped_for_its_own_reason) {
+    LabWords words;
+    words.punt_rate = 1;
+    Slaves s(IpvlanMode::l3, IpvlanFlag::bridge, words);
+    s.slaves[0].routes = 2;
+    s.slaves[1].answers_gateway = true;
+    Slaves::route(s.own_table, "10.11.0.0", 16, {table::RouteType::unreachable, 0});
+    Slaves::route(s.own_table, "10.12.0.0", 16, {table::RouteType::prohibit, 0});
+    table::NextHop leak;
+    leak.kind = table::NextHopKind::table;
+    leak.index = 2;
+    Slaves::route(s.own_table, "10.15.0.0", 16, {table::RouteType::unicast, s.hop(leak)});
+    table::NextHop small;
+    small.kind = table::NextHopKind::gateway;
+    small.port = s.up;
+    small.max_frame = 50;
+    Slaves::route(s.own_table, "10.16.0.0", 16, {table::RouteType::unicast, s.hop(small)});
+    table::NextHop next;
+    next.kind = table::NextHopKind::slave;
+    next.index = 2;
+    Slaves::route(s.own_table, "10.14.0.0", 16, {table::RouteType::unicast, s.hop(next)});
+    table::NextHop nowhere;
+    Slaves::route(s.own_table, "10.17.0.0", 16, {table::RouteType::unicast, s.hop(nowhere)});
+    const auto dropped = [&s](const char* to, DropReason reason, std::uint8_t ttl = 64) {
+        Golden(s.lab, s.red, datagram("10.1.0.1", to, ttl)).drops(reason).uncut().check();
+    };
+    dropped("10.11.0.1", DropReason::route_unreachable);
+    dropped("10.12.0.1", DropReason::route_prohibit);
+    dropped("10.15.0.1", DropReason::route_loop);
+    dropped("10.16.0.1", DropReason::route_too_big);
+    dropped("10.14.0.1", DropReason::route_ttl, 1);
+    dropped("10.17.0.1", DropReason::route_none);
+}
+
+TEST(Ipvlan, no_buffer_for_a_copy) {
+    Slaves s(IpvlanMode::l2);
+    const Frame all = from_peer("10.1.0.255").to(kBroadcast);
+    s.lab.receive(s.up, all);
+    const auto famine = s.lab.starve(s.lab.header_pool());
+    const Seen seen = s.lab.receive(s.up, all);
+    EXPECT_EQ(seen.moved.at("drop.slave_no_copy"), 3U);
+    note_reasons(seen);
+}
+
+TEST(Ipvlan, malformed_ipv6_of_a_slave_is_dropped) {
+    Slaves s(IpvlanMode::l3);
+    Bytes frame = a_frame().to(kMaster).from(kMaster).ipv6({}).udp(1, 2).payload(20).bytes();
+    frame[14 + 5] += 40;  // payload length
+    Golden(s.lab, s.red, raw_frame(frame)).drops(DropReason::ip6_malformed).uncut().check();
+    const Frame mapped =
+        a_frame().to(kMaster).from(kMaster).ipv6({.destination = "::ffff:10.1.0.2"}).udp(1, 2);
+    Golden(s.lab, s.red, mapped).drops(DropReason::ip6_mapped_address).uncut().check();
 }
 
 }  // namespace
