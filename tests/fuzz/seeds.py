@@ -6,6 +6,9 @@ import pathlib
 import re
 
 from scapy.all import ARP, ICMP, IP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPv6, Raw, raw
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
+                                ICMPv6NDOptSrcLLAddr, ICMPv6TimeExceeded, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
+                                IPv6ExtHdrHopByHop)
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
@@ -41,6 +44,35 @@ def underlay_frames():
     yield to_us / IPv6() / UDP()
 
 
+def neighbour_frames():
+    ours, theirs = "02:00:00:aa:00:01", "02:00:00:bb:00:02"
+    to_us = Ether(src=theirs, dst=ours)
+    to_all = Ether(src=theirs, dst="33:33:00:00:00:01")
+    lladdr = ICMPv6NDOptDstLLAddr(lladdr=theirs)
+    ask = ICMPv6ND_NS(tgt="2001:db8::1")
+    near = IPv6(src="2001:db8::2", dst="2001:db8::1", hlim=255)
+    yield to_us / near / ask / ICMPv6NDOptSrcLLAddr(lladdr=theirs)
+    yield to_us / near / ask
+    group = IPv6(src="::", dst="ff02::1:ff00:1", hlim=255)
+    yield Ether(src=theirs, dst="33:33:ff:00:00:01") / group / ask
+    for flags in range(8):
+        answer = ICMPv6ND_NA(tgt="2001:db8::2", R=flags >> 2, S=flags >> 1 & 1, O=flags & 1)
+        yield to_us / near / answer / lladdr
+    yield to_all / IPv6(src="2001:db8::2", dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt="2001:db8::1", S=0) / lladdr
+    yield to_all / IPv6(src="fe80::2", dst="ff02::1", hlim=255) / ICMPv6ND_RA()
+    far = IPv6(src="2001:db8::9", dst="2001:db8::1")
+    for ping in (ICMPv6EchoRequest(data=b"ping"), IPv6ExtHdrHopByHop() / ICMPv6EchoRequest(data=b"ping")):
+        yield to_us / far / ping
+    yield to_us / far / IPv6ExtHdrFragment(m=1, nh=58) / ICMPv6EchoRequest(data=b"ping")
+    yield to_us / far / IPv6ExtHdrDestOpt() / UDP(sport=1, dport=2) / Raw(b"x" * 30)
+    yield to_us / far / ICMPv6TimeExceeded() / far / UDP()
+    yield to_us / Dot1Q(vlan=5) / far / UDP(sport=1, dport=2) / Raw(b"x" * 1300)
+    yield to_us / IP(src="10.0.0.9", dst="10.0.0.1") / ICMP() / Raw(b"ping")
+    yield to_us / IP(src="10.0.0.9", dst="10.0.0.7", flags="MF") / UDP() / Raw(b"x" * 30)
+    for operation in (1, 2):
+        yield to_us / ARP(op=operation, hwsrc=theirs, psrc="10.0.0.2", hwdst=ours, pdst="10.0.0.1")
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +89,8 @@ def main():
     write("fuzz-access", [bytes([i % 3]) + frame for i, frame in enumerate(access)])
     underlay = [raw(frame) for frame in underlay_frames()]
     write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)])
+    heard = [raw(frame) for frame in neighbour_frames()]
+    write("fuzz-neighbours", [bytes([i % 4]) + frame for i, frame in enumerate(heard)])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])
