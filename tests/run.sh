@@ -127,24 +127,46 @@ gtest_layer() {  # gtest_layer LAYER DIR SUITES...
   record "$layer" "$passed" "$failed" $((SECONDS - start))
 }
 
-pytest_layer() {
-  local start=$SECONDS passed failed code=0
-  title "system"
-  # shellcheck disable=SC2086  # PYTEST_ARGS is a list of words
+# run_pytest LAYER ARGUMENTS...: records the layer; names of what failed go to $work/LAYER.failed.
+run_pytest() {
+  local layer=$1 start=$SECONDS passed failed code=0
+  shift
   (cd tests/system && VXPLANE_BUILD=$source_dir/build-test PYTHONDONTWRITEBYTECODE=1 \
-    /usr/bin/python3 -m pytest -q --tb=short --junitxml="$work/system.xml" ${PYTEST_ARGS:-}) 2>&1 || code=$?
-  read -r passed failed < <(/usr/bin/python3 - "$work/system.xml" <<'PY'
+    /usr/bin/python3 -m pytest -q --tb=short --junitxml="$work/$layer.xml" "$@") 2>&1 || code=$?
+  read -r passed failed < <(/usr/bin/python3 - "$work/$layer.xml" "$work/$layer.failed" <<'PY'
 import sys, xml.etree.ElementTree as tree
 try:
     suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
     bad = int(suite.get("failures")) + int(suite.get("errors"))
+    names = {f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
+             for case in suite.iter("testcase") if case.find("failure") is not None or case.find("error") is not None}
+    open(sys.argv[2], "w").write("".join(name + "\n" for name in sorted(names)))
     print(int(suite.get("tests")) - bad - int(suite.get("skipped")), bad)
 except Exception:
     print(0, 1)
 PY
   )
   if ((code != 0 && failed == 0)); then failed=1; fi
-  record system "$passed" "$failed" $((SECONDS - start))
+  record "$layer" "$passed" "$failed" $((SECONDS - start))
+}
+pytest_layer() {
+  title "system"
+  # shellcheck disable=SC2086  # PYTEST_ARGS is a list of words
+  run_pytest system ${PYTEST_ARGS:-}
+}
+# The system tests shared the machine with lint and a compiler. A test that failed beside them is judged
+# by how it does alone, and both are told.
+judge_alone() {
+  local names before=$total_failed
+  mapfile -t names <"$work/system.failed"
+  ((${#names[@]} > 0 && ${#names[@]} <= 5)) || return 0
+  title "system, what failed beside lint and compilers, alone"
+  printf '%s\n' "${names[@]}"
+  run_pytest system-alone "${names[@]}"
+  if ((total_failed == before)); then
+    total_failed=$((total_failed - ${#names[@]}))
+    table+=("$(printf '%-22s %7d failed beside lint and compilers, and passed alone' '' "${#names[@]}")")
+  fi
 }
 
 counted_layer() {  # counted_layer LAYER COMMAND...: the command's last line is `N passed, M failed`
@@ -211,6 +233,8 @@ for layer in "${all_layers[@]}"; do
     fuzz) if build_clang "$layer"; then counted_layer fuzz tests/fuzz.sh build-clang; else skip_layer fuzz; fi ;;
   esac
 done
+
+if [[ -s $work/system.failed && -f $work/lint.out ]]; then judge_alone; fi
 
 printf '\n'
 printf '%s\n' "${table[@]}"
