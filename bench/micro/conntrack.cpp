@@ -68,19 +68,19 @@ struct Scene {
             pass(frame);
         }
     }
-    step::HookContext context() {
-        step::HookContext ctx;
+    void prepare(step::HookContext& ctx) {
+        std::construct_at(&ctx);
         ctx.hooks = &rules;
         ctx.conntrack = &conntrack;
         ctx.now = kNow;
         ctx.masquerade4 = net::Ipv4Address::of(203, 0, 113, 1);
-        return ctx;
     }
     void pass(Frame& frame) {
         packet::Packet p(&frame.mbuf);
         step::L3Packet l3;
         packet::PacketMeta meta;
-        step::HookContext ctx = context();
+        step::HookContext ctx;
+        prepare(ctx);
         packet::Verdict verdict = step::parse(p, 14, l3);
         if (verdict.goes_on()) verdict = step::output(l3, ctx, meta);
         if (verdict.goes_on()) verdict = step::postrouting(l3, ctx, meta);
@@ -148,7 +148,7 @@ void established(benchmark::State& state, bool nat) {
                 for (std::uint32_t i = 0; i < kBurst; ++i) {
                     packet::Packet p(&frames[at + i].mbuf);
                     dropped += step::parse(p, 14, l3[i]).goes_on() ? 0U : 1U;
-                    ctx[i] = scene.context();
+                    scene.prepare(ctx[i]);
                     step::begin(l3[i], ctx[i]);
                 }
                 for (std::uint32_t i = 0; i < kBurst; ++i) step::fetch(ctx[i]);

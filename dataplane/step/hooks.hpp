@@ -23,6 +23,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "dataplane/step/l3_packet.hpp"
 #include "dataplane/table/conntrack.hpp"
@@ -53,11 +54,11 @@ struct HookContext {
     /// `knows_way` = to the wire, without = by address and route.
     std::uint16_t to_slave = table::kNoSlave;
     bool knows_way = false;
-    bool is_new = false;  ///< `pending` is the connection
+    bool is_new = false;  ///< pending() is the connection
 
     // --- of the hooks alone
     bool looked = false;     ///< the connection was looked for
-    bool begun = false;      ///< `pending.original` and `hash` are set
+    bool begun = false;      ///< `pending().original` and `hash` are set
     bool trackable = false;  ///< false: no tuple can be made of it
     bool notrack = false;
     bool source_chosen = false;  ///< a rule has said what the source becomes
@@ -68,10 +69,22 @@ struct HookContext {
     table::Direction direction = table::Direction::original;
     std::uint64_t hash = 0;
     table::ConnPacket facts;
-    table::NewConnection pending;
-};
 
-/// First stage of a burst: tuple and hash, bucket prefetched. Optional.
+    [[nodiscard]] table::NewConnection& pending() noexcept { return pending_.value; }
+    [[nodiscard]] const table::NewConnection& pending() const noexcept { return pending_.value; }
+
+  private:
+    /// As it was in memory until begin() and the first packet of a connection write what they know:
+    /// most packets need less than half of it.
+    union Pending {
+        table::NewConnection value;
+        Pending() noexcept {}
+    };
+    Pending pending_;
+};
+static_assert(std::is_trivially_copyable_v<HookContext>);
+
+/// First stage of a burst: tuple and hash, bucket prefetched. Optional; there must be a tracker.
 void begin(const L3Packet& packet, HookContext& ctx) noexcept;
 /// Second stage of a burst: the place prefetched. Optional, after begin().
 inline void fetch(const HookContext& ctx) noexcept {
