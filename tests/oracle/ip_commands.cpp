@@ -235,6 +235,9 @@ void change_route(Network& network, Words words, bool add) {
             route.via = ip_address(via);
         } else if (word == "dev") {
             route.device = words.next();
+        } else if (word == "mtu") {
+            words.skip("lock");
+            route.mtu = static_cast<unsigned>(number(words.next(), 10));
         } else if (word == "proto" || word == "scope" || word == "src" || word == "metric" ||
                    word == "pref" || word == "error") {
             words.next();

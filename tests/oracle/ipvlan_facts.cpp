@@ -46,9 +46,19 @@ void note_destination(const net::IpAddress& to, const IpvlanSetup& setup, Facts&
         facts.insert("to_slave");
     } else if (setup.host.owns(to)) {
         facts.insert("to_host");
+        const auto here = [&](const Network::Address& one) {
+            return one.address == to && one.device == setup.host.device;
+        };
+        if (std::none_of(setup.host.addresses.begin(), setup.host.addresses.end(), here))
+            facts.insert("route_other_device");
     } else {
         note_route(to, setup, facts);
     }
+}
+
+unsigned mtu_towards(const net::IpAddress& to, const IpvlanSetup& setup) {
+    const Network::Route* route = setup.host.route_to(to);
+    return route == nullptr || route->mtu == 0 ? setup.host.mtu : route->mtu;
 }
 
 void note_ip4(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Facts& facts) {
@@ -71,7 +81,7 @@ void note_ip4(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Fact
         net::Ipv4Address::of(frame[at + 12], frame[at + 13], frame[at + 14], frame[at + 15]);
     const net::Ipv4Address goal =
         net::Ipv4Address::of(frame[at + 16], frame[at + 17], frame[at + 18], frame[at + 19]);
-    if (total > setup.host.mtu) facts.insert("oversize");
+    if (total > mtu_towards(goal, setup)) facts.insert("oversize");
     if (from == 127) facts.insert("from_loopback");
     if (from >> 4 == 0xE) facts.insert("from_group");
     if (source.number() == ~0U || setup.host.is_broadcast(source)) facts.insert("from_broadcast");
@@ -80,6 +90,7 @@ void note_ip4(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Fact
     if (to == 0) facts.insert("to_zero");
     if (to >> 4 == 0xE) facts.insert("to_group");
     if (goal.number() == ~0U || setup.host.is_broadcast(goal)) facts.insert("to_broadcast");
+    if (setup.host.is_network(goal)) facts.insert("to_network_address");
     note_destination(goal, setup, facts);
 }
 
@@ -94,7 +105,7 @@ void note_ip6(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Fact
     std::copy_n(frame.begin() + long(at) + 8, 16, source.bytes.begin());
     std::copy_n(frame.begin() + long(at) + 24, 16, to.bytes.begin());
     static const net::IpAddress kLoopback = ip_address("::1");
-    if (total > setup.host.mtu) facts.insert("oversize");
+    if (total > mtu_towards(to, setup)) facts.insert("oversize");
     if (frame[at + 7] == 0) facts.insert("ttl_zero");
     if (source == kLoopback) facts.insert("from_loopback");
     if (source.bytes[0] == 0xFF) facts.insert("from_group");
@@ -103,7 +114,8 @@ void note_ip6(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Fact
     if (to == kLoopback) facts.insert("to_loopback");
     if (to.is_unset()) facts.insert("to_zero");
     if (to.bytes[0] == 0xFF) facts.insert("to_group");
-    note_destination(to, setup, facts);
+    if (source.is_v4() || to.is_v4()) facts.insert("mapped_address");
+    if (!to.is_v4()) note_destination(to, setup, facts);
 }
 
 void note_frame(const Injected& injected, const IpvlanSetup& setup, Facts& facts) {
@@ -118,6 +130,11 @@ void note_frame(const Injected& injected, const IpvlanSetup& setup, Facts& facts
     const L3 l3 = l3_of(frame);
     if (l3.tags != 0) facts.insert("tagged");
     if (l3.tags > 1) facts.insert("double_tagged");
+    // By its target.
+    if (l3.type == 0x0806 && frame.size() >= l3.at + 28)
+        note_destination(net::Ipv4Address::of(frame[l3.at + 24], frame[l3.at + 25],
+                                              frame[l3.at + 26], frame[l3.at + 27]),
+                         setup, facts);
     if (l3.type == 0x0800) facts.insert("ipv4");
     if (l3.type == 0x86DD) facts.insert("ipv6");
     if (l3.type == 0x0800) note_ip4(frame, l3.at, setup, facts);

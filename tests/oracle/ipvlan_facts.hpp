@@ -14,9 +14,9 @@ namespace vxplane::oracle {
 ///   of the frame       tagged double_tagged group_frame own_mac padded oversize ipv4 ipv6
 ///                      ip4_malformed ip4_bad_checksum ip6_malformed
 ///   of the source      from_loopback from_group from_broadcast from_unspecified bad_source (any)
-///                      icmp6_from_unspecified
-///   of the destination to_loopback to_zero to_group to_broadcast to_slave to_host
-///                      between_private (siblings)
+///                      icmp6_from_unspecified mapped_address (or the destination)
+///   of the destination to_loopback to_zero to_group to_broadcast to_network_address to_host
+///                      to_slave between_private (siblings)
 ///   of the host's route to the destination, when neither slave nor host has the address
 ///                      route_none route_unreachable route_blackhole route_prohibit
 ///                      route_other_device

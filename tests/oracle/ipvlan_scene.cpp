@@ -88,7 +88,8 @@ std::uint32_t IpvlanScene::next_hop(const Network::Route& route) {
     if (route.type != table::RouteType::unicast || route.device != setup_.host.device) return 0;
     table::NextHop hop;
     hop.port = ports_.at("ext");
-    hop.max_frame = static_cast<std::uint16_t>(setup_.host.mtu + kIp);
+    const unsigned mtu = route.mtu == 0 ? setup_.host.mtu : route.mtu;
+    hop.max_frame = static_cast<std::uint16_t>(std::min(mtu, setup_.host.mtu) + kIp);
     hop.kind = table::NextHopKind::link;
     if (!route.via.is_unset()) {
         hop.kind = table::NextHopKind::gateway;

@@ -24,6 +24,13 @@ bool Network::is_broadcast(const net::IpAddress& address) const {
     });
 }
 
+bool Network::is_network(const net::IpAddress& address) const {
+    return std::any_of(routes.begin(), routes.end(), [&](const Route& route) {
+        return address.is_v4() && route.to == address && route.length != 0 && route.length < 31 &&
+               route.via.is_unset() && route.device == device;
+    });
+}
+
 bool Network::hears(const net::IpAddress& group) const {
     static const std::set<net::IpAddress> kAlways{ip_address("224.0.0.1"), ip_address("ff02::1"),
                                                   ip_address("ff01::1")};

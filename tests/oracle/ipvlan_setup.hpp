@@ -27,6 +27,7 @@ struct Network {
         net::IpAddress to;
         unsigned length = 0;      ///< IPv4: 0 to 32
         net::IpAddress via;       ///< unset: on link
+        unsigned mtu = 0;         ///< 0: the device's
         bool by_address = false;  ///< follows from an address
     };
 
@@ -49,6 +50,8 @@ struct Network {
     [[nodiscard]] bool owns(const net::IpAddress& address) const;
     /// The last address of an IPv4 subnet of ours.
     [[nodiscard]] bool is_broadcast(const net::IpAddress& address) const;
+    /// The first one, which the kernel takes for a host's.
+    [[nodiscard]] bool is_network(const net::IpAddress& address) const;
     /// Joined, or by standard.
     [[nodiscard]] bool hears(const net::IpAddress& group) const;
     /// MacAddress::number() of what a slave hears, besides broadcasts.

@@ -95,14 +95,24 @@ TEST_P(OracleIpvlan, a_frame_out_of_nothing_is_noticed) {
     });
 }
 
-/// Mode l3s: a datagram that another namespace, or nobody, should have had.
-TEST_P(OracleIpvlan, a_datagram_elsewhere_is_noticed) {
-    if (load_ipvlan_recording(GetParam()).mode != "l3s") GTEST_SKIP() << "frames show it";
+class OracleIpvlanDatagrams : public testing::TestWithParam<std::string> {};
+class OracleIpvlanNeighbours : public testing::TestWithParam<std::string> {};
+
+/// A datagram that another namespace, or nobody, should have had.
+TEST_P(OracleIpvlanDatagrams, one_elsewhere_is_noticed) {
     every_change_is_noticed(GetParam(), [](IpvlanCase& one) {
         if (one.accepted.empty()) return false;
         const auto taken = one.accepted.extract(one.accepted.begin());
         one.accepted[taken.key() == "host" ? "s1" : "host"] = taken.mapped();
         return true;
+    });
+}
+
+TEST_P(OracleIpvlanNeighbours, a_question_for_one_too_many_is_noticed) {
+    every_change_is_noticed(GetParam(), [](IpvlanCase& one) {
+        const bool asked = !one.by_stack.empty();
+        one.by_stack.clear();
+        return asked;
     });
 }
 
@@ -143,12 +153,24 @@ TEST_P(OracleIpvlan, ip_layers_take_what_those_of_the_kernel_took) {
     EXPECT_GT(taken, 10U);
 }
 
-INSTANTIATE_TEST_SUITE_P(recorded, OracleIpvlan,
-                         testing::ValuesIn(recordings_in(kFolder + "/ipvlan")),
-                         [](const testing::TestParamInfo<std::string>& one) {
-                             const std::string name = std::filesystem::path(one.param).filename();
-                             return name.substr(0, name.find('.'));
-                         });
+std::string name_of(const testing::TestParamInfo<std::string>& one) {
+    const std::string name = std::filesystem::path(one.param).filename();
+    return name.substr(0, name.find('.'));
+}
+
+/// Those whose mode begins with `mode`.
+std::vector<std::string> recorded(const std::string& mode) {
+    std::vector<std::string> all;
+    for (const std::string& path : recordings_in(kFolder + "/ipvlan"))
+        if (load_ipvlan_recording(path).mode.starts_with(mode)) all.push_back(path);
+    return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(recorded, OracleIpvlan, testing::ValuesIn(recorded("")), name_of);
+INSTANTIATE_TEST_SUITE_P(recorded, OracleIpvlanDatagrams, testing::ValuesIn(recorded("l3s")),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(recorded, OracleIpvlanNeighbours, testing::ValuesIn(recorded("l3")),
+                         name_of);
 
 IpvlanRecording a_recording() {
     IpvlanRecording recording;
@@ -208,12 +230,14 @@ TEST(OracleIpvlanSetup, applies_actions_and_commands) {
     const IpvlanSetup routes =
         after({{"sh",
                 "ip -n host route del default; ip -n host -6 route del default && "
-                "ip netns exec host ip route add unreachable 203.0.113.0/24"}});
+                "ip netns exec host ip route add unreachable 203.0.113.0/24; "
+                "ip -n host route add 198.18.0.0/15 via 192.0.2.1 dev up0 mtu 1400"}});
     EXPECT_EQ(routes.unsupported, "");
     EXPECT_EQ(routes.host.route_to(ip_address("8.8.8.8")), nullptr);
     EXPECT_EQ(routes.host.route_to(ip_address("2001:db8:5::5")), nullptr);
     EXPECT_EQ(routes.host.route_to(ip_address("203.0.113.1"))->type,
               vxplane::table::RouteType::unreachable);
+    EXPECT_EQ(routes.host.route_to(ip_address("198.19.0.1"))->mtu, 1400U);
     const IpvlanSetup more = after({{"addr", "a", "add", "192.0.2.12/32"},
                                     {"addr", "b", "add", "192.0.2.12/32"},
                                     {"sh", "ip -n b addr del 192.0.2.11/32 dev b0"},
