@@ -8,9 +8,9 @@ namespace vxplane::table {
 namespace {
 
 constexpr std::size_t kLine = 64;
-/// What may wait for the end of a grace period: room for a change of every prefix, most of which
-/// replace a node of few hundred bytes.
-constexpr std::size_t kWaitingPerPrefix = 1024;
+/// What may wait for the end of a grace period: room for a change of every prefix, each of which
+/// replaces a node of at most 2 KiB and seldom a second one.
+constexpr std::size_t kWaitingPerPrefix = 3072;
 constexpr std::size_t kWaitingAtLeast = std::size_t{1} << 20;
 
 }  // namespace

@@ -177,6 +177,20 @@ TYPED_TEST(LpmTest, a_full_table_refuses_and_counts) {
     EXPECT_EQ(two.used(), 2U);
 }
 
+TYPED_TEST(LpmTest, a_table_can_be_filled_without_a_grace) {
+    // Side by side and all different: each replaces a node that is larger than the one before.
+    TypeParam dense{2048};
+    for (int i = 0; i < 2048; ++i) {
+        const auto prefix = bits<TestFixture::kBytes>({10, i / 256, i % 256});
+        ASSERT_TRUE(dense.add(prefix.data(), 24, static_cast<std::uint32_t>(i + 1))) << i;
+    }
+    EXPECT_EQ(dense.lookup(bits<TestFixture::kBytes>({10, 7, 255, 1}).data()), 2048U);
+    const std::size_t before = dense.memory_bytes();
+    dense.begin_grace();
+    dense.end_grace();
+    EXPECT_LT(dense.memory_bytes() * 20, before);
+}
+
 TYPED_TEST(LpmTest, nodes_are_freed_after_a_grace_and_only_then) {
     this->add({}, 0, 1);
     std::size_t most = 0;
