@@ -31,7 +31,7 @@ void bump(std::atomic<T>& counter, T by = 1) noexcept {
 
 template <class T>
 void set(T& place, T value) noexcept {
-    __atomic_store_n(&place, value, __ATOMIC_RELAXED);
+    std::atomic_ref<T>{place}.store(value, std::memory_order_relaxed);
 }
 
 /// Word by word, each no later than the version that control reads after it.
@@ -238,7 +238,7 @@ ConnRef Conntrack::add(const NewConnection& connection, const ConnPacket& packet
         __atomic_store_n(&side->bytes, 0, __ATOMIC_RELEASE);
     }
     const auto put_now = [](auto& field, auto value) {
-        __atomic_store_n(&field, value, __ATOMIC_RELEASE);
+        std::atomic_ref(field).store(value, std::memory_order_release);
     };
     put_now(c.flags, static_cast<std::uint8_t>(connection.flags | Connection::kInUse));
     put_now(c.tcp, TcpState::none);

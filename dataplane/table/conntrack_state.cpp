@@ -16,7 +16,6 @@ constexpr std::uint8_t kIgnored = 0xFF;
 
 // One row a kind of segment, one column an old state, in the order of TcpState; a cell is the state
 // after it.
-constexpr auto kNo = static_cast<std::uint8_t>(TcpState::none);
 constexpr auto kSs = static_cast<std::uint8_t>(TcpState::syn_sent);
 constexpr auto kSr = static_cast<std::uint8_t>(TcpState::syn_recv);
 constexpr auto kEs = static_cast<std::uint8_t>(TcpState::established);
@@ -82,7 +81,7 @@ constexpr std::uint8_t next_state(Direction d, std::uint8_t flags, TcpState stat
 
 template <class T>
 void set(T& place, T value) noexcept {
-    __atomic_store_n(&place, value, __ATOMIC_RELAXED);
+    std::atomic_ref<T>{place}.store(value, std::memory_order_relaxed);
 }
 
 /// A reset that nobody who cannot see the connection hits by chance: one sequence number in 4,096.
