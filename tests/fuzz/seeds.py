@@ -73,6 +73,31 @@ def neighbour_frames():
         yield to_us / ARP(op=operation, hwsrc=theirs, psrc="10.0.0.2", hwdst=ours, pdst="10.0.0.1")
 
 
+def hook_rows():
+    """Rows of packets, each behind who sends it and how long it is: see fuzz_hooks.cpp."""
+    inside, outside, wire = "10.0.0.5", "198.51.100.9", "203.0.113.1"
+    inside6, outside6, wire6 = "fd00::5", "2001:db8::9", "2001:db8:ff::1"
+    from_slave, from_wire, to_sibling = 2 | 2 << 2, 0 | 1 << 2, 1 | 2 << 2 | 1 << 4
+    for data in (UDP(sport=1000, dport=53), TCP(sport=1000, dport=80, flags="S"), ICMP(id=1000)):
+        ask = IP(src=inside, dst=outside) / data / Raw(b"ask")
+        seen = IP(raw(IP(src=wire, dst=outside) / data / Raw(b"ask")))
+        error = IP(src="192.0.2.7", dst=wire) / ICMP(type=3, code=1) / seen
+        yield ((from_slave, ask), (from_wire, error), (from_slave, ask))
+        yield ((from_wire, IP(src=outside, dst="203.0.113.2") / data), (to_sibling, IP(src=inside, dst=outside) / data))
+    for flags in ("SA", "A", "FA", "R"):
+        yield ((from_slave, IP(src=inside, dst=outside) / TCP(sport=1000, dport=80, flags="S")),
+               (from_wire, IP(src=outside, dst=wire) / TCP(sport=80, dport=2000, flags=flags)),
+               (from_slave, IP(src=inside, dst=outside) / TCP(sport=1000, dport=80, flags="A")))
+    for data in (UDP(sport=1000, dport=53), TCP(sport=1000, dport=80, flags="S"), ICMPv6EchoRequest(id=1000)):
+        ask = IPv6(src=inside6, dst=outside6) / data
+        seen = IPv6(src=wire6, dst=outside6) / data
+        yield ((from_slave, ask), (from_wire, IPv6(src=outside6, dst=wire6) / ICMPv6TimeExceeded() / seen))
+        yield ((from_slave, IPv6(src=inside6, dst=outside6) / IPv6ExtHdrFragment(id=3, m=1) / data),
+               (from_slave, IPv6(src=inside6, dst=outside6) / IPv6ExtHdrFragment(id=3, offset=3) / Raw(b"later")))
+    yield ((from_slave, IP(src=inside, dst=outside, flags="MF", id=3) / UDP(sport=1, dport=2) / Raw(b"first...")),
+           (from_slave, IP(src=inside, dst=outside, frag=2, id=3, proto=17) / Raw(b"later")))
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +116,8 @@ def main():
     write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)])
     heard = [raw(frame) for frame in neighbour_frames()]
     write("fuzz-neighbours", [bytes([i % 4]) + frame for i, frame in enumerate(heard)])
+    rows = [[(who, raw(data)) for who, data in row] for row in hook_rows()]
+    write("fuzz-hooks", [b"".join(bytes([who, len(data)]) + data for who, data in row) for row in rows])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])
