@@ -175,7 +175,7 @@ std::optional<std::string> Daemon::start() {
     loop_.every(kTick, [this] { tick(); });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
         stats_->watch(std::chrono::steady_clock::now());
-        telemetry_->renew(*stats_);
+        telemetry_->renew(*stats_, *slaves_);
         const std::vector<std::string> now = stats_->alarms();
         for (const std::string& alarm : now) {
             if (std::find(known.begin(), known.end(), alarm) == known.end()) {

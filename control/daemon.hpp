@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/load.hpp"
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
 #include "control/apply/routing.hpp"
@@ -40,6 +41,13 @@ class Daemon {
     };
     /// Reads the topology file again and changes what runs. `dry`: only tells what it would do.
     ReloadReport reload(bool dry);
+    /// Changes what runs to `next`, which has passed config::validate() or is judged here; the file
+    /// stays as it is.
+    ReloadReport change(config::Topology next, bool dry = false);
+    /// The shared clock of workers.
+    [[nodiscard]] std::uint32_t clock_milliseconds() const noexcept {
+        return clock_.milliseconds.load(std::memory_order_relaxed);
+    }
 
     // --- for the methods of the RPC server
     [[nodiscard]] const config::Topology& topology() const noexcept { return topology_; }
@@ -60,6 +68,7 @@ class Daemon {
     }
 
   private:
+    ReloadReport change_to(config::LoadResult loaded, bool dry);
     std::optional<std::string> start();
     void load_ports();
     void load_routes();

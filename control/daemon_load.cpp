@@ -5,6 +5,7 @@
 
 #include "config/load.hpp"
 #include "config/resolve.hpp"
+#include "config/validate.hpp"
 #include "control/apply/from_topology.hpp"
 #include "control/apply/reload.hpp"
 #include "control/apply/words.hpp"
@@ -43,7 +44,7 @@ void Daemon::load_ports() {
             continue;
         }
         const std::vector<OwnAddress> own = own_addresses(*open.config);
-        neighbours_->set_port(port.id(), mac, own);
+        neighbours_->set_port(port.id(), mac, answered_addresses(topology_, *open.config));
         tunnels_->set_uplink(port.id(), {mac, open.config->mtu, own});
     }
     auto addresses = all_addresses(topology_, machine_);
@@ -99,8 +100,18 @@ std::optional<std::string> Daemon::load_fdb(const config::Vxlan& vxlan, std::uin
 }
 
 Daemon::ReloadReport Daemon::reload(bool dry) {
+    return change_to(config::check_file(topology_.file), dry);
+}
+
+Daemon::ReloadReport Daemon::change(config::Topology next, bool dry) {
+    config::LoadResult checked;
+    checked.problems = config::validate(next);
+    checked.topology = std::move(next);
+    return change_to(std::move(checked), dry);
+}
+
+Daemon::ReloadReport Daemon::change_to(config::LoadResult loaded, bool dry) {
     ReloadReport report;
-    config::LoadResult loaded = config::check_file(topology_.file);
     for (const config::Problem& problem : loaded.problems) {
         report.problems.push_back(problem.text());
     }
@@ -110,8 +121,8 @@ Daemon::ReloadReport Daemon::reload(bool dry) {
         }
         return report;
     }
-    Reload change({machine_, *bridge_, *tunnels_, *neighbours_, *punts_, routes_}, topology_,
-                  loaded.topology);
+    Reload change({machine_, *bridge_, *tunnels_, *neighbours_, *punts_, routes_, *slaves_},
+                  topology_, loaded.topology);
     for (const config::Change& step : change.changes()) {
         report.changes.push_back(step.line());
     }
@@ -142,6 +153,7 @@ Daemon::ReloadReport Daemon::reload(bool dry) {
         open.config = config::find_port(loaded.topology, open.config->name);
     }
     topology_ = std::move(loaded.topology);
+    slaves_->adopt(topology_);
     set_log_level(topology_.system.log_level);
     return report;
 }

@@ -104,6 +104,8 @@ class Machine {
     [[nodiscard]] unsigned worker_count() const noexcept {
         return static_cast<unsigned>(worker_cpus_.size());
     }
+    /// Slaves have the MAC address of their link: ports that have another one get it.
+    void share_macs(const config::Topology& topology);
     /// ipvlans whose connections are tracked, with the worker that polls all their ports.
     [[nodiscard]] const std::map<std::string, unsigned>& pinned_ipvlans() const noexcept {
         return pinned_ipvlans_;
@@ -125,8 +127,6 @@ class Machine {
     /// Connections of an ipvlan are one worker's, who polls all its ports. A problem text when
     /// steering would take packets away from it.
     std::optional<std::string> pin_ipvlans(const config::Topology& topology);
-    /// Slaves have the MAC address of their link.
-    void share_macs(const config::Topology& topology);
     [[nodiscard]] std::vector<int> worker_nodes() const;
     void make_steering(const config::System& system);
     /// Queues, lanes and the rings to owners of transmit queues.

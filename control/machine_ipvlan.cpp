@@ -45,7 +45,7 @@ void Machine::share_macs(const config::Topology& topology) {
         const OpenPort* link = by_name(ipvlan.link);
         for (const config::Slave& slave : ipvlan.slaves) {
             const OpenPort* open = by_name(slave.port);
-            if (link != nullptr && open != nullptr) {
+            if (link != nullptr && open != nullptr && open->port->mac() != link->port->mac()) {
                 open->port->share_mac(link->port->mac());
             }
         }

@@ -324,6 +324,8 @@ void add_methods(Daemon& daemon) {
     });
 
     add_capture_methods(daemon);
+    add_ipvlan_methods(daemon);
+    add_route_methods(daemon);
 
     daemon.server().add_topic("fdb", "entries learned, moved, aged, added, removed");
     daemon.server().add_topic("neigh", "next hops resolved, failed, in conflict");

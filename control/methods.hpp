@@ -12,4 +12,9 @@ void add_capture_methods(Daemon& daemon);
 /// The part of them about hashing and steering.
 void add_spread_methods(Daemon& daemon);
 
+/// About ipvlans: slaves, rules, connections.
+void add_ipvlan_methods(Daemon& daemon);
+/// About routing tables.
+void add_route_methods(Daemon& daemon);
+
 }  // namespace vxplane::control

@@ -98,6 +98,8 @@ class Punts final : public NeighbourSink {
     void take_slave_nd(const path::PuntItem& item);
     void take_refused(const path::PuntItem& item);
     /// An ICMP error about `frame` to the slave at `port`.
+    void reject(const path::PuntItem& item);
+    bool may_answer(std::span<const std::byte> frame, std::uint16_t port);
     void answer_slave(rte_mbuf* frame, std::uint16_t port, IcmpError error, std::uint16_t mtu);
     void send_routed(NeighbourKey key, net::MacAddress mac, const Held& held);
 

@@ -5,6 +5,7 @@
 
 #include "control/punts.hpp"
 #include "control/punts_held.hpp"
+#include "control/tcp_reset.hpp"
 #include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::control {
@@ -15,17 +16,23 @@ namespace {
 
 constexpr std::size_t kEthernet = sizeof(net::EthernetHeader);
 
-/// Of an untagged datagram, which is what workers route.
-std::optional<net::IpAddress> destination_of(std::span<const std::byte> frame) {
+/// The addresses of an untagged datagram, which is what workers route.
+struct Ends {
+    net::IpAddress source;
+    net::IpAddress destination;
+};
+std::optional<Ends> ends_of(std::span<const std::byte> frame) {
     if (frame.size() < kEthernet + sizeof(net::Ipv4Header)) {
         return std::nullopt;
     }
     const auto type = net::load<net::EthernetHeader>(frame.data()).type;
     if (type == net::ether_type::kIpv4) {
-        return net::load<net::Ipv4Header>(frame.data() + kEthernet).destination;
+        const auto ip = net::load<net::Ipv4Header>(frame.data() + kEthernet);
+        return Ends{ip.source, ip.destination};
     }
     if (type == net::ether_type::kIpv6 && frame.size() >= kEthernet + sizeof(net::Ipv6Header)) {
-        return net::IpAddress(net::load<net::Ipv6Header>(frame.data() + kEthernet).destination);
+        const auto ip = net::load<net::Ipv6Header>(frame.data() + kEthernet);
+        return Ends{net::IpAddress(ip.source), net::IpAddress(ip.destination)};
     }
     return std::nullopt;
 }
@@ -33,9 +40,9 @@ std::optional<net::IpAddress> destination_of(std::span<const std::byte> frame) {
 }  // namespace
 
 void Punts::take_next_hop(const path::PuntItem& item, Time now) {
-    const auto destination = destination_of(bytes_of(item.mbuf));
-    const auto key = destination && routing_ != nullptr
-                         ? routing_->asked_for(item.tunnel, *destination)
+    const auto ends = ends_of(bytes_of(item.mbuf));
+    const auto key = ends && routing_ != nullptr
+                         ? routing_->asked_for(item.tunnel, ends->destination)
                          : std::nullopt;
     if (!key) {
         drop(item.mbuf, DropReason::port_gone);
@@ -142,26 +149,69 @@ void Punts::take_refused(const path::PuntItem& item) {
             answer_slave(item.mbuf, item.in_port, IcmpError::fragmentation_needed,
                          static_cast<std::uint16_t>(item.tunnel));
             break;
+        case packet::Punt::ttl_exceeded:
+            answer_slave(item.mbuf, item.in_port, IcmpError::time_exceeded, 0);
+            break;
+        case packet::Punt::reject:
+            reject(item);
+            break;
         default:
-            answer_slave(item.mbuf, item.in_port, IcmpError::net_unreachable, 0);
+            answer_slave(item.mbuf, item.in_port,
+                         item.if_refused == DropReason::route_unreachable
+                             ? IcmpError::host_unreachable
+                             : IcmpError::net_unreachable,
+                         0);
             break;
     }
     drop(item.mbuf, item.if_refused);
 }
 
-void Punts::answer_slave(rte_mbuf* frame, std::uint16_t port, IcmpError error, std::uint16_t mtu) {
-    std::array<std::byte, kIcmpErrorFrame> out{};
-    const IcmpMade made = make_icmp_error(bytes_of(frame), error, mtu, out);
-    if (!made) {
+void Punts::reject(const path::PuntItem& item) {
+    std::array<std::byte, kResetFrame> out{};
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const Reset made = item.tunnel == 0 ? make_reset(frame, out) : Reset{};
+    if (!made.is_tcp) {
+        answer_slave(item.mbuf, item.in_port,
+                     item.tunnel == 0 ? IcmpError::port_unreachable : IcmpError::admin_prohibited,
+                     0);
+    } else if (made.size != 0 && may_answer(frame, item.in_port)) {
+        send_made(item.in_port, std::span(out).first(made.size));
+    }
+}
+
+bool Punts::may_answer(std::span<const std::byte> frame, std::uint16_t port) {
+    const auto ends = ends_of(frame);
+    // Slaves of all tenants have scopes of their own; segments have those below.
+    constexpr std::uint32_t kPorts = 0x10000;
+    return ends && limiter_.allow(kPorts + port, ends->source, Neighbours::Clock::now());
+}
+
+void Punts::answer_slave(rte_mbuf* mbuf, std::uint16_t port, IcmpError error, std::uint16_t mtu) {
+    const std::span<const std::byte> frame = bytes_of(mbuf);
+    const auto ends = ends_of(frame);
+    if (!ends) {
         return;
     }
-    const auto source =
-        net::load<net::Ipv4Header>(rte_pktmbuf_mtod(frame, const std::byte*) + kEthernet).source;
-    // Slaves of all tenants have scopes of their own; segments have those below.
-    constexpr std::uint32_t kSlaves = 0x10000;
-    if (limiter_.allow(kSlaves + port, source, Neighbours::Clock::now())) {
-        send_made(port, std::span(out).first(made.size));
+    // In the name of the master; of the destination where it has no address, or where the sender is
+    // behind the wire and has to believe that the destination said so.
+    net::IpAddress router = ends->destination;
+    std::optional<net::MacAddress> own;
+    if (const table::Slave* slave = slaves_ == nullptr ? nullptr : slaves_->slave_of_port(port)) {
+        const table::Master& master = slaves_->master(slave->master);
+        own = net::MacAddress::from_number(master.mac);
+        if (router.is_v4() ? !master.address4.is_zero() : !master.address6.is_unset()) {
+            router = router.is_v4() ? net::IpAddress(master.address4) : master.address6;
+        }
     }
+    std::array<std::byte, kIcmpErrorFrame> out{};
+    const IcmpMade made = make_router_error(frame, router, error, mtu, out);
+    if (!made || !may_answer(frame, port)) {
+        return;
+    }
+    if (own) {
+        std::memcpy(out.data() + sizeof(net::MacAddress), own->bytes.data(), own->bytes.size());
+    }
+    send_made(port, std::span(out).first(made.size));
 }
 
 }  // namespace vxplane::control

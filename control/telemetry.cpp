@@ -80,6 +80,8 @@ Telemetry::Telemetry() : copy_(std::make_unique<Copy>()) {
                                "Counters by worker. Takes no parameters");
     rte_telemetry_register_cmd("/vxplane/segments", answer,
                                "Counters by segment. Takes no parameters");
+    rte_telemetry_register_cmd("/vxplane/slaves", answer,
+                               "Counters by slave of an ipvlan. Takes no parameters");
     rte_telemetry_register_cmd("/vxplane/drops", answer,
                                "Dropped packets by reason. Takes no parameters");
     rte_telemetry_register_cmd("/vxplane/health", answer,
@@ -91,11 +93,16 @@ Telemetry::~Telemetry() {
     g_rows = nullptr;
 }
 
-void Telemetry::renew(const stats::Reader& reader) {
+void Telemetry::renew(const stats::Reader& reader, const Slaves& slaves) {
     std::map<std::string, std::map<std::string, std::uint64_t>> rows;
     rows["/vxplane/ports"] = figures_of(reader.ports(std::nullopt), "name");
     rows["/vxplane/workers"] = figures_of(reader.workers(), "id");
     rows["/vxplane/segments"] = figures_of(reader.segments(std::nullopt), "name");
+    for (const Json& row : reader.slaves(slaves, std::nullopt)) {
+        const std::string name =
+            row.at("ipvlan").get<std::string>() + "/" + row.at("name").get<std::string>();
+        add_figures(rows["/vxplane/slaves"], telemetry_name(name), row);
+    }
     for (const Json& row : reader.drops(false)) {
         rows["/vxplane/drops"][row.at("reason")] = row.at("packets");
     }

@@ -19,7 +19,7 @@ class Telemetry {
     Telemetry& operator=(const Telemetry&) = delete;
 
     /// Renews the copy. Control thread.
-    void renew(const stats::Reader& reader);
+    void renew(const stats::Reader& reader, const Slaves& slaves);
 
   private:
     struct Copy;

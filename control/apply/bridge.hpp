@@ -121,6 +121,10 @@ class Bridge {
     /// What the port is to an ipvlan. Seen with the next shape.
     void set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
                             std::uint16_t slave);
+    void set_mac(std::uint16_t id, std::uint64_t mac) {
+        shape_changed_ = shape_changed_ || ports_[id].mac != mac;
+        ports_[id].mac = mac;
+    }
     /// Frames to the segment's own address are routed by this master; kNoMaster: they are not.
     void set_router(std::uint16_t segment, std::uint16_t master, Time now);
     /// `part` takes part in every publication from now on, and outlives this.

@@ -1,5 +1,7 @@
 #include "control/apply/from_topology.hpp"
 
+#include <algorithm>
+
 #include "config/resolve.hpp"
 
 namespace vxplane::control {
@@ -39,6 +41,38 @@ std::vector<OwnAddress> own_addresses(const config::Port& port) {
         own.push_back({ip_of(prefix.address), prefix.length});
     }
     return own;
+}
+
+std::vector<OwnAddress> answered_addresses(const config::Topology& topology,
+                                           const config::Port& port) {
+    std::vector<OwnAddress> all = own_addresses(port);
+    const config::Ipvlan* ipvlan = config::ipvlan_of_link(topology, port.name);
+    if (ipvlan == nullptr) {
+        return all;
+    }
+    const auto add = [&all](const config::IpAddress& address) {
+        const auto bits = static_cast<std::uint8_t>(address.is_ipv4() ? 32 : 128);
+        all.push_back({ip_of(address), bits});
+    };
+    for (const config::PublicAddress& one : config::public_addresses(*ipvlan)) {
+        if (one.slave->up) {
+            add(one.address);
+        }
+    }
+    for (const config::Slave& slave : ipvlan->slaves) {
+        if (ipvlan->mode == config::IpvlanMode::l2 || !slave.vrf.empty() || !slave.up) {
+            continue;
+        }
+        for (const config::IpPrefix& own : slave.addresses) {
+            if (std::any_of(port.addresses.begin(), port.addresses.end(),
+                            [&own](const config::IpPrefix& subnet) {
+                                return config::contains(subnet, own.address);
+                            })) {
+                add(own.address);
+            }
+        }
+    }
+    return all;
 }
 
 std::vector<std::pair<OwnAddress, std::uint16_t>> all_addresses(const config::Topology& topology,

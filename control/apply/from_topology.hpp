@@ -27,6 +27,11 @@ namespace vxplane::control {
 /// The addresses of an underlay port, in the order of the file.
 [[nodiscard]] std::vector<OwnAddress> own_addresses(const config::Port& port);
 
+/// For which the port answers ARP and ND: its own, the public ones of its ipvlan's slaves, and in
+/// l3 and l3s those of slaves that lie in its own subnets, as nobody else can answer for them.
+[[nodiscard]] std::vector<OwnAddress> answered_addresses(const config::Topology& topology,
+                                                         const config::Port& port);
+
 /// All own addresses with the DPDK ids of their ports; only ports that `machine` has.
 [[nodiscard]] std::vector<std::pair<OwnAddress, std::uint16_t>> all_addresses(
     const config::Topology& topology, const Machine& machine);

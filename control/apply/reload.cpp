@@ -81,6 +81,9 @@ std::vector<std::string> Reload::refusals() const {
                           ": it takes a restart");
         }
     }
+    for (std::string& one : parts_.slaves.refusals(to_)) {
+        all.push_back(std::move(one));
+    }
     std::size_t fresh = 0;
     for (const config::Vxlan& vxlan : to_.vxlans) {
         const config::Vxlan* before = find_vxlan(from_, vxlan.name);
@@ -109,6 +112,7 @@ Reload::Problem Reload::apply() {
         parts_.bridge.sweep(nexthops_of(from_), now_);
         return problem;
     }
+    parts_.slaves.accept(to_, now_);
     set_ports();
     parts_.tunnels.reroute(now_);
     // What the rest removes is out of sight then, or some worker is stuck and an alarm says so.
@@ -140,7 +144,11 @@ Reload::Problem Reload::prepare() {
             spdlog::error("reload: next-hop groups stay changed: {}", *problem);
         }
     });
-    return prepare_segments();
+    if (auto problem = prepare_segments()) {
+        return problem;
+    }
+    undo([this] { parts_.slaves.discard(); });
+    return parts_.slaves.prepare(to_, now_);
 }
 
 void Reload::set_underlay(const config::Topology& topology) {
@@ -151,7 +159,7 @@ void Reload::set_underlay(const config::Topology& topology) {
         }
         const net::MacAddress mac{open->port->mac()};
         const std::vector<OwnAddress> own = own_addresses(port);
-        parts_.neighbours.set_port(open->port->id(), mac, own);
+        parts_.neighbours.set_port(open->port->id(), mac, answered_addresses(topology, port));
         parts_.tunnels.set_uplink(open->port->id(), {mac, port.mtu, own});
     }
     auto addresses = all_addresses(topology, parts_.machine);

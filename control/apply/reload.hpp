@@ -10,6 +10,7 @@
 #include "config/diff.hpp"
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
+#include "control/apply/slaves.hpp"
 #include "control/machine.hpp"
 #include "control/punts.hpp"
 
@@ -23,6 +24,7 @@ struct ReloadParts {
     Neighbours& neighbours;
     Punts& punts;
     table::Fib4& routes;
+    Slaves& slaves;
 };
 
 /// One change from `from`, which runs, to `to`, which is valid. Control thread only.

@@ -185,10 +185,10 @@ Slaves::Problem Slaves::prepare_master(const config::Topology& topology,
         prepare_slave(topology, ipvlan, slave, number, next);
     }
     for (const config::PublicAddress& one : config::public_addresses(ipvlan)) {
-        // In l3s the master's rules change the address before a slave is looked for.
-        if (ipvlan.mode != config::IpvlanMode::l3s && one.slave->up) {
-            next.addresses.push_back({{ip_of(one.address), table::slave_scope(number, 0)},
-                                      slave_numbers_.at(full_name(ipvlan, *one.slave))});
+        if (one.slave->up) {
+            next.addresses.push_back(
+                {{ip_of(one.address), table::slave_scope(number, 0)},
+                 slave_numbers_.at(full_name(ipvlan, *one.slave)) | table::kPublicAddress});
         }
     }
     return prepare_rules(ipvlan, number, next);
@@ -288,8 +288,10 @@ void Slaves::accept(const config::Topology& topology, Time now) {
                                        static_cast<std::uint16_t>(i), table::kNoSlave);
         }
     }
+    machine_.share_macs(topology);
     for (std::size_t i = 0; i < next_.slaves.size(); ++i) {
         if (next_.slaves[i].port != table::kNoPort) {
+            bridge_.set_mac(next_.slaves[i].port, next_.masters[next_.slaves[i].master].mac);
             bridge_.set_part_in_ipvlan(next_.slaves[i].port, table::PortRole::slave,
                                        table::kNoMaster, static_cast<std::uint16_t>(i));
         }
@@ -304,6 +306,7 @@ void Slaves::accept(const config::Topology& topology, Time now) {
         bridge_.set_router(segment, master, now);
     }
     routers_ = std::move(routers);
+    routing_.refresh(now);
     masters_ = std::move(next_.masters);
     slaves_ = std::move(next_.slaves);
     of_master_ = std::move(next_.of_master);
@@ -364,6 +367,24 @@ std::optional<std::uint16_t> Slaves::find_master(const std::string& ipvlan) cons
                    masters_[at->second].port == table::kNoPort
                ? std::nullopt
                : std::optional(at->second);
+}
+
+std::variant<RouteSpec, std::string> Slaves::route_spec(const std::string& table,
+                                                        const config::TableRoute& route) const {
+    if (topology_ == nullptr) {
+        return "there is no ipvlan";
+    }
+    const config::SlaveRef own = config::resolve_slave(*topology_, nullptr, table);
+    const Names names(*topology_, bridge_, routing_, slave_numbers_);
+    RouteSpec spec = spec_of(*topology_, machine_, names, own.ipvlan, own.slave, route);
+    for (std::size_t i = 0; i < spec.hops.size(); ++i) {
+        const HopSpec& hop = spec.hops[i].hop;
+        if (hop.kind == table::NextHopKind::none || hop.segment == table::kNoSegment) {
+            return "next hop " + std::to_string(i + 1) +
+                   " leads nowhere (a port, slave, segment or table of the topology)";
+        }
+    }
+    return spec;
 }
 
 void Slaves::fill(table::Tables& next) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "config/topology.hpp"
@@ -56,6 +57,10 @@ class Slaves final : public TablePart {
     [[nodiscard]] std::vector<std::string> refusals(const config::Topology& to) const;
 
     // --- while it runs
+    /// Where a route of the table of this name would lead, with numbers for names; a problem text
+    /// when it names what is not there. `table`: as in Routing::names().
+    [[nodiscard]] std::variant<RouteSpec, std::string> route_spec(
+        const std::string& table, const config::TableRoute& route) const;
     /// Addresses and MAC of the master for answers to a slave's port; null when it is no slave's.
     [[nodiscard]] const table::Slave* slave_of_port(std::uint16_t port) const;
     [[nodiscard]] const table::Master& master(std::uint16_t number) const {

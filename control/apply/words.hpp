@@ -53,6 +53,16 @@ inline std::optional<net::Ipv4Address> parse_ipv4(const std::string& word) {
     return net::Ipv4Address{net::Be32::from_wire(wire)};
 }
 
+/// Of either family.
+inline std::optional<net::IpAddress> parse_ip(const std::string& word) {
+    if (const auto v4 = parse_ipv4(word)) {
+        return net::IpAddress(*v4);
+    }
+    net::IpAddress address;
+    return inet_pton(AF_INET6, word.c_str(), address.bytes.data()) == 1 ? std::optional(address)
+                                                                        : std::nullopt;
+}
+
 /// Six pairs of hexadecimal digits with colons.
 inline std::optional<net::MacAddress> parse_mac(const std::string& word) {
     std::array<unsigned, 6> byte{};

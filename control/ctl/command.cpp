@@ -7,80 +7,13 @@
 #include <filesystem>
 #include <string_view>
 
+#include "control/ctl/line.hpp"
+
 namespace vxplane::control::ctl {
 
 namespace {
 
-using Words = std::vector<std::string>;
-
-struct Refused {
-    std::string problem;
-};
-
-std::string join(const Words& words) {
-    std::string text;
-    for (const auto& word : words) {
-        if (!text.empty()) text += ", ";
-        text += word;
-    }
-    return text;
-}
-
-// The full word, when `word` is it or begins exactly one; else nothing, with those that it begins.
-std::string complete(const std::string& word, const Words& known, Words* candidates = nullptr) {
-    Words found;
-    for (const auto& one : known) {
-        if (one == word) return one;
-        if (!word.empty() && one.starts_with(word)) found.push_back(one);
-    }
-    if (candidates != nullptr) *candidates = found;
-    if (found.empty()) return {};
-    // `port` and `ports` are the same word.
-    for (const auto& one : found) {
-        if (!one.starts_with(found[0])) return {};
-    }
-    return found[0];
-}
-
-class Line {
-  public:
-    explicit Line(Words words) : words_(std::move(words)) {}
-
-    [[nodiscard]] bool empty() const { return next_ == words_.size(); }
-    [[nodiscard]] const std::string& peek() const { return words_[next_]; }
-    std::string take(const std::string& what) {
-        if (empty()) throw Refused{"missing " + what};
-        return words_[next_++];
-    }
-    std::string choose(const std::string& what, const Words& known) {
-        const std::string word = take(what + " (" + join(known) + ")");
-        Words candidates;
-        std::string full = complete(word, known, &candidates);
-        if (!full.empty()) return full;
-        if (candidates.size() > 1) {
-            throw Refused{"'" + word + "' may mean " + join(candidates)};
-        }
-        throw Refused{"'" + word + "' is not a known " + what + " (" + join(known) + ")"};
-    }
-    void end() const {
-        if (!empty()) throw Refused{"'" + peek() + "' is one word too many"};
-    }
-
-  private:
-    Words words_;
-    std::size_t next_ = 0;
-};
-
 const Words states{"permanent", "static", "dynamic"};
-
-std::int64_t number(const std::string& word, const std::string& what) {
-    std::int64_t value = 0;
-    const char* end = word.data() + word.size();
-    const auto [stop, error] = std::from_chars(word.data(), end, value);
-    if (error != std::errc{} || stop != end)
-        throw Refused{what + ": '" + word + "' is not a number"};
-    return value;
-}
 
 // Keys with values until the end. States stand without a key and are returned.
 Words take_keys(Line& line, Json& params, Words keys) {
@@ -217,7 +150,8 @@ Command parse(Line& line, bool all) {
     const std::string object = line.choose(
         "object", {"version", "port",   "ports",     "worker",  "workers", "segment", "segments",
                    "fdb",     "neigh",  "neighbour", "route",   "routes",  "drops",   "stages",
-                   "stats",   "events", "health",    "capture", "reload",  "rpc",     "methods"});
+                   "stats",   "events", "health",    "capture", "reload",  "rpc",     "methods",
+                   "slave",   "slaves", "ipvlan",    "ipvlans", "rule",    "rules",   "conntrack"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -226,7 +160,11 @@ Command parse(Line& line, bool all) {
     if (object.starts_with("segment")) return show(line, "segments", View::segments, View::segment);
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return show(line, "neigh", View::neigh, View::neigh);
-    if (object.starts_with("route")) return show(line, "routes", View::routes, View::routes);
+    if (object.starts_with("route")) return parse_route(line);
+    if (object.starts_with("slave")) return parse_slave(line);
+    if (object.starts_with("ipvlan")) return parse_ipvlan(line);
+    if (object.starts_with("rule")) return show(line, "rules", View::rules, View::rules);
+    if (object == "conntrack") return parse_conntrack(line);
     if (object == "capture") return capture(line);
     if (object == "reload") {
         Command command{.method = "reload", .view = View::changes, .writes = true};
@@ -280,14 +218,23 @@ std::string grammar() {
   fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
   fdb del MAC dev SEGMENT [dst IP]
   fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
-  neigh [show]              route [show]
+  neigh [show]              route [show [table TABLE | slave SLAVE]]
+  route add|replace TO table TABLE (HOP | nexthop HOP [weight N]... | TYPE)
+  route del TO table TABLE
+  slave [show [SLAVE]]      slave set SLAVE up|down
+  ipvlan [show]             ipvlan set NAME [mode l2|l3|l3s] [flag bridge|private|vepa]
+  rule [show]               conntrack count
+  conntrack show|flush [ipvlan NAME] [slave SLAVE] [vrf NAME] [protocol P] [address IP] [port N]
   drops [--all]             stages               stats reset
   reload [--dry-run]        capture [list]       capture stop ID
   capture start port NAME file PATH [direction rx|tx|both] [filter EXPRESSION [inner]]
                 [snaplen N] [limit-count N] [limit-size N [rotate N]] [force]
   events [TOPIC]...
   methods [METHOD]          rpc METHOD [JSON]
-STATE is permanent, static or dynamic. Words may be shortened.
+STATE is permanent, static or dynamic. SLAVE is NAME or IPVLAN/NAME. TABLE is main, one of the
+topology's tables, or SLAVE. HOP is via IP [dev PORT], dev PORT, slave SLAVE,
+vxlan SEGMENT remote IP lladdr MAC, or lookup TABLE. TYPE is blackhole, unreachable, prohibit,
+throw or local. Words may be shortened.
 )";
 }
 

@@ -371,7 +371,8 @@ std::string render(View view, const Json& result) {
             for (const auto& segment : prepare(view, result)) text += show_segment(segment);
             return text;
         default:
-            return show_table(view, result, nullptr);
+            return view >= View::slaves ? render_ipvlan(view, result)
+                                        : show_table(view, result, nullptr);
     }
 }
 

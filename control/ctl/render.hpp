@@ -29,6 +29,13 @@ enum class View : std::uint8_t {
     stages,
     health,
     methods,
+    // of ipvlans: render_ipvlan()
+    slaves,
+    ipvlans,
+    table,  ///< a routing table
+    rules,
+    connections,
+    connection_counts,
 };
 
 /// Text with a final newline, or nothing. `earlier` is the result of the sample before (only for
@@ -37,6 +44,9 @@ enum class View : std::uint8_t {
 [[nodiscard]] std::string render(View view, const Json& result);
 [[nodiscard]] std::string render_rates(View view, const Json& result, const Json& earlier,
                                        double seconds);
+
+/// The views from `slaves` on.
+[[nodiscard]] std::string render_ipvlan(View view, const Json& result);
 
 /// One event as a line: `topic key value ...`.
 [[nodiscard]] std::string render_event(const Json& params);

@@ -7,6 +7,8 @@
 
 #include "control/apply/words.hpp"
 #include "dataplane/path/from_access.hpp"
+#include "dataplane/path/from_master.hpp"
+#include "dataplane/path/from_slave.hpp"
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
 
@@ -60,6 +62,8 @@ Reader::PortTotals Reader::port_totals(std::uint16_t id) const {
         sum.tx_bytes += c.tx_bytes.get();
         sum.tx_full += c.tx_full.get();
         sum.tx_copies += c.tx_copies.get();
+        sum.tx_groups += c.tx_groups.get();
+        sum.dropped += c.dropped.get();
     }
     return sum;
 }
@@ -129,40 +133,42 @@ Json Reader::ports(const std::optional<std::string>& name) const {
         net::MacAddress mac;
         mac.bytes = port.mac();
         const bool underlay = open.config->role == config::PortRole::underlay;
-        out.push_back({{"name", port.name()},
-                       {"id", port.id()},
-                       {"role", open.is_twin ? "host"
-                                : underlay   ? "underlay"
-                                             : "access"},
-                       {"device", port.device()},
-                       {"driver", port.driver()},
-                       {"mac", text(mac)},
-                       {"mtu", port.mtu()},
-                       {"link", link.up},
-                       {"speed_mbps", link.mbps},
-                       {"numa_node", port.socket()},
-                       {"rx_queues", port.rx_queues()},
-                       {"tx_queues", port.tx_queues()},
-                       {"rss", rss_json(port)},
-                       {"rx_checksum", port.rx_checksum()},
-                       {"addresses", addresses},
-                       {"host", open.is_twin ? "" : open.config->host},
-                       {"multi_segment_tx", port.multi_segment_tx()},
-                       {"large", merges(port.id())},
-                       {"notes", port.notes()},
-                       {"rx",
-                        {{"packets", now.rx_packets - zero.rx_packets},
-                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
-                       {"tx",
-                        {{"packets", now.tx_packets - zero.tx_packets},
-                         {"bytes", now.tx_bytes - zero.tx_bytes},
-                         {"full", now.tx_full - zero.tx_full},
-                         {"copies", now.tx_copies - zero.tx_copies}}},
-                       {"device_counters",
-                        {{"imissed", device.imissed},
-                         {"ierrors", device.ierrors},
-                         {"rx_nombuf", device.rx_nombuf},
-                         {"oerrors", device.oerrors}}}});
+        out.push_back(
+            {{"name", port.name()},
+             {"id", port.id()},
+             {"role", open.is_twin                                             ? "host"
+                      : underlay                                               ? "underlay"
+                      : bridge_.port(port.id()).role == table::PortRole::slave ? "slave"
+                                                                               : "access"},
+             {"device", port.device()},
+             {"driver", port.driver()},
+             {"mac", text(mac)},
+             {"mtu", port.mtu()},
+             {"link", link.up},
+             {"speed_mbps", link.mbps},
+             {"numa_node", port.socket()},
+             {"rx_queues", port.rx_queues()},
+             {"tx_queues", port.tx_queues()},
+             {"rss", rss_json(port)},
+             {"rx_checksum", port.rx_checksum()},
+             {"addresses", addresses},
+             {"host", open.is_twin ? "" : open.config->host},
+             {"multi_segment_tx", port.multi_segment_tx()},
+             {"large", merges(port.id())},
+             {"notes", port.notes()},
+             {"rx",
+              {{"packets", now.rx_packets - zero.rx_packets},
+               {"bytes", now.rx_bytes - zero.rx_bytes}}},
+             {"tx",
+              {{"packets", now.tx_packets - zero.tx_packets},
+               {"bytes", now.tx_bytes - zero.tx_bytes},
+               {"full", now.tx_full - zero.tx_full},
+               {"copies", now.tx_copies - zero.tx_copies}}},
+             {"device_counters",
+              {{"imissed", device.imissed},
+               {"ierrors", device.ierrors},
+               {"rx_nombuf", device.rx_nombuf},
+               {"oerrors", device.oerrors}}}});
     }
     return out;
 }
@@ -278,6 +284,11 @@ Json Reader::stages() const {
     add_stages<path::FromAccess>(out, totals, stage_zero_);
     add_stages<path::FromUnderlay>(out, totals, stage_zero_);
     add_stages<path::FromTwin>(out, totals, stage_zero_);
+    if (publisher_.current() == nullptr || publisher_.current()->masters.size() == 0) {
+        return out;
+    }
+    add_stages<path::FromMaster>(out, totals, stage_zero_);
+    add_stages<path::FromSlave>(out, totals, stage_zero_);
     return out;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/apply/bridge.hpp"
+#include "control/apply/slaves.hpp"
 #include "control/machine.hpp"
 #include "control/punts.hpp"
 
@@ -28,6 +29,8 @@ class Reader {
     /// Software steering: which workers flows are spread over, and what waits for each.
     [[nodiscard]] Json steering() const;
     [[nodiscard]] Json segments(const std::optional<std::string>& name) const;
+    /// `name`: NAME or IPVLAN/NAME.
+    [[nodiscard]] Json slaves(const Slaves& slaves, const std::optional<std::string>& name) const;
     /// `all`: also reasons that never happened.
     [[nodiscard]] Json drops(bool all) const;
     [[nodiscard]] Json stages() const;
@@ -49,7 +52,7 @@ class Reader {
   private:
     struct PortTotals {
         std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, tx_full = 0,
-                      tx_copies = 0;
+                      tx_copies = 0, tx_groups = 0, dropped = 0;
     };
     struct SegmentTotals {
         std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, flooded = 0,
