@@ -12,6 +12,7 @@
 #include "bench/vxbench/latency.hpp"
 #include "bench/vxbench/report.hpp"
 #include "bench/vxbench/scaling.hpp"
+#include "bench/vxbench/slaves.hpp"
 #include "dataplane/port/eal.hpp"
 
 namespace vxplane::bench {
@@ -99,6 +100,9 @@ int main(int argc, char** argv) {
     }
     if (kind == "scaling") {
         return vxplane::bench::run_scaling(argc - 1, argv + 1);
+    }
+    if (kind == "slaves") {
+        return vxplane::bench::run_slaves(argc - 1, argv + 1);
     }
     return vxplane::bench::run(vxplane::bench::read_options(argc, argv));
 }

@@ -122,25 +122,38 @@ inline void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context&
         return;
     }
     const table::Master& master = tables.masters[number];
-    const std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
-    if (slave >= table::kNoSlave) {
-        exit.drop(p.mbuf(), DropReason::slave_unknown);
-        return;
-    }
     const std::uint32_t length = p.length();
     const bool from_tunnel = meta.from_tunnel;
     const std::uint16_t segment = meta.segment;
     meta.slaves = packet::SlaveWay::at(number);
     meta.slaves.ipv6 = spoken == step::Spoken::ipv6;
-    if (!step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) {
-        exit.drop(p.mbuf(), DropReason::route_ttl);
-        return;
+    std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
+    packet::Verdict verdict = packet::Verdict::go_on();
+    if (master.hooked) {
+        step::SlaveHooks hooks(ctx, master);
+        verdict = hooks.read(p);
+        if (verdict.goes_on()) {
+            verdict = hooks.from_segment(meta);
+        }
+        if (verdict.goes_on() && hooks.way() != table::kNoSlave) {
+            slave = hooks.way();
+        }
+        if (verdict.goes_on() && slave < table::kNoSlave) {
+            verdict = hooks.into_slave(meta, static_cast<std::uint16_t>(slave));
+        }
     }
-    const packet::Verdict verdict =
-        step::FollowNextHop(ctx, meta.in_port)
-            .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
-    if (verdict.is_drop()) {
-        exit.drop(p.mbuf(), verdict.reason());
+    if (verdict.goes_on() && slave >= table::kNoSlave) {
+        verdict = packet::Verdict::drop(DropReason::slave_unknown);
+    }
+    if (verdict.goes_on() && !step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) {
+        verdict = packet::Verdict::drop(DropReason::route_ttl);
+    }
+    if (verdict.goes_on()) {
+        verdict = step::FollowNextHop(ctx, meta.in_port)
+                      .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
+    }
+    if (!verdict.goes_on()) {
+        verdict.is_drop() ? exit.drop(p.mbuf(), verdict.reason()) : exit.to_control(p.mbuf(), meta);
         return;
     }
     if (from_tunnel) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/icmpv6.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
@@ -190,10 +191,7 @@ class FollowNextHop {
                                                         const table::NextHop& hop) noexcept {
         const net::IpAddress destination = destination_of(p, meta.slaves.ipv6);
         if (hop.kind == table::NextHopKind::link && destination.is_multicast()) {
-            // RFC 2464 section 7.
-            auto* ethernet = p.at<net::EthernetHeader>(0);
-            ethernet->destination = {{0x33, 0x33, destination.bytes[12], destination.bytes[13],
-                                      destination.bytes[14], destination.bytes[15]}};
+            p.at<net::EthernetHeader>(0)->destination = net::group_mac(destination);
             meta.out_port = hop.port;
             return packet::Verdict::go_on();
         }
@@ -264,6 +262,9 @@ class RoutePacket {
         if (master_.hooked) {
             return through_hooks(p, meta, ctx);
         }
+        if (is_group(p, meta)) [[unlikely]] {
+            return onto_link(p, meta);
+        }
         Verdict verdict = find_(p, meta, ctx, own_, host_);
         if (verdict.goes_on()) {
             verdict = follow_(p, meta, ctx, master_);
@@ -290,7 +291,7 @@ class RoutePacket {
             return verdict;
         }
         return meta.slaves.to != table::kNoSlave ? hooks.to_sibling(meta, meta.slaves.to)
-                                                 : hooks.leave(meta);
+                                                 : hooks.leave(meta, true);
     }
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
@@ -313,6 +314,10 @@ class RoutePacket {
             sibling = static_cast<std::uint16_t>(tables_.slave_addresses->find(
                 table::slave_scope(slave_.master, 0), hooks.destination()));
         }
+        if (sibling == table::kNoSlave && is_group(p, meta)) {
+            verdict = hooks.leave(meta, true);
+            return verdict.goes_on() ? onto_link(p, meta) : verdict;
+        }
         if (sibling == table::kNoSlave) {
             verdict = find_(p, meta, ctx, own_, host_);
             if (!verdict.goes_on()) {
@@ -320,7 +325,7 @@ class RoutePacket {
             }
             const table::NextHop& hop = tables_.next_hops[meta.destination];
             if (hop.kind != table::NextHopKind::slave) {
-                verdict = hooks.leave(meta);
+                verdict = hooks.leave(meta, hop.kind != table::NextHopKind::vxlan);
                 return verdict.goes_on() ? follow_(p, meta, ctx, master_) : verdict;
             }
             sibling = static_cast<std::uint16_t>(hop.index);
@@ -351,6 +356,25 @@ class RoutePacket {
             }
         }
         return false;
+    }
+    /// A group of IPv6 in a frame to a single MAC address, as a device that knows no neighbours
+    /// sends it. Groups of IPv4 are refused.
+    static bool is_group(const packet::Packet& p, const packet::PacketMeta& meta) noexcept {
+        return meta.slaves.ipv6 && p.at<net::Ipv6Header>(kIp)->destination[0] == 0xFF;
+    }
+    /// Groups are on the master's link, whatever other routes say: the kernel's table `local` is
+    /// asked first, and has ff00::/8 for each device.
+    [[gnu::noinline]] packet::Verdict onto_link(const packet::Packet& p,
+                                                packet::PacketMeta& meta) const noexcept {
+        const table::PortEntry& port = tables_.ports[master_.port];
+        if (p.length() > port.max_frame && packet::longest_inner(p.mbuf()) > port.max_frame) {
+            return packet::Verdict::drop(packet::DropReason::port_oversize);
+        }
+        auto* ethernet = p.at<net::EthernetHeader>(0);
+        ethernet->destination = net::group_mac(destination_of(p, true));
+        ethernet->source = net::MacAddress::from_number(port.mac);
+        meta.out_port = master_.port;
+        return packet::Verdict::go_on();
     }
     [[nodiscard]] bool is_host(net::Ipv4Address destination) const noexcept {
         return !destination.is_multicast() && !destination.is_broadcast() &&

@@ -38,6 +38,11 @@ class SlaveHooks {
         hooks_.nat_only = false;
         return verdict;
     }
+    /// From a segment: the rules of the link are for its wire, but connections are the same.
+    packet::Verdict from_segment(packet::PacketMeta& meta) noexcept {
+        hooks_.hooks = nullptr;
+        return prerouting(l3_, hooks_, meta);
+    }
     packet::Verdict into_slave(packet::PacketMeta& meta, std::uint16_t number) noexcept {
         const table::Slave& slave = tables_.slaves[number];
         if (master_.mode != table::IpvlanMode::l3s) {
@@ -72,8 +77,9 @@ class SlaveHooks {
         hooks_.hooks = host_rules();
         return output(l3_, hooks_, meta);
     }
-    packet::Verdict leave(packet::PacketMeta& meta) noexcept {
-        hooks_.hooks = host_rules();
+    /// By the wire, or into a segment, where addresses of pods mean something.
+    packet::Verdict leave(packet::PacketMeta& meta, bool by_wire) noexcept {
+        hooks_.hooks = by_wire ? host_rules() : nullptr;
         hooks_.exit_zone = 0;
         hooks_.exit_slave = table::kNoSlave;
         return postrouting(l3_, hooks_, meta);
