@@ -73,10 +73,6 @@ IpvlanScene::IpvlanScene(const IpvlanSetup& setup) : setup_{setup} {
         neighbour_numbers_[address] = static_cast<std::uint32_t>(neighbours_.size());
         neighbours_.push_back({neighbour.mac, ext, true});
     }
-    // What the kernel has in its table `local`: groups are on the link.
-    Network::Route groups;
-    groups.device = setup.host.device;
-    put_route(routes_, ip_address("ff00::"), 8, {table::RouteType::unicast, next_hop(groups)});
     for (const Network::Route& route : setup.host.routes)
         put_route(routes_, route.to, route.length,
                   {type_of(route, setup.host.device), next_hop(route)});

@@ -218,6 +218,22 @@ TEST(Ipvlan, IV43_IV46_l3_routes_by_the_table_of_the_host_and_keeps_the_ttl) {
         .check();
 }
 
+TEST(Ipvlan, IV43_an_ipv6_group_in_a_unicast_frame_goes_onto_the_masters_link) {
+    Slaves s(IpvlanMode::l3);
+    const auto to_group = [](const char* group) {
+        return a_frame()
+            .to(kMaster)
+            .from(kMaster)
+            .ipv6({.destination = group})
+            .udp(1, 2)
+            .payload(20);
+    };
+    Golden(s.lab, s.red, to_group("ff02::1:ff00:2"))
+        .out(s.up, to_group("ff02::1:ff00:2").to(mac("33:33:ff:00:00:02")))
+        .uncut()
+        .check();
+}
+
 TEST(Ipvlan, RP74_a_hop_is_counted_where_it_is_asked_for) {
     Slaves s(IpvlanMode::l3);
     s.master().decrement_ttl = true;
