@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "dataplane/net/ipv4_address.hpp"
 
@@ -17,6 +19,12 @@ struct IpAddress {
     constexpr IpAddress() noexcept = default;
     // NOLINTNEXTLINE(google-explicit-constructor): the same address, in a wider type
     constexpr IpAddress(Ipv4Address v4) noexcept {
+        if (!std::is_constant_evaluated()) {
+            // As two words: who compares or hashes it next reads words, and would wait for bytes.
+            const std::uint64_t high = v4_high(v4);
+            std::memcpy(bytes.data() + 8, &high, sizeof high);
+            return;
+        }
         const std::uint32_t number = v4.number();
         bytes[10] = 0xFF;
         bytes[11] = 0xFF;
@@ -27,12 +35,21 @@ struct IpAddress {
     constexpr explicit IpAddress(const std::array<std::uint8_t, 16>& v6) noexcept : bytes(v6) {}
 
     [[nodiscard]] constexpr bool is_v4() const noexcept {
+        if (!std::is_constant_evaluated()) {
+            return low() == 0 && first_half(high()) == v4_mark();
+        }
         for (unsigned i = 0; i < 10; ++i) {
             if (bytes[i] != 0) {
                 return false;
             }
         }
         return bytes[10] == 0xFF && bytes[11] == 0xFF;
+    }
+    /// high() of an IPv4 address; low() is 0.
+    [[nodiscard]] static constexpr std::uint64_t v4_high(Ipv4Address v4) noexcept {
+        const std::uint64_t address = v4.be.wire();
+        return std::endian::native == std::endian::little ? address << 32 | 0xFFFF0000U
+                                                          : address | 0xFFFF'0000'0000ULL;
     }
     /// Only for IPv4.
     [[nodiscard]] constexpr Ipv4Address v4() const noexcept {
@@ -54,6 +71,14 @@ struct IpAddress {
     constexpr auto operator<=>(const IpAddress&) const noexcept = default;
 
   private:
+    /// The bytes 0, 0, ff, ff as a word.
+    static constexpr std::uint32_t v4_mark() noexcept {
+        return std::endian::native == std::endian::little ? 0xFFFF0000U : 0x0000FFFFU;
+    }
+    static constexpr std::uint32_t first_half(std::uint64_t word) noexcept {
+        return static_cast<std::uint32_t>(std::endian::native == std::endian::little ? word
+                                                                                     : word >> 32);
+    }
     [[nodiscard]] std::uint64_t word(std::size_t at) const noexcept {
         std::uint64_t value = 0;
         std::memcpy(&value, bytes.data() + at, sizeof value);

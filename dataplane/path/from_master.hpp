@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/path/path.hpp"
+#include "dataplane/step/ahead_of_slaves.hpp"
 #include "dataplane/step/select_slave.hpp"
 
 namespace vxplane::path {
@@ -15,6 +16,14 @@ struct SelectStage {
     static constexpr std::string_view text = "select";
 };
 
-using FromMaster = Path<FromMasterName, Stage<SelectStage, step::SelectSlave>>;
+struct FetchStage {
+    static constexpr std::string_view text = "fetch";
+};
+struct GiveStage {
+    static constexpr std::string_view text = "give";
+};
+
+using FromMaster = Path<FromMasterName, Stage<FetchStage, step::AheadOfSlaves>,
+                        Stage<SelectStage, step::SelectSlave>, Stage<GiveStage, step::GiveToSlave>>;
 
 }  // namespace vxplane::path

@@ -4,6 +4,7 @@
 
 #include "dataplane/path/path.hpp"
 #include "dataplane/step/add_tunnel.hpp"
+#include "dataplane/step/ahead_of_slaves.hpp"
 #include "dataplane/step/read_slave_frame.hpp"
 #include "dataplane/step/route_packet.hpp"
 
@@ -23,8 +24,13 @@ struct SlaveTunnelStage {
     static constexpr std::string_view text = "tunnel";
 };
 
+struct SlaveFetchStage {
+    static constexpr std::string_view text = "fetch";
+};
+
 using FromSlave =
-    Path<FromSlaveName, Stage<SlaveFrameStage, step::ReadSlaveFrame>,
-         Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, step::AddTunnel>>;
+    Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves>,
+         Stage<SlaveFrameStage, step::ReadSlaveFrame>, Stage<RouteStage, step::RoutePacket>,
+         Stage<SlaveTunnelStage, step::AddTunnel>>;
 
 }  // namespace vxplane::path

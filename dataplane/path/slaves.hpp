@@ -1,166 +1,27 @@
-// Side lanes of ipvlan: broadcasts and multicasts for many slaves, and what a segment hands to the
-// ipvlan that is its router.
+// Side lanes of ipvlan (broadcasts and multicasts for many slaves, what a segment hands to the
+// ipvlan that is its router), the way to the kernel's side of a port, and the paths of slaves and
+// masters.
 #pragma once
 
 #include "dataplane/path/exit.hpp"
-#include "dataplane/step/check_exit.hpp"
-#include "dataplane/step/route_packet.hpp"
-#include "dataplane/step/select_slave.hpp"
 
 namespace vxplane::path {
 
 /// To the kernel twin, if the port has one; for a slave's frame, that of its master.
-inline void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
-                    Exit& exit) noexcept {
-    const table::Tables& tables = *ctx.tables;
-    const table::PortEntry& in = tables.ports[meta.in_port];
-    std::uint16_t twin = in.partner;
-    if (in.role == table::PortRole::slave) {
-        const table::Master& master = tables.masters[tables.slaves[in.slave].master];
-        twin = tables.ports[master.port].partner;
-        if (meta.slaves.routed) {
-            p.at<net::EthernetHeader>(0)->destination = net::MacAddress::from_number(master.mac);
-        }
-    }
-    if (twin == table::kNoPort) {
-        exit.drop(p.mbuf(), packet::DropReason::host_unclaimed);
-        return;
-    }
-    const std::uint32_t longest =
-        tables.ports[twin].max_frame + net::tag_bytes(p.data(), p.contiguous());
-    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
-        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
-    } else {
-        exit.send(p.mbuf(), twin);
-    }
-}
+void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;
 
 /// One copy to each slave that hears the group, but the one that sent it; then the frame itself
-/// goes on: to the host if it came from the wire, else to the wire. Copies share
-/// the payload by reference.
-inline void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
-                           Exit& exit) noexcept {
-    const table::Tables& tables = *ctx.tables;
-    const table::Master& master = tables.masters[meta.slaves.master];
-    const std::uint64_t group = p.at<net::EthernetHeader>(0)->destination.number();
-    constexpr std::uint16_t kPause = 0x8808;  // IEEE 802.3 annex 31A
-    const bool from_host = tables.ports[meta.in_port].role == table::PortRole::twin;
-    const bool from_wire = meta.slaves.from == table::kNoSlave && !from_host;
-    const std::uint16_t vrf = meta.slaves.from == table::kNoSlave
-                                  ? std::uint16_t{0}
-                                  : tables.slaves[meta.slaves.from].vrf;
-    const auto copy_to = [&](std::uint16_t out_port, std::uint32_t longest) {
-        if (ctx.group_copies >= master.copies_per_poll) {
-            exit.counters().copies.add(1);
-            exit.count_drop(packet::DropReason::slave_copies_full);
-            return false;
-        }
-        if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
-            exit.counters().copies.add(1);
-            exit.count_drop(packet::DropReason::slave_oversize);
-            return false;
-        }
-        ++ctx.group_copies;
-        exit.counters().copies.add(1);
-        rte_mbuf* copy = ctx.pools->share(p.mbuf());
-        if (copy == nullptr) {
-            exit.count_drop(packet::DropReason::slave_no_copy);
-            return false;
-        }
-        exit.send(copy, out_port);
-        return true;
-    };
-    if (!from_wire || p.at<net::EthernetHeader>(0)->type.value() != kPause) {
-        for (std::uint32_t i = 0; i < master.slave_count; ++i) {
-            const std::uint16_t number = tables.slave_list[master.slave_begin + i];
-            const table::Slave& slave = tables.slaves[number];
-            if (number != meta.slaves.from && slave.up && slave.vrf == vrf &&
-                slave.groups.hears(group) && copy_to(slave.port, slave.max_frame)) {
-                exit.counters().ports[slave.port].tx_groups.add(1);
-            }
-        }
-    }
-    if (from_wire) {
-        const packet::Verdict verdict = step::SelectSlave::to_host(p, meta, ctx);
-        if (verdict.is_drop()) {
-            exit.drop(p.mbuf(), verdict.reason());
-        } else if (verdict.lane() == packet::Lane::control) {
-            exit.to_control(p.mbuf(), meta);
-        } else {
-            to_host(p, meta, ctx, exit);
-        }
-        return;
-    }
-    const std::uint16_t twin = tables.ports[master.port].partner;
-    if (master.host_access && twin != table::kNoPort && !from_host) {
-        copy_to(twin, tables.ports[twin].max_frame);
-    }
-    const std::uint32_t longest =
-        tables.ports[master.port].max_frame + net::tag_bytes(p.data(), p.contiguous());
-    if (p.length() > longest && packet::longest_arrived(p.mbuf()) > longest) {
-        exit.drop(p.mbuf(), packet::DropReason::port_oversize);
-    } else {
-        exit.send(p.mbuf(), master.port);
-    }
-}
+/// goes on: to the host if it came from the wire, else to the wire. Copies share the payload by
+/// reference.
+void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
+                    Exit& exit) noexcept;
 
 /// A frame to the own MAC address of a segment's VTEP: by its inner destination to a slave of the
 /// ipvlan that is the segment's router. One hop for the datagram.
-inline void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
-                      Exit& exit) noexcept {
-    using packet::DropReason;
-    const table::Tables& tables = *ctx.tables;
-    const std::uint16_t number = tables.segments[meta.segment].router;
-    net::IpAddress wanted;
-    if (number == table::kNoMaster) {
-        exit.drop(p.mbuf(), DropReason::fdb_miss);
-        return;
-    }
-    const step::Spoken spoken = step::read_address(p, step::End::destination, wanted);
-    if (spoken != step::Spoken::ipv4 && spoken != step::Spoken::ipv6) {
-        exit.drop(p.mbuf(), DropReason::slave_not_ip);
-        return;
-    }
-    const table::Master& master = tables.masters[number];
-    const std::uint32_t length = p.length();
-    const bool from_tunnel = meta.from_tunnel;
-    const std::uint16_t segment = meta.segment;
-    meta.slaves = packet::SlaveWay::at(number);
-    meta.slaves.ipv6 = spoken == step::Spoken::ipv6;
-    std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
-    packet::Verdict verdict = packet::Verdict::go_on();
-    if (master.hooked) {
-        step::SlaveHooks hooks(ctx, master);
-        verdict = hooks.read(p);
-        if (verdict.goes_on()) {
-            verdict = hooks.from_segment(meta);
-        }
-        if (verdict.goes_on() && hooks.way() != table::kNoSlave) {
-            slave = hooks.way();
-        }
-        if (verdict.goes_on() && slave < table::kNoSlave) {
-            verdict = hooks.into_slave(meta, static_cast<std::uint16_t>(slave));
-        }
-    }
-    if (verdict.goes_on() && slave >= table::kNoSlave) {
-        verdict = packet::Verdict::drop(DropReason::slave_unknown);
-    }
-    if (verdict.goes_on() && !step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) {
-        verdict = packet::Verdict::drop(DropReason::route_ttl);
-    }
-    if (verdict.goes_on()) {
-        verdict = step::FollowNextHop(ctx, meta.in_port)
-                      .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
-    }
-    if (!verdict.goes_on()) {
-        verdict.is_drop() ? exit.drop(p.mbuf(), verdict.reason()) : exit.to_control(p.mbuf(), meta);
-        return;
-    }
-    if (from_tunnel) {
-        exit.counters().segments[segment].rx_packets.add(1);
-        exit.counters().segments[segment].rx_bytes.add(length);
-    }
-    exit.send(p.mbuf(), meta.out_port);
-}
+void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;
+
+/// from_slave.hpp and from_master.hpp for a burst.
+void run_from_slave(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept;
+void run_from_master(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept;
 
 }  // namespace vxplane::path

@@ -110,6 +110,8 @@ struct SlaveBucket {
     }
 };
 
+class SlaveHooks;
+
 /// One per worker; `tables` and `epoch` are set anew by every poll.
 struct Context {
     const table::Tables* tables = nullptr;
@@ -123,6 +125,9 @@ struct Context {
     std::uint32_t now = 0;           ///< milliseconds of the shared clock
     table::RuleCounters* rule_counters = nullptr;
     SlaveBucket* buckets = nullptr;  ///< by DPDK port id
+    /// Of the packets of a burst that go through hooks; room for a burst.
+    SlaveHooks* journeys = nullptr;
+    std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
     LearnBuffer learn;
 

@@ -60,7 +60,7 @@ class ReadSlaveFrame {
             if (sibling == table::kNoSlave) {
                 return Verdict::divert(Lane::host);
             }
-            return to_sibling(p, meta, sibling);
+            return to_sibling(meta, sibling);
         }
         if (ethernet->destination.is_group()) [[unlikely]] {
             return ethernet->type.value() == kPause ? Verdict::drop(DropReason::slave_pause)
@@ -80,7 +80,7 @@ class ReadSlaveFrame {
         if (master_.flag != table::IpvlanFlag::vepa) {
             const std::uint16_t sibling = find(p);
             if (sibling != table::kNoSlave) {
-                return to_sibling(p, meta, sibling);
+                return to_sibling(meta, sibling);
             }
         }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
@@ -166,12 +166,14 @@ class ReadSlaveFrame {
         return Verdict::go_on();
     }
 
-    packet::Verdict to_sibling(packet::Packet& p, packet::PacketMeta& meta,
-                               std::uint16_t sibling) const noexcept {
+    packet::Verdict to_sibling(packet::PacketMeta& meta, std::uint16_t sibling) const noexcept {
         if (master_.flag == table::IpvlanFlag::private_) {
             return packet::Verdict::drop(packet::DropReason::slave_private);
         }
-        return SelectSlave::deliver(p, meta, sibling, slaves_[sibling]);
+        // RoutePacket gives it away.
+        meta.slaves.to = sibling;
+        __builtin_prefetch(&slaves_[sibling]);
+        return packet::Verdict::go_on();
     }
     static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
         meta.punt = why;

@@ -246,8 +246,7 @@ class RoutePacket {
         using packet::DropReason;
         using packet::Verdict;
         if (!meta.slaves.routed) {
-            return master_.hooked && meta.out_port != table::kNoPort ? bridged(p, meta, ctx)
-                                                                     : Verdict::go_on();
+            return bridged(p, meta, ctx);
         }
         if (slave_.urpf != table::UrpfMode::off && !is_reached_by_slave(p, meta)) {
             return Verdict::drop(DropReason::route_reverse);
@@ -275,9 +274,21 @@ class RoutePacket {
   private:
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
 
-    /// Between siblings, and in mode l2: the slaves' own rules. What is no datagram has none.
-    [[gnu::noinline]] packet::Verdict bridged(packet::Packet& p, packet::PacketMeta& meta,
-                                              Context& ctx) const noexcept {
+    /// To a sibling, or by the wire as it is (mode l2).
+    packet::Verdict bridged(packet::Packet& p, packet::PacketMeta& meta,
+                            Context& ctx) const noexcept {
+        if (master_.hooked) [[unlikely]] {
+            if (const packet::Verdict verdict = own_rules(p, meta, ctx); !verdict.goes_on()) {
+                return verdict;
+            }
+        }
+        return meta.slaves.to == table::kNoSlave
+                   ? packet::Verdict::go_on()
+                   : SelectSlave::deliver(p, meta, meta.slaves.to, tables_.slaves[meta.slaves.to]);
+    }
+    /// The rules of the slaves themselves. What is no datagram has none.
+    [[gnu::noinline]] packet::Verdict own_rules(packet::Packet& p, packet::PacketMeta& meta,
+                                                Context& ctx) const noexcept {
         const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
         if (type != net::ether_type::kIpv4 && type != net::ether_type::kIpv6) {
             return packet::Verdict::go_on();
@@ -296,8 +307,8 @@ class RoutePacket {
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
                                                     Context& ctx) const noexcept {
-        SlaveHooks hooks(ctx, master_);
-        packet::Verdict verdict = hooks.read(p);
+        SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
+        packet::Verdict verdict = hooks.resume(p);
         if (verdict.goes_on()) {
             verdict = hooks.from_slave(meta, number_);
         }

@@ -11,8 +11,8 @@
 
 namespace vxplane::step {
 
-/// Goes on with `out_port` and `slaves.to`. What no slave has goes where frames of an underlay port
-/// go: to control or to the host.
+/// Goes on with `slaves.to`, for GiveToSlave. What no slave has goes where frames of an underlay
+/// port go: to control or to the host.
 class SelectSlave {
   public:
     SelectSlave(const Context& ctx, std::uint16_t in_port) noexcept
@@ -60,10 +60,12 @@ class SelectSlave {
         if (found >= table::kNoSlave) {
             return to_host(p, meta, ctx);
         }
-        return deliver(p, meta, static_cast<std::uint16_t>(found), slaves_[found]);
+        meta.slaves.to = static_cast<std::uint16_t>(found);
+        __builtin_prefetch(&slaves_[found]);
+        return Verdict::go_on();
     }
 
-    /// To a slave as it is.
+    /// To a slave as it is; leaves `out_port`.
     static packet::Verdict deliver(packet::Packet& p, packet::PacketMeta& meta,
                                    std::uint16_t number, const table::Slave& slave) noexcept {
         using packet::DropReason;
@@ -109,8 +111,8 @@ class SelectSlave {
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
                                                     Context& ctx) const noexcept {
-        SlaveHooks hooks(ctx, master_);
-        if (!hooks.read(p).goes_on()) {
+        SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
+        if (!hooks.resume(p).goes_on()) {
             return to_host(p, meta, ctx);
         }
         if (const packet::Verdict verdict = hooks.from_wire(meta); !verdict.goes_on()) {
@@ -123,8 +125,8 @@ class SelectSlave {
         if (number == table::kNoSlave) {
             return to_host(p, meta, ctx);
         }
-        const packet::Verdict verdict = hooks.into_slave(meta, number);
-        return verdict.goes_on() ? deliver(p, meta, number, slaves_[number]) : verdict;
+        meta.slaves.to = number;
+        return hooks.into_slave(meta, number);
     }
 
     /// Only what reaches the IP layer is given to a slave in mode l3s.
@@ -148,6 +150,20 @@ class SelectSlave {
     const table::Tables& tables_;
     const table::Slave* slaves_;
     bool hooked_;
+};
+
+/// The last step of a frame whose slave is known.
+class GiveToSlave {
+  public:
+    explicit GiveToSlave(const Context& ctx, std::uint16_t /*in_port*/ = 0) noexcept
+        : slaves_(ctx.tables->slaves.data()) {}
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
+                               Context& /*ctx*/) const noexcept {
+        return SelectSlave::deliver(p, meta, meta.slaves.to, slaves_[meta.slaves.to]);
+    }
+
+  private:
+    const table::Slave* slaves_;
 };
 
 }  // namespace vxplane::step

@@ -22,7 +22,23 @@ class SlaveHooks {
 
     /// Behind the Ethernet header. Drops what is no whole datagram.
     packet::Verdict read(packet::Packet& p) noexcept {
-        return parse(p, sizeof(net::EthernetHeader), l3_);
+        return read_ = parse(p, sizeof(net::EthernetHeader), l3_);
+    }
+    /// Reads, and fetches the first line of what is known of its connection; fetch() goes on.
+    void begin_at(packet::Packet& p, std::uint16_t slave) noexcept {
+        if (read(p).goes_on() && hooks_.conntrack != nullptr) {
+            if (slave != table::kNoSlave) {
+                hooks_.zone = tables_.slaves[slave].vrf;
+                hooks_.slave = slave;
+            }
+            begin(l3_, hooks_);
+        }
+    }
+    void fetch() const noexcept { step::fetch(hooks_); }
+    /// In a later stage, where the packet has another view.
+    packet::Verdict resume(packet::Packet& p) noexcept {
+        l3_.p = &p;
+        return read_;
     }
     [[nodiscard]] net::IpAddress destination() const noexcept { return l3_.destination(); }
     /// The slave that the packet's connection or rule is about; kNoSlave: by address.
@@ -138,8 +154,20 @@ class SlaveHooks {
 
     const table::Tables& tables_;
     const table::Master& master_;
+    packet::Verdict read_;
     L3Packet l3_;
     HookContext hooks_;
+};
+
+/// Room for the journeys of a burst; each is made in its place when it begins.
+class Journeys {
+  public:
+    [[nodiscard]] SlaveHooks* places() noexcept {
+        return reinterpret_cast<SlaveHooks*>(room_.data());
+    }
+
+  private:
+    alignas(SlaveHooks) std::array<std::byte, sizeof(SlaveHooks) * packet::kBurstSize> room_;
 };
 
 }  // namespace vxplane::step

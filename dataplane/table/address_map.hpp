@@ -35,8 +35,23 @@ class AddressMap {
     /// kNone when the address is not there. Any thread.
     [[nodiscard]] std::uint32_t find(std::uint32_t scope,
                                      const net::IpAddress& address) const noexcept {
-        const std::uint64_t low = address.low();
-        const std::uint64_t high = address.high();
+        return find(scope, address.low(), address.high());
+    }
+    [[nodiscard]] std::uint32_t find(std::uint32_t scope, net::Ipv4Address address) const noexcept {
+        return find(scope, 0, net::IpAddress::v4_high(address));
+    }
+    void prefetch(std::uint32_t scope, net::Ipv4Address address) const noexcept {
+        __builtin_prefetch(&cells_[home(scope, 0, net::IpAddress::v4_high(address)) & mask_]);
+    }
+    void prefetch(std::uint32_t scope, const net::IpAddress& address) const noexcept {
+        __builtin_prefetch(&cells_[home(scope, address.low(), address.high()) & mask_]);
+    }
+    [[nodiscard]] std::size_t memory_bytes() const noexcept { return cells_.size() * sizeof(Cell); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  private:
+    [[nodiscard]] std::uint32_t find(std::uint32_t scope, std::uint64_t low,
+                                     std::uint64_t high) const noexcept {
         for (std::uint64_t at = home(scope, low, high);; ++at) {
             const Cell& cell = cells_[at & mask_];
             if (cell.low == low && cell.high == high && cell.scope == scope &&
@@ -48,13 +63,6 @@ class AddressMap {
             }
         }
     }
-    void prefetch(std::uint32_t scope, const net::IpAddress& address) const noexcept {
-        __builtin_prefetch(&cells_[home(scope, address.low(), address.high()) & mask_]);
-    }
-    [[nodiscard]] std::size_t memory_bytes() const noexcept { return cells_.size() * sizeof(Cell); }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-
-  private:
     struct alignas(8) Cell {
         std::uint64_t low = 0;
         std::uint64_t high = 0;

@@ -8,10 +8,9 @@
 #include <algorithm>
 
 #include "dataplane/path/from_access.hpp"
-#include "dataplane/path/from_master.hpp"
-#include "dataplane/path/from_slave.hpp"
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
+#include "dataplane/path/slaves.hpp"
 
 namespace vxplane::worker {
 
@@ -25,6 +24,8 @@ Worker::Worker(WorkerOptions options)
     context_.rule_counters = &rule_counters_;
     slave_buckets_.resize(options_.port_count);
     context_.buckets = slave_buckets_.data();
+    journeys_ = std::make_unique<step::Journeys>();
+    context_.journeys = journeys_->places();
     for (const RxQueue& rx : options_.rx) {
         polled_ports_.push_back(rx.port);
     }
@@ -136,6 +137,7 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
     }
     burst_.count = count;
     burst_.in_port = port;
+    context_.journey_count = 0;
     if (received) [[likely]] {
         counters.rx_packets.add(count);
         counters.rx_bytes.add(bytes);
@@ -151,11 +153,11 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
             }
             path::FromUnderlay::run(burst_, context_, exit_);
             if (aside_.count != 0) {
-                path::FromMaster::run(aside_, context_, exit_);
+                path::run_from_master(aside_, context_, exit_);
             }
             break;
         case table::PortRole::slave:
-            path::FromSlave::run(burst_, context_, exit_);
+            path::run_from_slave(burst_, context_, exit_);
             break;
         case table::PortRole::twin:
             path::FromTwin::run(burst_, context_, exit_);

@@ -11,6 +11,7 @@
 
 #include "dataplane/path/exit.hpp"
 #include "dataplane/step/merge_tcp.hpp"
+#include "dataplane/step/slave_hooks.hpp"
 #include "dataplane/worker/idle.hpp"
 #include "dataplane/worker/steering.hpp"
 
@@ -111,6 +112,7 @@ class Worker {
     step::Context context_;
     table::RuleCounters rule_counters_;
     std::vector<step::SlaveBucket> slave_buckets_;
+    std::unique_ptr<step::Journeys> journeys_;
     std::vector<std::uint16_t> polled_ports_;
     packet::Burst burst_;
     packet::Burst aside_;  ///< of the master of an ipvlan: what is no tunnel packet
