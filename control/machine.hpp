@@ -106,6 +106,8 @@ class Machine {
     }
     /// Slaves have the MAC address of their link: ports that have another one get it.
     void share_macs(const config::Topology& topology);
+    /// Why connections that `to` wants tracked would not be one worker's, as queues are spread now.
+    [[nodiscard]] std::vector<std::string> unpinned(const config::Topology& to) const;
     /// ipvlans whose connections are tracked, with the worker that polls all their ports.
     [[nodiscard]] const std::map<std::string, unsigned>& pinned_ipvlans() const noexcept {
         return pinned_ipvlans_;

@@ -1,6 +1,9 @@
 // What ipvlans ask of ports and workers: slaves share the MAC address of their link, and
-// connections are tracked by one worker, who then polls all ports of the ipvlan.
+// connections are tracked by one worker, who then polls all ports of the ipvlan, and of segments
+// that it is the router of.
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
 
 #include "config/problem.hpp"
 #include "config/resolve.hpp"
@@ -8,8 +11,41 @@
 
 namespace vxplane::control {
 
+namespace {
+
+/// Whether the ipvlan tracks connections and a segment hands it packets, too.
+bool is_tracking_router(const config::Topology& topology, const config::Vxlan& vxlan) {
+    const config::Ipvlan* router =
+        vxlan.router.empty() ? nullptr : config::find_ipvlan(topology, vxlan.router);
+    return router != nullptr && config::conntrack_on(*router);
+}
+
+}  // namespace
+
 std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology) {
     unsigned turn = 0;
+    // Tunnel packets arrive at any underlay port, so then all these have one worker.
+    std::optional<unsigned> only;
+    for (const config::Vxlan& vxlan : topology.vxlans) {
+        if (!is_tracking_router(topology, vxlan)) {
+            continue;
+        }
+        if (!only) {
+            const config::Port* link =
+                config::find_port(topology, config::find_ipvlan(topology, vxlan.router)->link);
+            const std::vector<unsigned> named =
+                link == nullptr ? std::vector<unsigned>{} : pollers_of(*link);
+            only = named.empty() ? 0 : named.front();
+            for (const config::Port& port : topology.ports) {
+                if (port.role == config::PortRole::underlay) {
+                    pins_[port.name] = *only;
+                }
+            }
+        }
+        for (const std::string& port : vxlan.ports) {
+            pins_[port] = *only;
+        }
+    }
     for (const config::Ipvlan& ipvlan : topology.ipvlans) {
         if (!config::conntrack_on(ipvlan)) {
             continue;
@@ -38,6 +74,40 @@ std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology
         }
     }
     return std::nullopt;
+}
+
+std::vector<std::string> Machine::unpinned(const config::Topology& to) const {
+    constexpr const char* kRestart = " is polled by another: it takes a restart";
+    std::vector<std::string> all;
+    for (const config::Ipvlan& ipvlan : to.ipvlans) {
+        if (steering_ != nullptr && config::conntrack_on(ipvlan)) {
+            all.push_back("ipvlans." + ipvlan.name +
+                          ".conntrack.on: connections are one worker's, and system.steering "
+                          "gives packets to others: it takes a restart");
+        }
+    }
+    for (const config::Vxlan& vxlan : to.vxlans) {
+        if (!is_tracking_router(to, vxlan)) {
+            continue;
+        }
+        const OpenPort* link = by_name(config::find_ipvlan(to, vxlan.router)->link);
+        for (const OpenPort& open : ports_) {
+            const bool brings =
+                !open.is_twin && (open.config->role == config::PortRole::underlay ||
+                                  std::ranges::count(vxlan.ports, open.config->name) != 0);
+            const bool strays =
+                link != nullptr && std::ranges::any_of(open.pollers, [link](unsigned worker) {
+                    return worker != link->first_worker;
+                });
+            if (brings && strays) {
+                all.push_back("vxlans." + vxlan.name +
+                              ".router: connections are one worker's, and port " +
+                              open.config->name + kRestart);
+                break;
+            }
+        }
+    }
+    return all;
 }
 
 void Machine::share_macs(const config::Topology& topology) {

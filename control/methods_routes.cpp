@@ -1,6 +1,7 @@
 // RPC methods about the routing tables of slaves, of `tables:` and of the host.
 #include <algorithm>
 
+#include "config/limits.hpp"
 #include "config/parse.hpp"
 #include "config/resolve.hpp"
 #include "control/apply/slave_routes.hpp"
@@ -241,6 +242,10 @@ Reply route_put(Daemon& daemon, const Json& params, Routing::Put how) {
     if (hops.empty() == (route.type == config::RouteType::unicast)) {
         return rpc::invalid(hops.empty() ? "a unicast route has next hops"
                                          : "a route of type " + type + " has no next hop");
+    }
+    if (hops.size() > config::limits::hops_max) {
+        return rpc::invalid("nexthops: " + std::to_string(hops.size()) + " are too many (at most " +
+                            std::to_string(config::limits::hops_max) + ")");
     }
     for (const Json& words : hops) {
         if (!words.is_object()) {

@@ -81,6 +81,9 @@ std::vector<std::string> Reload::refusals() const {
                           ": it takes a restart");
         }
     }
+    for (std::string& one : parts_.machine.unpinned(to_)) {
+        all.push_back(std::move(one));
+    }
     for (std::string& one : parts_.slaves.refusals(to_)) {
         all.push_back(std::move(one));
     }
