@@ -154,6 +154,11 @@ void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                       .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
     }
     if (!verdict.goes_on()) {
+        // An answer to whom a tunnel leads to would have to go back by it: without, it is the wire
+        // that would see addresses of a segment.
+        if (!verdict.is_drop() && from_tunnel) {
+            verdict = packet::Verdict::drop(meta.if_refused);
+        }
         verdict.is_drop() ? exit.drop(p.mbuf(), verdict.reason()) : exit.to_control(p.mbuf(), meta);
         return;
     }
