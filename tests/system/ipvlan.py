@@ -70,7 +70,7 @@ class Ipvlan(Scene):
     def settle(self):
         """The peers reach the master; what a first packet of a slave asks for is learned by itself."""
         for peer in self.peers:
-            wait_until(lambda: peer.namespace.ping(VTEP, count=1, wait=0.2), 10, "a peer reaches the master")
+            wait_until(lambda: peer.namespace.ping(VTEP, count=1, wait=0.2), 30, "a peer reaches the master")
 
     def plug(self, again=False):
         super().plug(again)
@@ -115,7 +115,7 @@ def hyphens(words):
     return {key if key in kept else key.replace("_", "-"): value for key, value in words.items()}
 
 
-def reaches(namespace, address, within=10, options=""):
+def reaches(namespace, address, within=20, options=""):
     wait_until(lambda: namespace.ping(address, count=1, wait=0.3, options=options), within, f"{address} answers")
 
 
