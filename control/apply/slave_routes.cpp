@@ -130,6 +130,14 @@ RouteSpecs main_routes(const config::Topology& topology, const Machine& machine)
     return routes;
 }
 
+std::string named(const config::Hop& hop) {
+    return !hop.slave.empty()   ? "slave " + hop.slave
+           : !hop.vxlan.empty() ? "vxlan " + hop.vxlan
+           : !hop.table.empty() ? "table " + hop.table
+           : !hop.dev.empty()   ? "port " + hop.dev
+                                : "network with " + (hop.via ? hop.via->text() : std::string("it"));
+}
+
 RouteSpec spec_of(const config::Topology& topology, const Machine& machine, const RouteNames& names,
                   const config::Ipvlan* home, const config::Slave* own,
                   const config::TableRoute& route) {

@@ -33,6 +33,9 @@ class RouteNames {
                                 const RouteNames& names, const config::Ipvlan* home,
                                 const config::Slave* own, const config::TableRoute& route);
 
+/// What of the topology a next hop is about, such as `slave a/red` or `vxlan blue`.
+[[nodiscard]] std::string named(const config::Hop& hop);
+
 /// As in routes: IPVLAN/NAME.
 [[nodiscard]] inline std::string full_name(const config::Ipvlan& ipvlan,
                                            const config::Slave& slave) {

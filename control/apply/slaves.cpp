@@ -380,8 +380,7 @@ std::variant<RouteSpec, std::string> Slaves::route_spec(const std::string& table
     for (std::size_t i = 0; i < spec.hops.size(); ++i) {
         const HopSpec& hop = spec.hops[i].hop;
         if (hop.kind == table::NextHopKind::none || hop.segment == table::kNoSegment) {
-            return "next hop " + std::to_string(i + 1) +
-                   " leads nowhere (a port, slave, segment or table of the topology)";
+            return "no " + named(route.hops[i]) + " in the topology";
         }
     }
     return spec;
