@@ -92,7 +92,7 @@ def test_flannel_every_pod_reaches_every_pod(lab, cluster):
         for there in pods:
             if there != here:
                 reaches(namespace, there)
-                assert namespace.ping(there, count=2) == 2, f"{there} from {here}"
+                assert namespace.ping(there, count=2, wait=4) == 2, f"{there} from {here}"
     for far in pods:
         with Echo(pods[far], far) as echo:
             for near, namespace in pods.items():
@@ -102,7 +102,7 @@ def test_flannel_every_pod_reaches_every_pod(lab, cluster):
     wire = lab.wire(linux, "eth0")
     inside = lab.wire(pods["10.244.3.5"], "eth0")
     pod = pods["10.244.1.5"]
-    assert pod.ping(NODES[3], count=1) == 1 and pod.ping("10.244.3.5", count=1) == 1
+    assert pod.ping(NODES[3], count=1, wait=4) == 1 and pod.ping("10.244.3.5", count=1, wait=4) == 1
     plain = [frame for frame in wire.frames(0.2) if frame[12:14] == b"\x08\x00" and frame[23] == 1]
     assert {frame[26:30] for frame in plain} == {bytes((192, 0, 2, 1))}
     assert {frame[26:30] for frame in inside.frames(0.2) if frame[12:14] == b"\x08\x00"} == {bytes((10, 244, 1, 5))}
@@ -118,7 +118,7 @@ def test_IV45_too_big_for_the_tunnel_is_told_to_the_pod(lab, cluster):
     text = pod.run("ping -n -c 2 -i 0.1 -W 1 -s 1472 -M do 10.244.3.5", check=False)
     assert "mtu = 1450" in text or "mtu=1450" in text, text
     assert nodes[0].daemon.drops().get("route_too_big", 0) >= 1
-    assert pod.ping("10.244.3.5", count=2, options="-s 1422 -M do") == 2
+    assert pod.ping("10.244.3.5", count=2, options="-s 1422 -M do", wait=4) == 2
     with Echo(pods["10.244.2.6"], "10.244.2.6") as echo:
         assert echo.round_trip(pod, megabytes=1) == 1 << 20
 
@@ -128,7 +128,7 @@ def test_frames_for_the_router_that_no_pod_has_are_counted(lab, cluster):
     reaches(linux, "10.244.1.5")
     before = nodes[0].daemon.drops().get("slave_unknown", 0)
     assert linux.ping("10.244.1.77", count=2, wait=0.2) == 0
-    wait_until(lambda: nodes[0].daemon.drops().get("slave_unknown", 0) >= before + 2, 3, "they are counted")
+    wait_until(lambda: nodes[0].daemon.drops().get("slave_unknown", 0) >= before + 2, 10, "they are counted")
     text = linux.run("ping -n -c 1 -W 1 -t 1 10.244.1.5", check=False)
     assert " 0 received" in text, "the router is a hop"
-    assert pods["10.244.3.5"].ping("10.244.1.5", count=2) == 2
+    assert pods["10.244.3.5"].ping("10.244.1.5", count=2, wait=4) == 2
