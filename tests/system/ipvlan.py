@@ -7,7 +7,6 @@ The master's address is 192.0.2.1 and peer N is a plain Linux host at 192.0.2.(1
 namespace of its own, as a container has it; its tap carries the MAC address of the master.
 """
 import copy
-import threading
 
 import yaml
 
@@ -150,26 +149,3 @@ def is_icmp(kind, code=None):
         return packet is not None and ICMP in packet and packet[ICMP].type == kind and \
             code in (None, packet[ICMP].code)
     return judge
-
-
-class Background:
-    """Runs function() on a thread; `result()` waits for it and raises what it raised."""
-
-    def __init__(self, function):
-        self.outcome = None
-        self.thread = threading.Thread(target=self.body, args=(function,), daemon=True)
-        self.thread.start()
-
-    def body(self, function):
-        try:
-            self.outcome = function(), None
-        except BaseException as error:  # handed over to the caller's thread
-            self.outcome = None, error
-
-    def result(self, timeout=60):
-        self.thread.join(timeout)
-        assert self.outcome is not None, f"not done within {timeout} s"
-        value, error = self.outcome
-        if error is not None:
-            raise error
-        return value

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from frames import IP, TCP, UDP, Raw
+from frames import IP, TCP, Raw
 from ipvlan import datagram
 from lab import wait_until
 from tenants import INTERNET, MASTER, PUBLIC, Tenants, Who, connect, curl
