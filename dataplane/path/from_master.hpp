@@ -24,6 +24,7 @@ struct GiveStage {
 };
 
 using FromMaster = Path<FromMasterName, Stage<FetchStage, step::AheadOfSlaves>,
-                        Stage<SelectStage, step::SelectSlave>, Stage<GiveStage, step::GiveToSlave>>;
+                        Stage<SelectStage, step::FetchConnections, step::SelectSlave>,
+                        Stage<GiveStage, step::GiveToSlave>>;
 
 }  // namespace vxplane::path

@@ -30,7 +30,7 @@ struct SlaveFetchStage {
 
 using FromSlave =
     Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves>,
-         Stage<SlaveFrameStage, step::ReadSlaveFrame>, Stage<RouteStage, step::RoutePacket>,
-         Stage<SlaveTunnelStage, step::AddTunnel>>;
+         Stage<SlaveFrameStage, step::FetchConnections, step::ReadSlaveFrame>,
+         Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, step::AddTunnel>>;
 
 }  // namespace vxplane::path

@@ -46,10 +46,11 @@ class AheadOfSlaves {
         return packet::Verdict::go_on();
     }
 
-  private:
-    /// Later packets of the burst give the first line time to come.
-    static constexpr std::uint16_t kBehind = 6;
+    /// Later packets of the burst give the line of the index time to come. Connections fetched all
+    /// Packets of the burst that give the first line time to come.
+    static constexpr std::uint16_t kBehind = 8;
 
+  private:
     [[gnu::noinline]] void begin_journey(packet::Packet& p, packet::PacketMeta& meta,
                                          Context& ctx) const noexcept {
         const std::uint16_t at = ctx.journey_count++;
@@ -67,6 +68,23 @@ class AheadOfSlaves {
     const table::AddressMap& addresses_;
     std::uint32_t scope_;
     bool hooked_;
+};
+
+/// First step of the stage after AheadOfSlaves: when it is made for a burst, it fetches the last
+/// connections, which no packet came behind.
+class FetchConnections {
+  public:
+    FetchConnections(const Context& ctx, std::uint16_t /*in_port*/) noexcept {
+        constexpr std::uint16_t kBehind = AheadOfSlaves::kBehind;
+        const std::uint16_t count = ctx.journey_count;
+        for (std::uint16_t at = count > kBehind ? count - kBehind : 0; at < count; ++at) {
+            ctx.journeys[at].fetch();
+        }
+    }
+    packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& /*meta*/,
+                               Context& /*ctx*/) const noexcept {
+        return packet::Verdict::go_on();
+    }
 };
 
 }  // namespace vxplane::step

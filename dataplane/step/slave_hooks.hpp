@@ -5,6 +5,7 @@
 #include "dataplane/step/context.hpp"
 #include "dataplane/step/hooks.hpp"
 #include "dataplane/step/slave_address.hpp"
+#include "dataplane/step/track.hpp"
 
 namespace vxplane::step {
 
@@ -49,18 +50,28 @@ class SlaveHooks {
     // --- from the wire
     packet::Verdict from_wire(packet::PacketMeta& meta) noexcept {
         hooks_.hooks = host_rules();
+        if (hooks_.hooks == nullptr) [[likely]] {
+            return arrive();
+        }
         hooks_.nat_only = master_.mode != table::IpvlanMode::l3s;
         const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
         hooks_.nat_only = false;
         return verdict;
     }
     /// From a segment: the rules of the link are for its wire, but connections are the same.
-    packet::Verdict from_segment(packet::PacketMeta& meta) noexcept {
+    packet::Verdict from_segment(packet::PacketMeta& /*meta*/) noexcept {
         hooks_.hooks = nullptr;
-        return prerouting(l3_, hooks_, meta);
+        return arrive();
     }
     packet::Verdict into_slave(packet::PacketMeta& meta, std::uint16_t number) noexcept {
         const table::Slave& slave = tables_.slaves[number];
+        if (slave.hooks == 0 && master_.hooks == 0) [[likely]] {
+            // Its input or on its way through: without rules there is no difference.
+            hooks_.exit_zone = slave.vrf;
+            hooks_.exit_slave = number;
+            hooks_.hooks = nullptr;
+            return depart(meta);
+        }
         if (master_.mode != table::IpvlanMode::l3s) {
             hooks_.hooks = rules(slave.hooks);
             const packet::Verdict verdict = prerouting(l3_, hooks_, meta);
@@ -91,14 +102,14 @@ class SlaveHooks {
     /// After from_slave(), unless the packet stays among slaves.
     packet::Verdict into_host(packet::PacketMeta& meta) noexcept {
         hooks_.hooks = host_rules();
-        return output(l3_, hooks_, meta);
+        return hooks_.hooks == nullptr ? arrive() : output(l3_, hooks_, meta);
     }
     /// By the wire, or into a segment, where addresses of pods mean something.
     packet::Verdict leave(packet::PacketMeta& meta, bool by_wire) noexcept {
         hooks_.hooks = by_wire ? host_rules() : nullptr;
         hooks_.exit_zone = 0;
         hooks_.exit_slave = table::kNoSlave;
-        return postrouting(l3_, hooks_, meta);
+        return hooks_.hooks == nullptr ? depart(meta) : postrouting(l3_, hooks_, meta);
     }
     /// From the host's side to a slave, without the wire between: by the public address of a
     /// sibling, or by a route.
@@ -121,6 +132,22 @@ class SlaveHooks {
     }
 
   private:
+    /// prerouting() or output() without rules.
+    packet::Verdict arrive() noexcept {
+        const packet::Verdict verdict = track(l3_, hooks_);
+        if (verdict.goes_on()) [[likely]] {
+            translate_tracked(l3_, hooks_, Half::destination);
+        }
+        return verdict;
+    }
+    /// input() or postrouting() without rules, the last one.
+    packet::Verdict depart(packet::PacketMeta& meta) noexcept {
+        if (!hooks_.connection || hooks_.state == table::CtState::invalid) [[unlikely]] {
+            return postrouting(l3_, hooks_, meta);
+        }
+        translate_tracked(l3_, hooks_, Half::source);
+        return packet::Verdict::go_on();
+    }
     packet::Verdict enter(packet::PacketMeta& meta, std::uint16_t number,
                           const table::HookSet* set) noexcept {
         hooks_.hooks = set;

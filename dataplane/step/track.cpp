@@ -24,19 +24,18 @@ constexpr bool is_icmp(std::uint8_t protocol) noexcept {
     return protocol == net::ip_protocol::kIcmp || protocol == net::ip_protocol::kIcmpv6;
 }
 
-/// ::ffff:a.b.c.d
-void put_v4(net::IpAddress& to, const net::Ipv4Address& from) noexcept {
-    const std::array<std::uint32_t, 4> words{0, 0, net::Be32::of(0xFFFF).wire(), from.be.wire()};
-    std::memcpy(to.bytes.data(), words.data(), sizeof words);
-}
-
-/// The last eight bytes in one store: they are read as one word at once. Ports in wire order.
-void put_last(ConnTuple& tuple, std::uint16_t source_port, std::uint16_t destination_port,
-              std::uint8_t protocol, std::uint16_t zone) noexcept {
+/// The last eight bytes of a tuple as a word. Ports in wire order, the source's in the lower half.
+constexpr std::uint64_t last_word(std::uint32_t ports, std::uint8_t protocol,
+                                  std::uint16_t zone) noexcept {
     static_assert(std::endian::native == std::endian::little);
     static_assert(offsetof(ConnTuple, source_port) == 32 && offsetof(ConnTuple, zone) == 38);
-    const std::uint64_t word = std::uint64_t{source_port} | std::uint64_t{destination_port} << 16 |
-                               std::uint64_t{protocol} << 32 | std::uint64_t{zone} << 48;
+    return ports | std::uint64_t{protocol} << 32 | std::uint64_t{zone} << 48;
+}
+/// In one store: they are read as one word at once.
+void put_last(ConnTuple& tuple, std::uint16_t source_port, std::uint16_t destination_port,
+              std::uint8_t protocol, std::uint16_t zone) noexcept {
+    const std::uint64_t word =
+        last_word(source_port | std::uint32_t{destination_port} << 16, protocol, zone);
     std::memcpy(reinterpret_cast<std::byte*>(&tuple) + 32, &word, sizeof word);
 }
 
@@ -76,12 +75,8 @@ table::FragmentKey fragment_key(const L3Packet& packet, const net::IpAddress& so
             packet.v6 ? std::uint8_t{0} : packet.protocol};
 }
 
-void know_way(HookContext& ctx, const table::Connection& c, Direction d) noexcept {
-    ctx.to_slave = c.slave_towards(d);
-    ctx.knows_way = true;
-}
-
-void set_connection(HookContext& ctx, table::ConnRef ref) noexcept {
+/// The packet has become the first, or another, of a connection after its way was chosen.
+void join_connection(HookContext& ctx, table::ConnRef ref) noexcept {
     ctx.connection = ref;
     ctx.direction = ref.direction();
     ctx.is_new = false;
@@ -99,7 +94,6 @@ void set_connection(HookContext& ctx, table::ConnRef ref) noexcept {
     ctx.state = ref.direction() == Direction::reply || c.has(table::Connection::kSeenReply)
                     ? CtState::established
                     : CtState::fresh;
-    know_way(ctx, c, ref.direction());
     return Verdict::go_on();
 }
 
@@ -116,8 +110,8 @@ void set_connection(HookContext& ctx, table::ConnRef ref) noexcept {
         sent.destination = net::IpAddress(ip.destination);
     } else {
         const auto& ip = *packet.p->at<net::Ipv4Header>(quoted.l3_offset);
-        put_v4(sent.source, ip.source);
-        put_v4(sent.destination, ip.destination);
+        sent.source = ip.source;
+        sent.destination = ip.destination;
     }
     if (!put_transport(sent, packet.p->data() + quoted.l4_offset, quoted.protocol, ctx.zone)) {
         return Verdict::go_on();
@@ -135,7 +129,6 @@ void set_connection(HookContext& ctx, table::ConnRef ref) noexcept {
     }
     set_connection(ctx, ref);
     ctx.state = CtState::related;
-    know_way(ctx, c, ref.direction());
     return Verdict::go_on();
 }
 
@@ -147,13 +140,6 @@ void start(HookContext& ctx) noexcept {
     c.flags = 0;
     c.original_slave = ctx.slave;
     c.reply_slave = table::kNoSlave;
-}
-
-/// Which NAT of a connection changes this half of packets of a direction.
-constexpr std::uint8_t nat_of(Direction d, Half half) noexcept {
-    return (half == Half::source) == (d == Direction::original)
-               ? table::Connection::kSourceNat
-               : table::Connection::kDestinationNat;
 }
 
 /// Makes one half of the packet what it is to be. `here` is the tuple of packets that arrive as
@@ -197,14 +183,6 @@ void begin(const L3Packet& packet, HookContext& ctx) noexcept {
     if (packet.later_fragment || (!packet.has_l4 && needs_l4(packet.protocol))) [[unlikely]] {
         return;
     }
-    ConnTuple& tuple = ctx.pending().original;
-    if (packet.v6) {
-        tuple.source = net::IpAddress(packet.ip6().source);
-        tuple.destination = net::IpAddress(packet.ip6().destination);
-    } else {
-        put_v4(tuple.source, packet.ip4().source);
-        put_v4(tuple.destination, packet.ip4().destination);
-    }
     if (packet.protocol == net::ip_protocol::kTcp) {
         const auto& tcp = *packet.p->at<net::TcpHeader>(packet.l4_offset);
         const std::uint32_t size = tcp.header_length();
@@ -215,59 +193,64 @@ void begin(const L3Packet& packet, HookContext& ctx) noexcept {
         ctx.facts.tcp_sequence = tcp.sequence.value();
         ctx.facts.tcp_acknowledgement = tcp.acknowledgement.value();
     }
-    if (!put_transport(tuple, packet.p->data() + packet.l4_offset, packet.protocol, ctx.zone))
-        [[unlikely]] {
-        return;
+    ConnTuple& tuple = ctx.pending().original;
+    const std::byte* l4 = packet.p->data() + packet.l4_offset;
+    if (!packet.v6 && has_ports(packet.protocol)) [[likely]] {
+        // Hashed from registers, and stored for the comparison only.
+        const net::Ipv4Header& ip = packet.ip4();
+        const table::Conntrack::TupleWords words{
+            0, net::IpAddress::v4_high(ip.source), 0, net::IpAddress::v4_high(ip.destination),
+            last_word(net::load<std::uint32_t>(l4), packet.protocol, ctx.zone)};
+        std::memcpy(static_cast<void*>(&tuple), words.data(), sizeof words);
+        ctx.hash = ctx.conntrack->hash(words);
+    } else {
+        if (packet.v6) {
+            tuple.source = net::IpAddress(packet.ip6().source);
+            tuple.destination = net::IpAddress(packet.ip6().destination);
+        } else {
+            tuple.source = packet.ip4().source;
+            tuple.destination = packet.ip4().destination;
+        }
+        if (!put_transport(tuple, l4, packet.protocol, ctx.zone)) [[unlikely]] {
+            return;
+        }
+        ctx.hash = ctx.conntrack->hash(tuple);
     }
     ctx.trackable = true;
-    ctx.hash = ctx.conntrack->hash(tuple);
     ctx.conntrack->prefetch(ctx.hash);
 }
 
-Verdict track(const L3Packet& packet, HookContext& ctx) noexcept {
-    if (ctx.looked || ctx.conntrack == nullptr) {
-        return Verdict::go_on();
-    }
-    ctx.looked = true;
+Verdict track_first(const L3Packet& packet, HookContext& ctx) noexcept {
     if (ctx.notrack) {
+        ctx.looked = true;
         return Verdict::go_on();
     }
     if (!ctx.begun) {
         begin(packet, ctx);
-    }
-    if (!ctx.trackable) [[unlikely]] {
-        if (packet.later_fragment) {
-            return track_fragment(packet, ctx);
-        }
-        if (is_icmp_error(packet)) {
-            return track_error(packet, ctx);
-        }
-        ctx.state = is_untracked_kind(packet) ? CtState::untracked : CtState::invalid;
-        return Verdict::go_on();
-    }
-    table::Conntrack& conntrack = *ctx.conntrack;
-    const table::ConnRef ref = conntrack.find(ctx.pending().original, ctx.hash, ctx.now);
-    if (ref) [[likely]] {
-        const auto seen = conntrack.note(ref, ctx.facts, ctx.now);
-        if (seen == table::Conntrack::Seen::fine) [[likely]] {
-            table::Connection& c = conntrack.at(ref);
-            set_connection(ctx, ref);
-            ctx.state =
-                c.has(table::Connection::kSeenReply) ? CtState::established : CtState::fresh;
-            know_way(ctx, c, ref.direction());
-            if (packet.fragment) [[unlikely]] {
-                const ConnTuple& tuple = ctx.pending().original;
-                conntrack.note_fragment(
-                    fragment_key(packet, tuple.source, tuple.destination, ctx.zone), ref, ctx.now);
-            }
-            return Verdict::go_on();
-        }
-        if (seen == table::Conntrack::Seen::invalid) {
-            ctx.state = CtState::invalid;
-            return Verdict::go_on();
+        if (ctx.trackable) {
+            return track(packet, ctx);
         }
     }
-    if (table::Conntrack::begins(ctx.pending().original, ctx.facts)) {
+    ctx.looked = true;
+    if (packet.later_fragment) {
+        return track_fragment(packet, ctx);
+    }
+    if (is_icmp_error(packet)) {
+        return track_error(packet, ctx);
+    }
+    ctx.state = is_untracked_kind(packet) ? CtState::untracked : CtState::invalid;
+    return Verdict::go_on();
+}
+
+Verdict track_further(const L3Packet& packet, HookContext& ctx, table::ConnRef found,
+                      table::Conntrack::Seen seen) noexcept {
+    if (seen == table::Conntrack::Seen::fine) {
+        set_connection(ctx, found);
+        const ConnTuple& tuple = ctx.pending().original;
+        ctx.conntrack->note_fragment(
+            fragment_key(packet, tuple.source, tuple.destination, ctx.zone), found, ctx.now);
+    } else if (seen == table::Conntrack::Seen::reopens &&
+               table::Conntrack::begins(ctx.pending().original, ctx.facts)) {
         start(ctx);
     } else {
         ctx.state = CtState::invalid;
@@ -275,21 +258,12 @@ Verdict track(const L3Packet& packet, HookContext& ctx) noexcept {
     return Verdict::go_on();
 }
 
-void translate_tracked(const L3Packet& packet, HookContext& ctx, Half half) noexcept {
-    bool& done = half == Half::source ? ctx.source_done : ctx.destination_done;
-    if (done) {
-        return;
-    }
-    const std::uint8_t nat = nat_of(ctx.direction, half);
-    if (ctx.connection) [[likely]] {
+void translate_further(const L3Packet& packet, HookContext& ctx, Half half) noexcept {
+    if (ctx.connection) {
         const table::Connection& c = ctx.conntrack->at(ctx.connection);
-        done = true;
-        if (c.has(nat)) {
-            translate_half(packet, ctx, half, c.side(ctx.direction).tuple,
-                           c.side(opposite(ctx.direction)).tuple);
-        }
-    } else if (ctx.is_new && (ctx.pending().flags & nat) != 0) {
-        done = true;
+        translate_half(packet, ctx, half, c.side(ctx.direction).tuple,
+                       c.side(opposite(ctx.direction)).tuple);
+    } else {
         translate_half(packet, ctx, half, ctx.pending().original, ctx.pending().reply);
     }
 }
@@ -305,7 +279,7 @@ bool join(HookContext& ctx) noexcept {
                   c.reply.tuple.source != ctx.pending().reply.source ||
                   c.reply.tuple.source_port != ctx.pending().reply.source_port ||
                   conntrack.note(other, ctx.facts, ctx.now) != table::Conntrack::Seen::fine;
-    set_connection(ctx, other);
+    join_connection(ctx, other);
     return true;
 }
 
@@ -326,7 +300,7 @@ Verdict enter(const L3Packet& packet, HookContext& ctx) noexcept {
     if (!ref) {
         return Verdict::drop(DropReason::ct_table_full);
     }
-    set_connection(ctx, ref);
+    join_connection(ctx, ref);
     if (packet.fragment) [[unlikely]] {
         ctx.conntrack->note_fragment(
             fragment_key(packet, c.original.source, c.original.destination, c.original.zone), ref,

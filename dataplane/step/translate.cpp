@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/flow_hash.hpp"
 
 namespace vxplane::step {
 namespace {
@@ -141,6 +142,32 @@ void translate(const L3Packet& packet, Half half, const End3& to, bool with_port
     }
     if (const Field field = checksum_of(packet.protocol); field.exists) {
         apply(change, field, l4);
+    }
+}
+
+void translate_plain(const L3Packet& packet, Half half, const net::IpAddress& address,
+                     net::Be16 port) noexcept {
+    std::byte* l3 = packet.p->data() + packet.l3_offset;
+    std::byte* l4 = packet.p->data() + packet.l4_offset;
+    const bool udp = packet.protocol == net::ip_protocol::kUdp;
+    std::byte* at = l3 + (half == Half::source ? 12 : 16);
+    std::byte* port_at = l4 + port_offset(packet.protocol, half);
+    const auto before = net::load<std::uint32_t>(at);
+    const auto after = static_cast<std::uint32_t>(address.high() >> 32);
+    const auto port_before = net::load<std::uint16_t>(port_at);
+    if (before == after && port_before == port.wire()) {
+        return;
+    }
+    Change change;
+    change.put4(at, after);
+    if (before != after) {
+        change.apply(l3 + 10);
+    }
+    change.put(port_at, port);
+    if (udp) {
+        change.apply_udp(l4 + 6);
+    } else {
+        change.apply(l4 + 16);
     }
 }
 

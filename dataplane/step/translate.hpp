@@ -21,6 +21,10 @@ struct End3 {
 /// identifier, stay. A UDP checksum of zero stays zero; later fragments have no ports to change.
 void translate(const L3Packet& packet, Half half, const End3& to, bool with_port) noexcept;
 
+/// The same for UDP and TCP over IPv4, with has_l4: always with port.
+void translate_plain(const L3Packet& packet, Half half, const net::IpAddress& address,
+                     net::Be16 port) noexcept;
+
 /// What an ICMP error quotes.
 struct Quoted {
     std::uint32_t l3_offset = 0;  ///< from the start of the frame

@@ -101,7 +101,9 @@ struct alignas(64) Connection {
     std::uint16_t reply_slave = 0xFFFF;  ///< that answers; kNoSlave: behind the wire
     // second line
     Side reply;
-    std::uint32_t local_ack = 0;            ///< last acknowledgement of the end that is ours
+    /// TCP: the last acknowledgement of the end that is ours. Others: `created` once more, where
+    /// packets look for it.
+    std::uint32_t mark = 0;
     std::uint16_t original_slave = 0xFFFF;  ///< that began it; kNoSlave: from the wire
     std::uint16_t reserved = 0;
     // third line
@@ -118,6 +120,9 @@ struct alignas(64) Connection {
         return d == Direction::original ? original : reply;
     }
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
+    [[nodiscard]] bool is_over(std::uint32_t now) const noexcept {
+        return static_cast<std::int32_t>(expires - now) <= 0;
+    }
     /// Where packets of a direction go.
     [[nodiscard]] std::uint16_t slave_towards(Direction d) const noexcept {
         return d == Direction::original ? reply_slave : original_slave;

@@ -2,10 +2,6 @@
 // reads. Run by the worker that owns the tracker, but for what is marked otherwise.
 #include "dataplane/table/conntrack.hpp"
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
 #include <bit>
 #include <new>
@@ -44,10 +40,6 @@ void publish(T& place, const T& value) noexcept {
     for (std::size_t i = 0; i < words.size(); ++i) {
         __atomic_store_n(to + i, words[i], __ATOMIC_RELEASE);
     }
-}
-
-bool is_over(const Connection& c, std::uint32_t now) noexcept {
-    return static_cast<std::int32_t>(c.expires - now) <= 0;
 }
 
 }  // namespace
@@ -92,20 +84,6 @@ std::size_t Conntrack::memory_bytes() const noexcept {
     return place_bytes_ + bucket_bytes_;
 }
 
-unsigned Conntrack::match(const Bucket& bucket, std::uint32_t tag) noexcept {
-#if defined(__AVX2__)
-    const __m256i tags = _mm256_load_si256(reinterpret_cast<const __m256i*>(bucket.tags.data()));
-    const __m256i equal = _mm256_cmpeq_epi32(tags, _mm256_set1_epi32(static_cast<int>(tag)));
-    return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(equal)));
-#else
-    unsigned bits = 0;
-    for (unsigned lane = 0; lane < Bucket::kLanes; ++lane) {
-        bits |= static_cast<unsigned>(bucket.tags[lane] == tag) << lane;
-    }
-    return bits;
-#endif
-}
-
 void Conntrack::prefetch_place(std::uint64_t hash) const noexcept {
     const Bucket& bucket = buckets_[home(hash)];
     const unsigned bits = match(bucket, tag(hash));
@@ -116,7 +94,8 @@ void Conntrack::prefetch_place(std::uint64_t hash) const noexcept {
     }
 }
 
-ConnRef Conntrack::find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept {
+ConnRef Conntrack::find_further(const ConnTuple& tuple, std::uint64_t hash,
+                                std::uint32_t now) noexcept {
     const std::uint32_t wanted = tag(hash);
     std::uint32_t at = home(hash);
     for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe, at = (at + 1) & mask_) {
@@ -126,7 +105,7 @@ ConnRef Conntrack::find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_
             ref.bits = bucket.refs[std::countr_zero(bits)];
             Connection& c = places_[ref.place()];
             if (c.side(ref.direction()).tuple == tuple) [[likely]] {
-                if (is_over(c, now)) [[unlikely]] {
+                if (c.is_over(now)) [[unlikely]] {
                     bump(counters_.expired);
                     remove(ref.place());
                     return {};
@@ -244,7 +223,8 @@ ConnRef Conntrack::add(const NewConnection& connection, const ConnPacket& packet
     put_now(c.tcp, TcpState::none);
     put_now(c.original_slave, connection.original_slave);
     put_now(c.reply_slave, connection.reply_slave);
-    put_now(c.local_ack, std::uint32_t{0});
+    const bool is_tcp = connection.original.protocol == net::ip_protocol::kTcp;
+    put_now(c.mark, is_tcp ? std::uint32_t{0} : now);
     put_now(c.created, now);
     link(place);
     note(original, packet, now);
@@ -302,7 +282,7 @@ void Conntrack::sweep(std::uint32_t now) noexcept {
         sweep_at_ = sweep_at_ >= places ? 0 : sweep_at_;
         const Connection& c = places_[sweep_at_];
         __builtin_prefetch(&places_[std::min(sweep_at_ + 4, capacity_ - 1)]);
-        if (c.has(Connection::kInUse) && is_over(c, now)) {
+        if (c.has(Connection::kInUse) && c.is_over(now)) {
             bump(counters_.expired);
             remove(sweep_at_);
         }

@@ -3,10 +3,16 @@
 // looks at copies.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "dataplane/table/connection.hpp"
 #include "dataplane/table/fragment_table.hpp"
@@ -93,8 +99,13 @@ class Conntrack {
 
     // --- lookup
     [[nodiscard]] std::uint64_t hash(const ConnTuple& tuple) const noexcept {
-        std::array<std::uint64_t, 5> w;
-        __builtin_memcpy(w.data(), &tuple, sizeof w);
+        TupleWords words;
+        __builtin_memcpy(words.data(), &tuple, sizeof words);
+        return hash(words);
+    }
+    using TupleWords = std::array<std::uint64_t, 5>;
+    /// Of a tuple that is still in registers.
+    [[nodiscard]] std::uint64_t hash(const TupleWords& w) const noexcept {
         // Products of pairs: no word can cancel another one without knowing the seeds.
         const std::uint64_t a = mix(w[0] ^ seeds_[0], w[1] ^ seeds_[1]);
         const std::uint64_t b = mix(w[2] ^ seeds_[2], w[3] ^ seeds_[3]);
@@ -102,9 +113,21 @@ class Conntrack {
     }
     void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)]); }
     /// After prefetch() had time to work: fetches the place where the tuple probably is.
+    /// Not inline: a compiler that sees that it only prefetches takes calls of it away.
     void prefetch_place(std::uint64_t hash) const noexcept;
     /// None when there is none or its time is over; `hash` must be hash(tuple).
-    ConnRef find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept;
+    ConnRef find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept {
+        const Bucket& bucket = buckets_[home(hash)];
+        if (const unsigned bits = match(bucket, tag(hash)); bits != 0) [[likely]] {
+            ConnRef ref;
+            ref.bits = bucket.refs[std::countr_zero(bits)];
+            const Connection& c = places_[ref.place()];
+            if (c.side(ref.direction()).tuple == tuple && !c.is_over(now)) [[likely]] {
+                return ref;
+            }
+        }
+        return find_further(tuple, hash, now);
+    }
     [[nodiscard]] Connection& at(ConnRef ref) noexcept { return places_[ref.place()]; }
     [[nodiscard]] const Connection& at(ConnRef ref) const noexcept { return places_[ref.place()]; }
 
@@ -115,7 +138,16 @@ class Conntrack {
         reopens   ///< of a connection that was over: the entry is gone, the packet begins anew
     };
     /// Counts the packet, moves the state on, and pushes the end of the entry away.
-    Seen note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept;
+    Seen note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept {
+        Connection& c = at(ref);
+        const std::uint32_t timeout = steady(c, ref.direction(), packet, now);
+        if (timeout == kUnsteady) [[unlikely]] {
+            return note_further(ref, packet, now);
+        }
+        count(ref, packet.bytes);
+        std::atomic_ref{c.expires}.store(now + timeout, std::memory_order_relaxed);
+        return Seen::fine;
+    }
     /// A later fragment: only counted.
     void count(ConnRef ref, std::uint32_t bytes) noexcept {
         Connection::Side& side = at(ref).side(ref.direction());
@@ -170,6 +202,10 @@ class Conntrack {
     [[nodiscard]] std::uint32_t idle(const Connection& copy, std::uint32_t now) const noexcept {
         return timeout_of(copy) - (copy.expires - now);
     }
+    /// UDP ports of our own, at most kReserved, that no translated source gets: what comes back to
+    /// them would be taken for tunnel packets. Control's.
+    static constexpr std::size_t kReserved = 8;
+    void reserve_udp_ports(std::span<const std::uint16_t> ports) noexcept;
     /// Control's: asks the worker to remove what the filter takes. A ticket for is_flushed(), or 0
     /// when too many requests wait.
     std::uint64_t request_flush(const ConnFilter& filter) noexcept;
@@ -201,7 +237,47 @@ class Conntrack {
     static std::uint32_t tag(std::uint64_t hash) noexcept {
         return static_cast<std::uint32_t>(hash >> 32) | 1U;
     }
-    static unsigned match(const Bucket& bucket, std::uint32_t tag) noexcept;
+    static unsigned match(const Bucket& bucket, std::uint32_t tag) noexcept {
+#if defined(__AVX2__)
+        const __m256i tags =
+            _mm256_load_si256(reinterpret_cast<const __m256i*>(bucket.tags.data()));
+        const __m256i equal = _mm256_cmpeq_epi32(tags, _mm256_set1_epi32(static_cast<int>(tag)));
+        return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(equal)));
+#else
+        unsigned bits = 0;
+        for (unsigned lane = 0; lane < Bucket::kLanes; ++lane) {
+            bits |= static_cast<unsigned>(bucket.tags[lane] == tag) << lane;
+        }
+        return bits;
+#endif
+    }
+    ConnRef find_further(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept;
+    /// The timeout of a connection whose state the packet leaves as it is; kUnsteady: perhaps not.
+    /// Looks at the first two lines of the place.
+    static constexpr std::uint32_t kUnsteady = ~0U;
+    [[nodiscard]] std::uint32_t steady(Connection& c, Direction d, const ConnPacket& packet,
+                                       std::uint32_t now) const noexcept {
+        using Tcp = net::TcpHeader;
+        const std::uint8_t flags = c.flags;
+        if (c.original.tuple.protocol == net::ip_protocol::kUdp) [[likely]] {
+            if ((flags & Connection::kAssured) != 0) {
+                return timeouts_.udp_stream;
+            }
+            const bool answered = (flags & Connection::kSeenReply) != 0;
+            return answered ? (now - c.mark > ConnTimeouts::kStreamAge ? kUnsteady : timeouts_.udp)
+                            : (d == Direction::reply ? kUnsteady : timeouts_.udp);
+        }
+        constexpr std::uint8_t kKind = Tcp::kSyn | Tcp::kFin | Tcp::kRst | Tcp::kAck;
+        if (c.original.tuple.protocol != net::ip_protocol::kTcp || c.tcp != TcpState::established ||
+            (flags & Connection::kAssured) == 0 || (packet.tcp_flags & kKind) != Tcp::kAck) {
+            return kUnsteady;
+        }
+        if ((d == Direction::original) == (c.original_slave != kNoSlave)) {
+            std::atomic_ref{c.mark}.store(packet.tcp_acknowledgement, std::memory_order_relaxed);
+        }
+        return timeouts_.tcp[static_cast<std::size_t>(TcpState::established)];
+    }
+    Seen note_further(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept;
     bool put(std::uint64_t hash, ConnRef ref) noexcept;
     void erase(std::uint64_t hash, ConnRef ref) noexcept;
     bool drop_early() noexcept;
@@ -211,6 +287,7 @@ class Conntrack {
     Seen note_tcp(Connection& c, Direction d, const ConnPacket& packet) noexcept;
     [[nodiscard]] std::uint32_t timeout_of(const Connection& c) const noexcept;
     void sweep(std::uint32_t now) noexcept;
+    bool is_free(const ConnTuple& reply, std::uint32_t now) noexcept;
     void flush_some() noexcept;
     std::uint32_t random() noexcept;
 
@@ -230,6 +307,7 @@ class Conntrack {
     std::uint32_t swept_when_ = 0;
     std::uint32_t sweep_debt_ = 0;  ///< places times milliseconds not yet looked at
     std::uint64_t random_state_ = 0;
+    std::array<std::atomic<std::uint16_t>, kReserved> reserved_{};
 
     /// One writer each; read by any thread.
     struct Counters {

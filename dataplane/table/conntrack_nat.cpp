@@ -40,6 +40,25 @@ std::uint32_t Conntrack::random() noexcept {
     return static_cast<std::uint32_t>((random_state_ * 0x2545F4914F6CDD1DULL) >> 32);
 }
 
+void Conntrack::reserve_udp_ports(std::span<const std::uint16_t> ports) noexcept {
+    for (std::size_t i = 0; i < reserved_.size(); ++i) {
+        reserved_[i].store(i < ports.size() ? ports[i] : std::uint16_t{0},
+                           std::memory_order_relaxed);
+    }
+}
+
+bool Conntrack::is_free(const ConnTuple& reply, std::uint32_t now) noexcept {
+    if (reply.protocol == net::ip_protocol::kUdp) {
+        for (const auto& port : reserved_) {
+            if (port.load(std::memory_order_relaxed) == reply.destination_port.value() &&
+                reply.destination_port.value() != 0) {
+                return false;
+            }
+        }
+    }
+    return !is_taken(reply, now);
+}
+
 Conntrack::Nat Conntrack::translate_source(NewConnection& connection, const net::IpAddress& address,
                                            PortRange ports, std::uint32_t now) noexcept {
     ConnTuple tuple = connection.reply;
@@ -66,7 +85,7 @@ Conntrack::Nat Conntrack::translate_source(NewConnection& connection, const net:
     const std::uint16_t own = place.value();
     const bool has_range = tuple.is_icmp() || can_change_ports(tuple.protocol);
     if (!has_range || ports.has(own)) {
-        if (!is_taken(tuple, now)) [[likely]] {
+        if (is_free(tuple, now)) [[likely]] {
             return take();
         }
         if (!has_range) {
@@ -80,7 +99,7 @@ Conntrack::Nat Conntrack::translate_source(NewConnection& connection, const net:
     const auto try_from = [&](std::uint32_t offset, std::uint32_t times) {
         for (std::uint32_t i = 0; i < times; ++i, ++offset) {
             place = net::Be16::of(static_cast<std::uint16_t>(ports.low + offset % size));
-            if (!is_taken(tuple, now)) {
+            if (is_free(tuple, now)) {
                 return true;
             }
         }

@@ -119,7 +119,7 @@ Conntrack::Seen Conntrack::note_tcp(Connection& c, Direction d, const ConnPacket
     }
     const Direction local = c.original_slave != kNoSlave ? Direction::original : Direction::reply;
     if (d == local && (packet.tcp_flags & Tcp::kAck) != 0) {
-        set(c.local_ack, packet.tcp_acknowledgement);
+        set(c.mark, packet.tcp_acknowledgement);
     }
     const std::uint8_t next = next_state(d, packet.tcp_flags, c.tcp);
     if (next == static_cast<std::uint8_t>(c.tcp) && c.has(Connection::kAssured)) [[likely]] {
@@ -135,7 +135,7 @@ Conntrack::Seen Conntrack::note_tcp(Connection& c, Direction d, const ConnPacket
         return Seen::reopens;
     }
     if (next == kCl && kind_of(packet.tcp_flags) == TcpKind::rst && c.has(Connection::kAssured) &&
-        d != local && packet.tcp_sequence - c.local_ack >= kResetWindow) {
+        d != local && packet.tcp_sequence - c.mark >= kResetWindow) {
         return Seen::fine;  // perhaps a stranger's: the end itself knows better, and says so
     }
     const auto before = c.tcp;
@@ -147,7 +147,8 @@ Conntrack::Seen Conntrack::note_tcp(Connection& c, Direction d, const ConnPacket
     return Seen::fine;
 }
 
-Conntrack::Seen Conntrack::note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept {
+Conntrack::Seen Conntrack::note_further(ConnRef ref, const ConnPacket& packet,
+                                        std::uint32_t now) noexcept {
     Connection& c = at(ref);
     const Direction d = ref.direction();
     const std::uint8_t protocol = c.original.tuple.protocol;
@@ -174,7 +175,7 @@ Conntrack::Seen Conntrack::note(ConnRef ref, const ConnPacket& packet, std::uint
         set(c.flags, static_cast<std::uint8_t>(c.flags | Connection::kSeenReply));
     }
     if (protocol == net::ip_protocol::kUdp && !c.has(Connection::kAssured) &&
-        c.has(Connection::kSeenReply) && now - c.created > ConnTimeouts::kStreamAge) [[unlikely]] {
+        c.has(Connection::kSeenReply) && now - c.mark > ConnTimeouts::kStreamAge) [[unlikely]] {
         assure(ref.place());
     }
     set(c.expires, now + (refused ? 0 : timeout_of(c)));
