@@ -81,6 +81,7 @@ enum class Severity : std::uint8_t {
     X(route_loop, refused, "tables that lead to each other")                                       \
     X(route_reverse, refused, "reverse path filter: the source is not reached by this slave")      \
     X(route_ttl, normal, "TTL or hop limit is used up")                                            \
+    X(route_no_fragment, overload, "no buffer for a fragment")                                     \
     X(route_too_big, refused, "longer than the MTU of the way out, and may not be fragmented")     \
     X(ip6_malformed, malformed, "IPv6 packet truncated, or of another version")                    \
     X(ip6_mapped_address, malformed, "IPv6 packet from or to an IPv4-mapped address")              \

@@ -146,12 +146,12 @@ struct alignas(64) PacketMeta {
     std::uint64_t source_key = 0;  ///< FdbKey::raw of the inner source
     std::uint32_t destination_bucket = 0;
     std::uint32_t source_bucket = 0;  ///< for slaves: number of the journey through the hooks
-    std::uint32_t flow_hash = 0;    ///< of the inner flow
-    std::uint32_t destination = 0;  ///< FdbValue bits; for routed packets the next hop's number
-    std::uint32_t vni_word = 0;     ///< second word of the VXLAN header, wire order
-    std::uint32_t tunnel = 0;       ///< tunnel id: of the peer on decap, of the exit on encap
-    net::Ipv4Address outer_source;  ///< decap: the remote VTEP
-    std::uint16_t segment = 0;      ///< index into Tables::segments
+    std::uint32_t flow_hash = 0;      ///< of the inner flow
+    std::uint32_t destination = 0;    ///< FdbValue bits; for routed packets the next hop's number
+    std::uint32_t vni_word = 0;       ///< second word of the VXLAN header, wire order
+    std::uint32_t tunnel = 0;         ///< tunnel id: of the peer on decap, of the exit on encap
+    net::Ipv4Address outer_source;    ///< decap: the remote VTEP
+    std::uint16_t segment = 0;        ///< index into Tables::segments
     std::uint16_t in_port = 0;
     std::uint16_t out_port = 0;
     std::uint16_t outer_size = 0;  ///< decap: bytes before the inner frame

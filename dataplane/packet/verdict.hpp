@@ -13,6 +13,7 @@ enum class Lane : std::uint8_t {
     host,     ///< to the kernel twin of an underlay port
     flood,    ///< to every other member of the segment
     group,    ///< to every slave of an ipvlan that hears the group, and on
+    pieces,   ///< by the next hop, in fragments
     router    ///< from a segment to the slaves of the ipvlan that is its router
 };
 

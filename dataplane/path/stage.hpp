@@ -9,6 +9,7 @@
 
 #include "dataplane/path/exit.hpp"
 #include "dataplane/path/flood.hpp"
+#include "dataplane/path/fragments.hpp"
 #include "dataplane/path/slaves.hpp"
 
 namespace vxplane::path {
@@ -94,6 +95,9 @@ struct Stage {
                 break;
             case packet::Lane::group:
                 copy_to_slaves(p, meta, ctx, exit);
+                break;
+            case packet::Lane::pieces:
+                send_fragments(p, meta, ctx, exit);
                 break;
             case packet::Lane::router:
                 to_router(p, meta, ctx, exit);

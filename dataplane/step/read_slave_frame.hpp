@@ -79,7 +79,7 @@ class ReadSlaveFrame {
         using packet::Verdict;
         if (master_.flag != table::IpvlanFlag::vepa) {
             const std::uint16_t sibling = find(p);
-            if (sibling != table::kNoSlave) {
+            if (sibling != table::kNoSlave && !(sibling == number_ && asks_for_itself(p))) {
                 return to_sibling(meta, sibling);
             }
         }
@@ -100,6 +100,13 @@ class ReadSlaveFrame {
         }
         return Verdict::drop(ethernet->destination.is_group() ? DropReason::slave_group
                                                               : DropReason::slave_not_ip);
+    }
+
+    /// A host on Ethernet would take its own probe, sent back, for another host with its address.
+    [[nodiscard]] bool asks_for_itself(const packet::Packet& p) const noexcept {
+        const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
+        return slave_.answers_gateway && (type == net::ether_type::kArp ||
+                                          (type == net::ether_type::kIpv6 && is_solicitation(p)));
     }
 
     static packet::Verdict ipv4(packet::Packet& p, packet::PacketMeta& meta) noexcept {

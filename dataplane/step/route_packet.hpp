@@ -115,23 +115,35 @@ class FollowNextHop {
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
                                const table::Master& master) const noexcept {
-        using packet::DropReason;
-        using packet::Punt;
-        using packet::Verdict;
+        const packet::Verdict verdict = judge(p, meta, master);
+        return verdict.goes_on() ? go(p, meta, ctx, master) : verdict;
+    }
+
+    /// The first half: is there a hop left, and does it fit?
+    packet::Verdict judge(packet::Packet& p, packet::PacketMeta& meta,
+                          const table::Master& master) const noexcept {
         const table::NextHop& hop = hops_[meta.destination];
         const bool is_hop = master.decrement_ttl || hop.port != master.port;
         if (is_hop && !count_hop(p, meta.slaves.ipv6)) {
-            return ask_control(meta, Punt::ttl_exceeded, DropReason::route_ttl);
+            return ask_control(meta, packet::Punt::ttl_exceeded, packet::DropReason::route_ttl);
         }
+        return is_too_long(p, hop) && !may_be_fragmented(p, meta.slaves.ipv6)
+                   ? too_big(meta, hop)
+                   : packet::Verdict::go_on();
+    }
+    /// The second half.
+    packet::Verdict go(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
+                       const table::Master& master) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const table::NextHop& hop = hops_[meta.destination];
         if (hop.kind == table::NextHopKind::slave) {
             return to_slave(p, meta, static_cast<std::uint16_t>(hop.index), master);
         }
-        if (p.length() > hop.max_frame && packet::longest_inner(p.mbuf()) > hop.max_frame)
-            [[unlikely]] {
-            return too_big(meta, hop);
-        }
+        const bool too_long = is_too_long(p, hop);
         if (hop.kind == table::NextHopKind::vxlan) {
-            return into_segment(p, meta, hop, ctx);
+            const Verdict verdict = into_segment(p, meta, hop, ctx);
+            return verdict.goes_on() && too_long ? Verdict::divert(packet::Lane::pieces) : verdict;
         }
         const std::uint32_t at = hop.kind == table::NextHopKind::gateway
                                      ? hop.neighbour
@@ -139,11 +151,12 @@ class FollowNextHop {
         auto* ethernet = p.at<net::EthernetHeader>(0);
         ethernet->source = net::MacAddress::from_number(tables_.ports[hop.port].mac);
         if (at >= tables_.neighbours.size() || !tables_.neighbours[at].usable) [[unlikely]] {
-            return unresolved(p, meta, hop);
+            // What waits for a neighbour goes as it is: too long for that.
+            return too_long ? Verdict::drop(DropReason::route_too_big) : unresolved(p, meta, hop);
         }
         ethernet->destination = tables_.neighbours[at].mac;
         meta.out_port = hop.port;
-        return Verdict::go_on();
+        return too_long ? Verdict::divert(packet::Lane::pieces) : Verdict::go_on();
     }
 
     /// With an Ethernet header from its master.
@@ -200,6 +213,17 @@ class FollowNextHop {
         return ask_control(meta, packet::Punt::next_hop, packet::DropReason::none);
     }
 
+    /// Slaves judge their own sizes.
+    static bool is_too_long(const packet::Packet& p, const table::NextHop& hop) noexcept {
+        return p.length() > hop.max_frame && hop.kind != table::NextHopKind::slave &&
+               packet::longest_inner(p.mbuf()) > hop.max_frame;
+    }
+    /// IPv4 without DF. Large packets are cut where they leave.
+    static bool may_be_fragmented(const packet::Packet& p, bool ipv6) noexcept {
+        return !ipv6 && !packet::is_large(p.mbuf()) &&
+               (p.at<net::Ipv4Header>(sizeof(net::EthernetHeader))->fragment.value() &
+                net::Ipv4Header::kDontFragment) == 0;
+    }
     [[gnu::noinline]] static packet::Verdict too_big(packet::PacketMeta& meta,
                                                      const table::NextHop& hop) noexcept {
         meta.tunnel = hop.max_frame - static_cast<std::uint32_t>(sizeof(net::EthernetHeader));
@@ -321,9 +345,10 @@ class RoutePacket {
         // A connection knows its other end; so does the public address of a sibling.
         std::uint16_t sibling = hooks.way();
         if (sibling == table::kNoSlave) {
-            // Siblings by their own addresses were found before, tenants apart.
-            sibling = static_cast<std::uint16_t>(tables_.slave_addresses->find(
-                table::slave_scope(slave_.master, 0), hooks.destination()));
+            sibling = sibling_behind_rules(hooks.destination());
+            if (sibling != table::kNoSlave && master_.flag == table::IpvlanFlag::private_) {
+                return packet::Verdict::drop(packet::DropReason::slave_private);
+            }
         }
         if (sibling == table::kNoSlave && is_group(p, meta)) {
             verdict = hooks.leave(meta, true);
@@ -335,14 +360,40 @@ class RoutePacket {
                 return verdict;
             }
             const table::NextHop& hop = tables_.next_hops[meta.destination];
+            // An error is about the packet as its sender knows it.
+            verdict = follow_.judge(p, meta, master_);
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
             if (hop.kind != table::NextHopKind::slave) {
                 verdict = hooks.leave(meta, hop.kind != table::NextHopKind::vxlan);
-                return verdict.goes_on() ? follow_(p, meta, ctx, master_) : verdict;
+                return verdict.goes_on() ? follow_.go(p, meta, ctx, master_) : verdict;
             }
             sibling = static_cast<std::uint16_t>(hop.index);
         }
         verdict = hooks.turn_back(meta, sibling);
         return verdict.goes_on() ? follow_.to_slave(p, meta, sibling, master_) : verdict;
+    }
+
+    /// One that a rule has led to, or that has the public address; vepa knows no siblings. Others
+    /// were found before there were rules, and tenants do not see each other.
+    [[nodiscard]] std::uint16_t sibling_behind_rules(
+        const net::IpAddress& destination) const noexcept {
+        if (master_.flag == table::IpvlanFlag::vepa) {
+            return table::kNoSlave;
+        }
+        std::uint32_t found = tables_.slave_addresses->find(
+            table::slave_scope(slave_.master, slave_.vrf), destination);
+        if (found < table::kNoSlave) {
+            return static_cast<std::uint16_t>(found);
+        }
+        if (slave_.vrf != 0) {
+            found =
+                tables_.slave_addresses->find(table::slave_scope(slave_.master, 0), destination);
+        }
+        return found != table::AddressMap::kNone && found >= table::kPublicAddress
+                   ? static_cast<std::uint16_t>(found)
+                   : table::kNoSlave;
     }
 
     /// RFC 3704: strict, the way back leads to the slave; loose, there is one.

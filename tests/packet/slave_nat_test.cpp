@@ -108,8 +108,8 @@ TEST(IpvlanNat, IV53_what_no_connection_knows_is_the_hosts) {
 TEST(IpvlanNat, IV52_one_to_one_inbound_and_back) {
     Tenants s;
     // As the kernel: DNAT in the context of the slave that owns the public address.
-    s.own(0, "10.1.0.20");
-    s.own(1, "10.1.0.21");
+    s.own(0 | table::kPublicAddress, "10.1.0.20");
+    s.own(1 | table::kPublicAddress, "10.1.0.21");
     s.rules(0, {dnat("10.1.0.20", "10.9.0.1", 0)});
     s.rules(1, {dnat("10.1.0.21", "10.9.0.1", 1)});
     s.rules(kNoSlave, {snat("10.9.0.1", "10.1.0.20", 0), snat("10.9.0.1", "10.1.0.21", 1)});
@@ -131,8 +131,8 @@ TEST(IpvlanNat, IV52_one_to_one_inbound_and_back) {
 
 TEST(IpvlanNat, a_tenant_reaches_the_other_by_its_public_address) {
     Tenants s;
-    s.own(0, "10.1.0.20");
-    s.own(1, "10.1.0.21");
+    s.own(0 | table::kPublicAddress, "10.1.0.20");
+    s.own(1 | table::kPublicAddress, "10.1.0.21");
     s.rules(0, {dnat("10.1.0.20", "10.9.0.1", 0)});
     s.rules(1, {dnat("10.1.0.21", "10.9.0.1", 1)});
     s.rules(kNoSlave, {snat("10.9.0.1", "10.1.0.20", 0), snat("10.9.0.1", "10.1.0.21", 1)});
@@ -236,6 +236,16 @@ TEST(IpvlanNat, ports_of_a_masquerade_can_be_used_up) {
         .drops(DropReason::nat_ports_exhausted)
         .uncut()
         .check();
+}
+
+TEST(IpvlanNat, a_masquerade_leaves_the_ports_of_tunnels_alone) {
+    Tenants s;
+    s.rules(kNoSlave, {masquerade()});
+    s.conntrack->reserve_udp_ports(std::array<std::uint16_t, 1>{4789});
+    const Seen seen = s.lab.receive(s.red, flow("10.9.0.1", 4789, "198.51.100.1", 53));
+    ASSERT_EQ(seen.sent.size(), 1U);
+    const Bytes& out = seen.sent[0].bytes;
+    EXPECT_NE(out[34] << 8 | out[35], 4789);
 }
 
 TEST(IpvlanNat, a_masquerade_without_an_address_is_told) {

@@ -252,10 +252,61 @@ TEST(Ipvlan, an_unknown_neighbour_is_asked_for_by_control) {
     Golden(s.lab, s.red, datagram("10.1.0.1", "10.1.0.50")).punts(Punt::next_hop).uncut().check();
 }
 
-TEST(Ipvlan, IV45_what_does_not_fit_the_way_out_is_told_to_the_slave) {
+TEST(Ipvlan, IV45_what_may_not_be_fragmented_and_does_not_fit_is_told_to_the_slave) {
     Slaves s(IpvlanMode::l3);
     s.hops[s.by_gateway].max_frame = 50;
-    Golden(s.lab, s.red, datagram("10.1.0.1", "198.51.100.1")).punts(Punt::too_big).uncut().check();
+    Golden(s.lab, s.red,
+           a_frame()
+               .to(kMaster)
+               .from(kMaster)
+               .ipv4({.source = "10.1.0.1", .destination = "198.51.100.1", .fragment = 0x4000})
+               .udp(4000, 9)
+               .payload(18))
+        .punts(Punt::too_big)
+        .uncut()
+        .check();
+}
+
+TEST(Ipvlan, RP33_a_datagram_is_fragmented_when_its_sender_allows_it) {
+    Slaves s(IpvlanMode::l3);
+    s.hops[s.by_gateway].max_frame = 14 + 68;
+    // Record route is for the first fragment alone, the security option for all of them.
+    const Bytes options{7, 3, 4, 0x82, 4, 1, 2, 0};
+    const auto words = [&](std::uint16_t fragment, const Bytes& list) {
+        return a_frame().to(kMaster).from(kMaster).ipv4({.source = "10.1.0.1",
+                                                         .destination = "198.51.100.1",
+                                                         .id = 7,
+                                                         .fragment = fragment,
+                                                         .options = list,
+                                                         .protocol = std::uint8_t{17}});
+    };
+    Bytes payload(100);
+    for (std::size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<std::uint8_t>(i);
+    const auto part = [&payload](std::size_t from, std::size_t size) {
+        return Bytes(payload.begin() + static_cast<std::ptrdiff_t>(from),
+                     payload.begin() + static_cast<std::ptrdiff_t>(from + size));
+    };
+    const Bytes later{0x82, 4, 1, 2};
+    Golden(s.lab, s.red, words(0, options).payload(payload))
+        .out(s.up, words(0x2000, options).payload(part(0, 40)).to(kGateway))
+        .out(s.up, words(0x2000 | 5, later).payload(part(40, 40)).to(kGateway))
+        .out(s.up, words(10, later).payload(part(80, 20)).to(kGateway))
+        .counts("cut_frames", 2)
+        .uncut()
+        .check();
+    // A fragment in fragments.
+    Golden(s.lab, s.red, words(0x2000 | 100, {}).payload(part(0, 64)))
+        .out(s.up, words(0x2000 | 100, {}).payload(part(0, 48)).to(kGateway))
+        .out(s.up, words(0x2000 | 106, {}).payload(part(48, 16)).to(kGateway))
+        .counts("cut_frames", 1)
+        .uncut()
+        .check();
+    s.lab.push(s.red, {words(0, {}).payload(payload).bytes()});
+    const auto famine = s.lab.starve(s.lab.packet_pool());
+    s.lab.poll();
+    const Seen lost = s.lab.collect();
+    note_reasons(lost);
+    EXPECT_EQ(lost.only_reason(), DropReason::route_no_fragment);
 }
 
 TEST(Ipvlan, RP71_types_of_routes) {
@@ -463,6 +514,22 @@ TEST(Ipvlan, IV55_a_segment_hands_packets_to_its_slaves) {
     EXPECT_EQ(dropped(datagram("10.244.3.4", "10.1.0.2", 1)), DropReason::route_ttl);
     EXPECT_EQ(dropped(a_frame().arp({.sender = "10.244.3.4", .target = "10.1.0.2"})),
               DropReason::slave_not_ip);
+}
+
+TEST(Ipvlan, IV55_no_rejection_of_what_came_by_a_tunnel_appears_on_the_wire) {
+    Pods s;
+    table::HookRule no;
+    no.hook = table::Hook::input;
+    no.verdict = table::RuleVerdict::reject;
+    s.rules(1, {no});
+    s.lab.publish();
+    const Frame inner = datagram("10.244.3.4", "10.1.0.2").to(s.own_mac).from(s.node_mac);
+    const Seen seen = s.lab.receive(s.up, s.from_node(inner));
+    EXPECT_EQ(seen.only_reason(), DropReason::hook_reject);
+    EXPECT_EQ(seen.punted.size(), 0U);
+    EXPECT_EQ(seen.broken_law, "");
+    // Siblings are told.
+    EXPECT_EQ(s.lab.receive(s.red, datagram("10.1.0.1", "10.1.0.2")).punted.size(), 1U);
 }
 
 // --- what ends otherwise

@@ -81,7 +81,8 @@ struct Slaves {
         master().hooked = true;
     }
     table::Master& master() { return masters[0]; }
-    void own(std::uint16_t slave, const char* address, std::uint16_t vrf = 0) {
+    /// Number of a slave, with kPublicAddress when rules translate the address.
+    void own(std::uint32_t slave, const char* address, std::uint16_t vrf = 0) {
         addresses.push_back({{any_ip(address), table::slave_scope(0, vrf)}, slave});
     }
     std::uint32_t hop(const table::NextHop& next) {
