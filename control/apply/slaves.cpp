@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
@@ -191,7 +192,18 @@ Slaves::Problem Slaves::prepare_master(const config::Topology& topology,
                  slave_numbers_.at(full_name(ipvlan, *one.slave)) | table::kPublicAddress});
         }
     }
-    return prepare_rules(ipvlan, number, next);
+    if (auto problem = prepare_rules(ipvlan, number, next)) {
+        return problem;
+    }
+    if (master.conntrack != nullptr) {
+        std::set<std::uint16_t> tunnels;
+        for (const config::Vxlan& vxlan : topology.vxlans) {
+            tunnels.insert(vxlan.dstport);
+        }
+        master.conntrack->reserve_udp_ports(
+            std::vector<std::uint16_t>(tunnels.begin(), tunnels.end()));
+    }
+    return std::nullopt;
 }
 
 void Slaves::prepare_slave(const config::Topology& topology, const config::Ipvlan& ipvlan,

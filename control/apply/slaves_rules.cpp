@@ -28,6 +28,7 @@ std::uint8_t states_of(const std::vector<std::string>& words) {
         const table::CtState state = word == "new"           ? table::CtState::fresh
                                      : word == "established" ? table::CtState::established
                                      : word == "related"     ? table::CtState::related
+                                     : word == "untracked"   ? table::CtState::untracked
                                                              : table::CtState::invalid;
         bits |= static_cast<unsigned>(state);
     }

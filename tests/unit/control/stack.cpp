@@ -111,6 +111,7 @@ Stack::Stack(std::uint32_t fdb_capacity, std::uint32_t tunnel_capacity, Neighbou
       tunnels(tunnel_capacity, routes, neighbours, publisher),
       bridge(fdb_capacity, tunnels, publisher) {
     punts.connect(neighbours, tunnels);
+    punts.connect(routing, slaves);
     for (const OpenPort& open : world.machine.ports()) {
         table::PortEntry entry;
         const bool underlay = open.config->role == config::PortRole::underlay;
@@ -249,9 +250,11 @@ void Stack::tick() {
     }
     punts.take(now);
     neighbours.tick(now);
+    routing.tick();
     bridge.age(now, 2048);
     bridge.commit();
     punts.send_released();
+    routing.reclaim();
     bridge.reclaim();
     EXPECT_EQ(punts.difference(), 0U);
     poll(0);

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "control/apply/bridge.hpp"
+#include "control/apply/routing.hpp"
+#include "control/apply/slaves.hpp"
 #include "control/machine.hpp"
 #include "control/punts.hpp"
 #include "control/stats/stats.hpp"
@@ -128,6 +130,8 @@ class Stack : public testing::Test {
     Neighbours neighbours;
     Tunnels tunnels;
     Bridge bridge;
+    Routing routing{bridge, tunnels, neighbours, publisher};
+    Slaves slaves{world.machine, bridge, routing};
     std::vector<FdbNews> news;
 
   private:
