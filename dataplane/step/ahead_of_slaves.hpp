@@ -46,8 +46,8 @@ class AheadOfSlaves {
         return packet::Verdict::go_on();
     }
 
-    /// Later packets of the burst give the line of the index time to come. Connections fetched all
-    /// Packets of the burst that give the first line time to come.
+    /// So many later packets of the burst give the line of the index time to come: it says where
+    /// the connection itself is.
     static constexpr std::uint16_t kBehind = 8;
 
   private:
