@@ -184,6 +184,78 @@ TEST(IpvlanNat, IV25_in_l3s_no_rule_of_the_slave_is_asked_from_the_wire) {
     Golden(host.lab, host.up, frame).out(host.red, frame).uncut().check();
 }
 
+TEST(IpvlanNat, IV22_in_l3_a_slaves_own_rule_translates_what_comes_in) {
+    Slaves s(IpvlanMode::l3);
+    s.track();
+    s.rules(0, {dnat("10.1.0.1", "10.9.0.7", 0)});
+    const auto out = [](const char* to) { return flow("10.1.0.100", 53, to, 5000).from(kPeer); };
+    Golden(s.lab, s.up, out("10.1.0.1")).out(s.red, out("10.9.0.7")).uncut().check();
+}
+
+TEST(IpvlanNat, IV24_a_slave_may_be_a_router) {
+    Slaves s(IpvlanMode::l3);
+    s.track();
+    // 10.9.0.7 is behind the slave: what is not its own address goes through its forward hook.
+    s.rules(0, {dnat("10.1.0.1", "10.9.0.7", 0), filter(Hook::forward, RuleVerdict::drop)});
+    s.rules(1, {dnat("10.1.0.2", "10.9.0.7", 1), filter(Hook::input, RuleVerdict::drop)});
+    const auto out = [](const char* to) { return flow("10.1.0.100", 53, to, 5000).from(kPeer); };
+    Golden(s.lab, s.up, out("10.1.0.1")).drops(DropReason::hook_drop).uncut().check();
+    Golden(s.lab, s.up, out("10.1.0.2")).out(s.blue, out("10.9.0.7")).uncut().check();
+}
+
+TEST(IpvlanNat, RP51_IV23_each_packet_meets_the_hooks_of_its_way) {
+    constexpr std::uint32_t kIds = 5;
+    const auto one_in_each_hook = [](std::uint32_t first) {
+        std::vector<HookRule> list;
+        for (std::uint32_t i = 0; i < kIds; ++i) {
+            list.push_back(filter(static_cast<Hook>(i), RuleVerdict::accept));
+            list.back().id = first + i;
+        }
+        return list;
+    };
+    using Counts5 = std::array<std::uint64_t, kIds>;
+    // prerouting, input, forward, output, postrouting
+    const auto met = [](Slaves& s, std::uint32_t first, PortId port, const Frame& frame) {
+        const auto read = [&] {
+            Counts5 now{};
+            for (std::uint32_t i = 0; i < kIds; ++i)
+                now[i] = s.lab.worker().rule_counters().read(first + i).packets;
+            return now;
+        };
+        const Counts5 before = read();
+        s.lab.receive(port, frame);
+        Counts5 after = read();
+        for (std::uint32_t i = 0; i < kIds; ++i) after[i] -= before[i];
+        return after;
+    };
+    const Frame in = flow("10.1.0.100", 53, "10.1.0.1", 5000).from(kPeer);
+    const Frame out = flow("10.1.0.1", 5000, "10.1.0.100", 53);
+    for (const IpvlanMode mode : {IpvlanMode::l3, IpvlanMode::l3s}) {
+        Slaves s(mode);
+        s.rules(kNoSlave, one_in_each_hook(10));
+        s.rules(0, one_in_each_hook(20));
+        s.lab.receive(s.up, from_peer("10.1.0.77"));  // starts the worker
+        const bool l3s = mode == IpvlanMode::l3s;
+        const Counts5 inward{1, 1, 0, 0, 0}, outward{0, 0, 0, 1, 1}, none{};
+        EXPECT_EQ(met(s, 10, s.up, in), l3s ? inward : none);
+        EXPECT_EQ(met(s, 20, s.up, in), l3s ? none : inward);
+        EXPECT_EQ(met(s, 10, s.red, out), outward);
+        EXPECT_EQ(met(s, 20, s.red, out), outward);
+    }
+}
+
+TEST(IpvlanNat, RP52_what_a_rule_makes_of_the_destination_is_what_is_routed) {
+    Slaves s(IpvlanMode::l3);
+    s.track();
+    HookRule rule = dnat("198.51.100.1", "10.1.0.100", kNoSlave);
+    rule.hook = Hook::output;
+    s.rules(kNoSlave, {rule});
+    Golden(s.lab, s.red, flow("10.1.0.1", 5000, "198.51.100.1", 53))
+        .out(s.up, flow("10.1.0.1", 5000, "10.1.0.100", 53).to(kPeer))
+        .uncut()
+        .check();
+}
+
 TEST(IpvlanNat, RP54_rejected_packets_go_to_control) {
     Slaves s(IpvlanMode::l3);
     s.rules(kNoSlave, {filter(Hook::output, RuleVerdict::reject)});

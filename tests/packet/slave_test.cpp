@@ -134,6 +134,36 @@ TEST(Ipvlan, IV04_what_does_not_fit_a_slave_is_counted) {
         .check();
 }
 
+TEST(Ipvlan, IV17_frames_to_other_stations_are_no_slaves_unless_the_master_is_promiscuous) {
+    Slaves s(IpvlanMode::l3);
+    const Frame other = from_peer("10.1.0.1").to(kPeer);
+    Golden(s.lab, s.up, other).drops(DropReason::eth_not_for_us).uncut().check();
+    // Then as the kernel: the slave's own IP layer sees that it is for another station.
+    s.lab.port_entry(s.up).promiscuous = true;
+    s.lab.publish();
+    Golden(s.lab, s.up, other).out(s.red, other).uncut().check();
+}
+
+TEST(Ipvlan, IV18_malformed_ipv4_is_for_no_slave) {
+    for (const IpvlanMode mode : {IpvlanMode::l2, IpvlanMode::l3, IpvlanMode::l3s}) {
+        Slaves s(mode);
+        for (const Ip4& header :
+             {Ip4{.source = "10.1.0.100", .destination = "10.1.0.1", .version_ihl = 0x44},
+              Ip4{.source = "10.1.0.100", .destination = "10.1.0.1", .version_ihl = 0x65},
+              Ip4{.source = "10.1.0.100", .destination = "10.1.0.1", .total_length = 19},
+              Ip4{.source = "10.1.0.100", .destination = "10.1.0.1", .total_length = 900}}) {
+            const Frame bad = a_frame().to(kMaster).from(kPeer).ipv4(header).udp(1, 2).payload(18);
+            Golden(s.lab, s.up, bad).out(s.host_twin, bad).uncut().as_received().check();
+        }
+    }
+}
+
+TEST(Ipvlan, IV27_in_l3s_what_no_slave_has_is_the_hosts) {
+    Slaves s(IpvlanMode::l3s);
+    const Frame other = from_peer("10.1.0.77");
+    Golden(s.lab, s.up, other).out(s.host_twin, other).uncut().check();
+}
+
 // --- from a slave
 
 TEST(Ipvlan, IV31_l2_sends_as_the_slave_says) {
