@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
@@ -320,13 +321,13 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     routers_ = std::move(routers);
     routing_.refresh(now);
     masters_ = std::move(next_.masters);
-    slaves_ = std::move(next_.slaves);
+    const std::vector<table::Slave> before = std::exchange(slaves_, std::move(next_.slaves));
     of_master_ = std::move(next_.of_master);
     addresses_ = std::move(next_.addresses);
     hook_sets_ = std::move(next_.hook_sets);
     rules_ = std::move(next_.rules);
     next_ = {};
-    flush_connections_of_the_gone();
+    flush_connections_of_the_gone(before);
     changed_ = true;
 }
 
@@ -393,6 +394,15 @@ std::variant<RouteSpec, std::string> Slaves::route_spec(const std::string& table
         const HopSpec& hop = spec.hops[i].hop;
         if (hop.kind == table::NextHopKind::none || hop.segment == table::kNoSegment) {
             return "no " + named(route.hops[i]) + " in the topology";
+        }
+        // Connections of an ipvlan are one worker's: its packets reach no slave of another one.
+        const config::Ipvlan* there =
+            !route.hops[i].slave.empty()
+                ? config::resolve_slave(*topology_, own.ipvlan, route.hops[i].slave).ipvlan
+                : config::resolve_table(*topology_, own.ipvlan, route.hops[i].table).slave.ipvlan;
+        if (there != nullptr && there != own.ipvlan &&
+            (own.ipvlan != nullptr || topology_->ipvlans.size() > 1)) {
+            return named(route.hops[i]) + " is of another ipvlan";
         }
     }
     return spec;

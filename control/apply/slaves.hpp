@@ -103,7 +103,8 @@ class Slaves final : public TablePart {
     void prepare_slave(const config::Topology& topology, const config::Ipvlan& ipvlan,
                        const config::Slave& slave, std::uint16_t master, State& next);
     Problem prepare_rules(const config::Ipvlan& ipvlan, std::uint16_t number, State& next);
-    void flush_connections_of_the_gone();
+    /// Of slaves that were there in `before`, and are not any more.
+    void flush_connections_of_the_gone(const std::vector<table::Slave>& before);
     Problem prepare_tables(const config::Topology& topology, State& next, Time now);
     std::uint32_t add_rules(const std::string& owner, const config::Ipvlan& ipvlan,
                             const std::vector<config::Rule>& rules, State& next);

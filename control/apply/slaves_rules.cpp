@@ -1,4 +1,6 @@
 // Rules of ipvlans and the connections that they look at; what a running daemon cannot change.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "config/resolve.hpp"
@@ -118,19 +120,29 @@ Slaves::Problem Slaves::prepare_rules(const config::Ipvlan& ipvlan, std::uint16_
     return std::nullopt;
 }
 
-void Slaves::flush_connections_of_the_gone() {
+void Slaves::flush_connections_of_the_gone(const std::vector<table::Slave>& before) {
+    const auto is_there = [](const table::Slave& slave) {
+        return slave.port != table::kNoPort && slave.up;
+    };
     for (const auto& [name, conntrack] : conntracks_) {
         const auto master = find_master(name);
-        for (std::uint16_t i = 0; i < slaves_.size(); ++i) {
-            const bool gone = slaves_[i].port == table::kNoPort || !slaves_[i].up;
-            if (gone && slave_names_[i].starts_with(name + "/")) {
-                table::ConnFilter filter;
-                filter.slave = i;
-                conntrack->request_flush(filter);
-            }
-        }
         if (!master || masters_[*master].conntrack == nullptr) {
             conntrack->request_flush({});
+            continue;
+        }
+        for (std::uint16_t i = 0; i < before.size(); ++i) {
+            if (!is_there(before[i]) || is_there(slaves_[i]) ||
+                !slave_names_[i].starts_with(name + "/")) {
+                continue;
+            }
+            table::ConnFilter filter;
+            filter.slave = i;
+            if (conntrack->request_flush(filter) == 0) {
+                spdlog::warn(
+                    "slave {}: connections stay until they time out, too many slaves went "
+                    "at once",
+                    slave_names_[i]);
+            }
         }
     }
 }
