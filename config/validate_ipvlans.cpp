@@ -44,6 +44,10 @@ class IpvlanJudge {
             judge_.refuse(ipvlan.where, path, "given twice (each name once)");
         }
         const Port* const port = link(ipvlan, path);
+        if (ipvlan.dhcp_snoop) {
+            judge_.refuse(ipvlan.keys.of("dhcp-snoop", ipvlan.where), path + ".dhcp-snoop",
+                          "answers of DHCP servers are given to slaves by broadcast only (false)");
+        }
         judge_.range(ipvlan.conntrack.keys.of("capacity", ipvlan.where),
                      path + ".conntrack.capacity", ipvlan.conntrack.capacity,
                      limits::connections_min, limits::connections_max);

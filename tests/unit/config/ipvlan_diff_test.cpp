@@ -40,14 +40,11 @@ std::string of_slave(const std::string& from, const std::string& to) {
 }
 
 TEST(ConfigIpvlanDiff, IV02_mode_and_flag_change_online) {
-    EXPECT_EQ(of_ipvlan("",
-                        ", mode: l3s, flag: private, host-access: true, decrement-ttl: true, "
-                        "dhcp-snoop: true"),
+    EXPECT_EQ(of_ipvlan("", ", mode: l3s, flag: private, host-access: true, decrement-ttl: true"),
               "modify ipvlans.a.mode: l3 -> l3s\n"
               "modify ipvlans.a.flag: bridge -> private\n"
               "modify ipvlans.a.host-access: false -> true\n"
-              "modify ipvlans.a.decrement-ttl: false -> true\n"
-              "modify ipvlans.a.dhcp-snoop: false -> true\n");
+              "modify ipvlans.a.decrement-ttl: false -> true\n");
     EXPECT_EQ(of_ipvlan("", ", mode: l3, flag: bridge, conntrack: {on: false}"), "")
         << "defaults written out";
 }

@@ -59,7 +59,7 @@ TEST(ConfigIpvlan, reads_every_key_of_an_ipvlan_and_a_slave) {
     flag: vepa
     host-access: true
     decrement-ttl: true
-    dhcp-snoop: true
+    dhcp-snoop: false
     masquerade: true
     masquerade-ports: 2000-3000
     conntrack: {on: true, capacity: 1000}
@@ -82,7 +82,7 @@ TEST(ConfigIpvlan, reads_every_key_of_an_ipvlan_and_a_slave) {
     const Ipvlan& a = t.ipvlans.at(0);
     EXPECT_EQ(a.name, "a");
     EXPECT_EQ(a.link, "up");
-    EXPECT_TRUE(a.host_access && a.decrement_ttl && a.dhcp_snoop && a.masquerade);
+    EXPECT_TRUE(a.host_access && a.decrement_ttl && !a.dhcp_snoop && a.masquerade);
     EXPECT_EQ(a.masquerade_ports, (Ports{2000, 3000}));
     EXPECT_TRUE(a.conntrack.on);
     EXPECT_EQ(a.conntrack.capacity, 1000U);

@@ -34,6 +34,13 @@ TEST(ConfigIpvlan, IV01_private_and_vepa_together_are_refused) {
               "vepa)\n");
 }
 
+TEST(ConfigIpvlan, what_is_not_there_yet_is_refused) {
+    EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, dhcp-snoop: true}\n"),
+              "t:9:29: ipvlans.a.dhcp-snoop: answers of DHCP servers are given to slaves by "
+              "broadcast only (false)\n");
+    EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, dhcp-snoop: false}\n"), "");
+}
+
 TEST(ConfigIpvlan, IV04_a_slave_above_the_mtu_of_the_master_is_refused) {
     const std::string slave = "ipvlans:\n  a: {link: up, slaves: {red: {port: p1, mtu: ";
     EXPECT_EQ(problems_of(slave + "1501}}}\n"),
