@@ -130,13 +130,13 @@ void Slaves::flush_connections_of_the_gone(const std::vector<table::Slave>& befo
             conntrack->request_flush({});
             continue;
         }
-        for (std::uint16_t i = 0; i < before.size(); ++i) {
+        for (std::size_t i = 0; i < before.size(); ++i) {
             if (!is_there(before[i]) || is_there(slaves_[i]) ||
                 !slave_names_[i].starts_with(name + "/")) {
                 continue;
             }
             table::ConnFilter filter;
-            filter.slave = i;
+            filter.slave = static_cast<std::uint16_t>(i);
             if (conntrack->request_flush(filter) == 0) {
                 spdlog::warn(
                     "slave {}: connections stay until they time out, too many slaves went "

@@ -4,7 +4,7 @@
 #include "dataplane/path/from_master.hpp"
 #include "dataplane/path/from_slave.hpp"
 #include "dataplane/step/check_exit.hpp"
-#include "dataplane/step/route_packet.hpp"
+#include "dataplane/step/find_route.hpp"
 #include "dataplane/step/select_slave.hpp"
 
 namespace vxplane::path {

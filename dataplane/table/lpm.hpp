@@ -166,7 +166,7 @@ class Lpm {
     }
     static bool is_child(Entry entry) noexcept { return (entry & child_bit) != 0; }
     static Node* node_of(Entry child) noexcept {
-        return reinterpret_cast<Node*>(child - child_bit);
+        return reinterpret_cast<Node*>(child - child_bit);  // NOLINT(performance-no-int-to-ptr)
     }
     static Entry child_of(Node* node) noexcept { return reinterpret_cast<Entry>(node) | child_bit; }
     static Entry leaf_of(std::uint32_t value, unsigned length) noexcept {

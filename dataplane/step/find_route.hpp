@@ -1,0 +1,253 @@
+// Routing tables and next hops: where a datagram goes, and what has to be written to send it there.
+#pragma once
+
+#include "dataplane/net/checksum.hpp"
+#include "dataplane/net/icmpv6.hpp"
+#include "dataplane/packet/large.hpp"
+#include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/context.hpp"
+#include "dataplane/step/read_flow.hpp"
+#include "dataplane/step/select_slave.hpp"
+
+namespace vxplane::step {
+
+/// Where a datagram with a contiguous header behind a plain Ethernet header is going.
+inline net::IpAddress destination_of(const packet::Packet& p, bool ipv6) noexcept {
+    constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    return ipv6 ? net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination)
+                : net::IpAddress(p.at<net::Ipv4Header>(kIp)->destination);
+}
+inline net::IpAddress source_of(const packet::Packet& p, bool ipv6) noexcept {
+    constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    return ipv6 ? net::IpAddress(p.at<net::Ipv6Header>(kIp)->source)
+                : net::IpAddress(p.at<net::Ipv4Header>(kIp)->source);
+}
+
+/// Sends a packet to control with what control is to say, or to be dropped for `otherwise`.
+inline packet::Verdict ask_control(packet::PacketMeta& meta, packet::Punt why,
+                                   packet::DropReason otherwise) noexcept {
+    meta.punt = why;
+    meta.if_refused = otherwise;
+    return packet::Verdict::divert(packet::Lane::control);
+}
+
+/// Goes on with `destination` = number of a next hop that is no group and no table.
+class FindRoute {
+  public:
+    FindRoute(const Context& ctx, std::uint16_t /*in_port*/) noexcept : tables_(*ctx.tables) {}
+
+    /// `first` may be null. What the first table does not know, or throws, the second one is asked.
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
+                               const table::RouteTable* first,
+                               const table::RouteTable* second) const noexcept {
+        using packet::DropReason;
+        using packet::Punt;
+        using packet::Verdict;
+        const net::IpAddress destination = destination_of(p, meta.slaves.ipv6);
+        const table::RouteTable* now = first != nullptr ? first : second;
+        const table::RouteTable* later = first != nullptr ? second : nullptr;
+        for (unsigned turn = 0; turn < kMostTables && now != nullptr; ++turn) {
+            const table::RouteValue value = now->lookup(destination);
+            if (!value.found() || value.type() == table::RouteType::throw_) {
+                now = later;
+                later = nullptr;
+                continue;
+            }
+            switch (value.type()) {
+                case table::RouteType::unicast:
+                    break;
+                case table::RouteType::local:
+                    return Verdict::divert(packet::Lane::host);
+                case table::RouteType::blackhole:
+                    return Verdict::drop(DropReason::route_blackhole);
+                case table::RouteType::unreachable:
+                    return ask_control(meta, Punt::route_unreachable,
+                                       DropReason::route_unreachable);
+                case table::RouteType::prohibit:
+                    return ask_control(meta, Punt::route_prohibited, DropReason::route_prohibit);
+                case table::RouteType::throw_:
+                    break;
+            }
+            std::uint32_t number = value.next_hop();
+            const table::NextHop* hop = &tables_.next_hops[number];
+            if (hop->kind == table::NextHopKind::group) {
+                number = member_of(*hop, p, meta, ctx);
+                hop = &tables_.next_hops[number];
+            }
+            if (hop->kind == table::NextHopKind::table) {
+                now = tables_.route_tables[hop->index];
+                continue;
+            }
+            if (hop->kind == table::NextHopKind::none) {
+                now = nullptr;
+                continue;
+            }
+            meta.destination = number;
+            return Verdict::go_on();
+        }
+        return ask_control(meta, Punt::route_unreachable,
+                           now == nullptr ? DropReason::route_none : DropReason::route_loop);
+    }
+
+  private:
+    static constexpr unsigned kMostTables = 8;
+
+    [[gnu::noinline]] std::uint32_t member_of(const table::NextHop& group, packet::Packet& p,
+                                              packet::PacketMeta& meta,
+                                              Context& ctx) const noexcept {
+        ReadFlow{}(p, meta, ctx);
+        // Source ports of tunnels are made from the same hash: another mix keeps both even.
+        const auto choice = static_cast<std::uint32_t>(net::mix(meta.flow_hash, 2));
+        return tables_.next_hop_slots[group.index + (choice & (group.count - 1))];
+    }
+
+    const table::Tables& tables_;
+};
+
+/// Follows a next hop: writes the Ethernet header, counts the hop, and leaves `out_port`, or
+/// `tunnel` and `segment` for AddTunnel.
+class FollowNextHop {
+  public:
+    FollowNextHop(const Context& ctx, std::uint16_t /*in_port*/) noexcept
+        : tables_(*ctx.tables), hops_(ctx.tables->next_hops.data()) {}
+
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
+                               const table::Master& master) const noexcept {
+        const packet::Verdict verdict = judge(p, meta, master);
+        return verdict.goes_on() ? go(p, meta, ctx, master) : verdict;
+    }
+
+    /// The first half: is there a hop left, and does it fit?
+    packet::Verdict judge(packet::Packet& p, packet::PacketMeta& meta,
+                          const table::Master& master) const noexcept {
+        const table::NextHop& hop = hops_[meta.destination];
+        const bool is_hop = master.decrement_ttl || hop.port != master.port;
+        if (is_hop && !count_hop(p, meta.slaves.ipv6)) {
+            return ask_control(meta, packet::Punt::ttl_exceeded, packet::DropReason::route_ttl);
+        }
+        return is_too_long(p, hop) && !may_be_fragmented(p, meta.slaves.ipv6)
+                   ? too_big(meta, hop)
+                   : packet::Verdict::go_on();
+    }
+    /// The second half.
+    packet::Verdict go(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
+                       const table::Master& master) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const table::NextHop& hop = hops_[meta.destination];
+        if (hop.kind == table::NextHopKind::slave) {
+            return to_slave(p, meta, static_cast<std::uint16_t>(hop.index), master);
+        }
+        const bool too_long = is_too_long(p, hop);
+        if (hop.kind == table::NextHopKind::vxlan) {
+            const Verdict verdict = into_segment(p, meta, hop, ctx);
+            return verdict.goes_on() && too_long ? Verdict::divert(packet::Lane::pieces) : verdict;
+        }
+        const std::uint32_t at = hop.kind == table::NextHopKind::gateway
+                                     ? hop.neighbour
+                                     : on_link(destination_of(p, meta.slaves.ipv6), hop.port);
+        auto* ethernet = p.at<net::EthernetHeader>(0);
+        ethernet->source = net::MacAddress::from_number(tables_.ports[hop.port].mac);
+        if (at >= tables_.neighbours.size() || !tables_.neighbours[at].usable) [[unlikely]] {
+            // What waits for a neighbour goes as it is: too long for that.
+            return too_long ? Verdict::drop(DropReason::route_too_big) : unresolved(p, meta, hop);
+        }
+        ethernet->destination = tables_.neighbours[at].mac;
+        meta.out_port = hop.port;
+        return too_long ? Verdict::divert(packet::Lane::pieces) : Verdict::go_on();
+    }
+
+    /// With an Ethernet header from its master.
+    packet::Verdict to_slave(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t number,
+                             const table::Master& master) const noexcept {
+        const table::Slave& slave = tables_.slaves[number];
+        auto* ethernet = p.at<net::EthernetHeader>(0);
+        ethernet->destination =
+            net::MacAddress::from_number(slave.mac != 0 ? slave.mac : master.mac);
+        ethernet->source = net::MacAddress::from_number(master.mac);
+        return SelectSlave::deliver(p, meta, number, slave);
+    }
+
+    /// Takes one off TTL or hop limit; false when none is left.
+    static bool count_hop(packet::Packet& p, bool ipv6) noexcept {
+        constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+        if (ipv6) {
+            auto* ip = p.at<net::Ipv6Header>(kIp);
+            if (ip->hop_limit <= 1) {
+                return false;
+            }
+            --ip->hop_limit;
+            return true;
+        }
+        auto* ip = p.at<net::Ipv4Header>(kIp);
+        if (ip->ttl <= 1) {
+            return false;
+        }
+        // TTL and protocol are one 16-bit word of the checksum.
+        const auto word = [ip](unsigned ttl) {
+            return net::Be16::of(static_cast<std::uint16_t>(ttl << 8 | ip->protocol));
+        };
+        ip->checksum = net::update_checksum(ip->checksum, word(ip->ttl), word(ip->ttl - 1U));
+        --ip->ttl;
+        return true;
+    }
+
+  private:
+    [[nodiscard]] std::uint32_t on_link(const net::IpAddress& destination,
+                                        std::uint16_t port) const noexcept {
+        return tables_.neighbour_addresses->find(port, destination);
+    }
+
+    [[gnu::noinline]] static packet::Verdict unresolved(packet::Packet& p, packet::PacketMeta& meta,
+                                                        const table::NextHop& hop) noexcept {
+        const net::IpAddress destination = destination_of(p, meta.slaves.ipv6);
+        if (hop.kind == table::NextHopKind::link && destination.is_multicast()) {
+            p.at<net::EthernetHeader>(0)->destination = net::group_mac(destination);
+            meta.out_port = hop.port;
+            return packet::Verdict::go_on();
+        }
+        meta.tunnel = meta.destination;
+        meta.segment = hop.port;
+        return ask_control(meta, packet::Punt::next_hop, packet::DropReason::none);
+    }
+
+    /// Slaves judge their own sizes.
+    static bool is_too_long(const packet::Packet& p, const table::NextHop& hop) noexcept {
+        return p.length() > hop.max_frame && hop.kind != table::NextHopKind::slave &&
+               packet::longest_inner(p.mbuf()) > hop.max_frame;
+    }
+    /// IPv4 without DF. Large packets are cut where they leave.
+    static bool may_be_fragmented(const packet::Packet& p, bool ipv6) noexcept {
+        return !ipv6 && !packet::is_large(p.mbuf()) &&
+               (p.at<net::Ipv4Header>(sizeof(net::EthernetHeader))->fragment.value() &
+                net::Ipv4Header::kDontFragment) == 0;
+    }
+    [[gnu::noinline]] static packet::Verdict too_big(packet::PacketMeta& meta,
+                                                     const table::NextHop& hop) noexcept {
+        meta.tunnel = hop.max_frame - static_cast<std::uint32_t>(sizeof(net::EthernetHeader));
+        return ask_control(meta, packet::Punt::too_big, packet::DropReason::route_too_big);
+    }
+
+    [[gnu::noinline]] packet::Verdict into_segment(packet::Packet& p, packet::PacketMeta& meta,
+                                                   const table::NextHop& hop,
+                                                   Context& ctx) const noexcept {
+        const table::Segment& segment = tables_.segments[hop.segment];
+        if (!segment.in_use) {
+            return packet::Verdict::drop(packet::DropReason::port_gone);
+        }
+        auto* ethernet = p.at<net::EthernetHeader>(0);
+        ethernet->destination = hop.inner_destination;
+        ethernet->source = hop.inner_source;
+        ReadFlow{}(p, meta, ctx);
+        meta.segment = hop.segment;
+        meta.vni_word = segment.vni_word;
+        meta.tunnel = hop.index;
+        meta.out_port = table::kNoPort;
+        return packet::Verdict::go_on();
+    }
+
+    const table::Tables& tables_;
+    const table::NextHop* hops_;
+};
+
+}  // namespace vxplane::step
