@@ -159,7 +159,7 @@ pytest_layer() {
 judge_alone() {
   local names before=$total_failed
   mapfile -t names <"$work/system.failed"
-  ((${#names[@]} > 0 && ${#names[@]} <= 5)) || return 0
+  ((${#names[@]} > 0 && ${#names[@]} <= 12)) || return 0
   title "system, what failed beside lint and compilers, alone"
   printf '%s\n' "${names[@]}"
   run_pytest system-alone "${names[@]}"
