@@ -82,7 +82,7 @@ def cluster(lab):
     for node in nodes:
         pods |= {address: namespace for address, (_, namespace) in node.pods.items()}
     for node in nodes:
-        wait_until(lambda: linux.ping(NODES[node.number], count=1, wait=0.3), 10, f"node {node.number} is there")
+        wait_until(lambda: linux.ping(NODES[node.number], count=1, wait=0.3), 40, f"node {node.number} is there")
     return nodes, linux, pods
 
 
