@@ -47,7 +47,8 @@ struct Sink final : NeighbourSink {
         ++sent;
     }
     void reachable(NeighbourKey /*key*/, net::MacAddress mac) override {
-        require(!mac.is_group() && !mac.is_zero(), "a neighbour that no station is");
+        // Group and broadcast addresses have group MAC addresses that nobody was asked for (noarp).
+        require(!mac.is_zero(), "a neighbour that no station is");
     }
     void unreachable(NeighbourKey /*key*/) override {}
     void release(NeighbourKey /*key*/, net::MacAddress /*mac*/, Held&& /*held*/) override {
