@@ -222,7 +222,7 @@ TEST(Membership, IV15_queries_are_as_the_rfcs_say) {
     EXPECT_EQ(Bytes(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(size)),
               bytes_of("01005e010203020000aa00010800"
                        "46c00024000000000102 3310 00000000 ef010203 94040000"
-                       "110afb74ef010203 027d0000"));
+                       "110afb73ef010203 027d0000"));
     IpAddress group6;
     group6.bytes = {0xFF, 0x05};
     group6.bytes[15] = 9;
