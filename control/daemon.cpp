@@ -20,6 +20,8 @@ using Time = Neighbours::Time;
 // Control looks at its rings this often: the delay of an ARP answer, a learned address, a hold.
 constexpr std::chrono::milliseconds kTick{1};
 constexpr std::chrono::milliseconds kWatch{500};
+// How late slaves hear that their link has lost its carrier, or has it again.
+constexpr std::chrono::milliseconds kLinks{100};
 // FDB entries visited for ageing per tick; 1 M entries are visited once in 56 s, or 18 per tick.
 constexpr std::size_t kAgeingBudget = 2048;
 
@@ -173,6 +175,7 @@ std::optional<std::string> Daemon::start() {
         }
     }
     loop_.every(kTick, [this] { tick(); });
+    loop_.every(kLinks, [this] { slaves_->follow_links(); });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
         stats_->watch(std::chrono::steady_clock::now());
         telemetry_->renew(*stats_, *slaves_);

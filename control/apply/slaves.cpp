@@ -328,6 +328,7 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     rules_ = std::move(next_.rules);
     next_ = {};
     flush_connections_of_the_gone(before);
+    tell_carrier();
     changed_ = true;
 }
 
@@ -416,7 +417,7 @@ void Slaves::fill(table::Tables& next) {
         list.insert(list.end(), of_master_[i].begin(), of_master_[i].end());
     }
     next.masters = table::Shared<table::Master>(masters_);
-    next.slaves = table::Shared<table::Slave>(slaves_);
+    next.slaves = table::Shared<table::Slave>(visible());
     next.slave_list = table::Shared<std::uint16_t>(std::move(list));
     next.slave_addresses = std::make_shared<const table::AddressMap>(addresses_);
     next.hook_sets = table::Shared<table::HookSet>(hook_sets_);

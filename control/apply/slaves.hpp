@@ -57,6 +57,13 @@ class Slaves final : public TablePart {
     [[nodiscard]] std::vector<std::string> refusals(const config::Topology& to) const;
 
     // --- while it runs
+    /// A master without link takes it from its slaves: the hosts behind their ports see no carrier,
+    /// as far as a driver can tell them, and no packet goes to them or comes from them. Called
+    /// often.
+    void follow_links();
+    [[nodiscard]] bool has_carrier(const table::Slave& slave) const {
+        return slave.master >= dark_.size() || !dark_[slave.master];
+    }
     /// Where a route of the table of this name would lead, with numbers for names; a problem text
     /// when it names what is not there. `table`: as in Routing::names().
     [[nodiscard]] std::variant<RouteSpec, std::string> route_spec(
@@ -108,6 +115,9 @@ class Slaves final : public TablePart {
     Problem prepare_tables(const config::Topology& topology, State& next, Time now);
     std::uint32_t add_rules(const std::string& owner, const config::Ipvlan& ipvlan,
                             const std::vector<config::Rule>& rules, State& next);
+    /// What slaves are to workers: those without a carrier are down.
+    [[nodiscard]] std::vector<table::Slave> visible() const;
+    void tell_carrier();
     std::uint16_t number_of_slave(const std::string& full);
     std::uint16_t number_of_master(const std::string& name);
     std::uint16_t number_of_vrf(const std::string& ipvlan, const std::string& vrf);
@@ -130,6 +140,7 @@ class Slaves final : public TablePart {
     std::map<std::string, std::uint32_t> rule_ids_;
     std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
     std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
+    std::vector<bool> dark_;                          ///< masters whose port has no link
     bool changed_ = false;
 };
 

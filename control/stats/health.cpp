@@ -74,7 +74,8 @@ std::vector<std::string> Reader::alarms() const {
         }
     }
     for (const OpenPort& open : machine_.ports()) {
-        if (!open.port->link().up) {
+        // One alarm about the link of an ipvlan is enough.
+        if (open.port->carrier() && !open.port->link().up) {
             out.push_back("port " + open.port->name() + " has no link");
         }
     }

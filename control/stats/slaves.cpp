@@ -13,7 +13,7 @@ Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name
         }
         const table::Slave& slave = slaves.slave(view.number);
         const table::Master& master = slaves.master(slave.master);
-        const OpenPort* link = machine_.by_id(master.port);
+        const bool carrier = slaves.has_carrier(slave);
         const PortTotals now = port_totals(slave.port);
         const PortTotals& zero = port_zero_[slave.port];
         Json addresses = Json::array();
@@ -34,9 +34,9 @@ Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name
                        {"vrf", view.config->vrf},
                        {"mac", text(net::MacAddress::from_number(master.mac))},
                        {"mtu", slave.max_frame - sizeof(net::EthernetHeader)},
-                       {"state", !slave.up                                   ? "down"
-                                 : link != nullptr && !link->port->link().up ? "no-carrier"
-                                                                             : "up"},
+                       {"state", !slave.up  ? "down"
+                                 : !carrier ? "no-carrier"
+                                            : "up"},
                        {"nat", nat},
                        {"rx",
                         {{"packets", now.tx_packets - zero.tx_packets},

@@ -171,6 +171,13 @@ bool Device::has(std::string_view key) const {
     return std::ranges::any_of(pairs, [&](const auto& pair) { return pair.first == key; });
 }
 
+bool fits_packet_ring(const Device& device, std::uint16_t mtu) {
+    // What a frame in the ring needs besides its payload: ring header (TPACKET2_HDRLEN, 68 with
+    // alignment), Ethernet header and a VLAN tag.
+    constexpr std::uint32_t overhead = 68 + 14 + 4;
+    return mtu + overhead <= device.number("framesz", 2048);
+}
+
 Expected<Device> parse_device(const std::string& text) noexcept {
     Device device;
     const std::size_t comma = text.find(',');

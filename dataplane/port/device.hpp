@@ -43,6 +43,9 @@ struct Device {
     [[nodiscard]] bool has(std::string_view key) const;
 };
 
+/// Whether packets of this MTU fit into the frames of a net_af_packet's ring.
+[[nodiscard]] bool fits_packet_ring(const Device& device, std::uint16_t mtu);
+
 /// Understands a PCI address or a vdev string. Fails for an unknown driver, listing the known ones.
 [[nodiscard]] Expected<Device> parse_device(const std::string& text) noexcept;
 

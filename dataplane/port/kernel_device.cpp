@@ -37,4 +37,12 @@ bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept {
     return ask(SIOCSIFMTU, interface, about);
 }
 
+bool set_kernel_up(const std::string& interface, bool up) noexcept {
+    ifreq about{};
+    if (!ask(SIOCGIFFLAGS, interface, about)) return false;
+    const int flags = up ? about.ifr_flags | IFF_UP : about.ifr_flags & ~IFF_UP;
+    about.ifr_flags = static_cast<short>(flags);
+    return ask(SIOCSIFFLAGS, interface, about);
+}
+
 }  // namespace vxplane::port

@@ -12,4 +12,7 @@ namespace vxplane::port {
 /// Sets the MTU of an interface of this network namespace. False when the kernel refuses.
 [[nodiscard]] bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept;
 
+/// Sets an interface of this network namespace up or down. False when the kernel refuses.
+[[nodiscard]] bool set_kernel_up(const std::string& interface, bool up) noexcept;
+
 }  // namespace vxplane::port

@@ -37,9 +37,22 @@ std::optional<bool> is_running(const std::string& interface) {
 
 Port::~Port() {
     if (id_ == RTE_MAX_ETHPORTS) return;
+    if (!carrier_) set_carrier(true);
     stop();
+    tap_end_.close();
     rte_eth_dev_close(id_);
     if (!bus_.empty()) rte_eal_hotplug_remove(bus_.c_str(), device_name_.c_str());
+}
+
+std::optional<bool> Port::tap_runs() const noexcept {
+    constexpr std::chrono::seconds kLook{1};
+    const auto now = std::chrono::steady_clock::now();
+    if (now - seen_.when >= kLook) {
+        constexpr unsigned both = IFF_UP | IFF_RUNNING;
+        const std::optional<unsigned> flags = tap_end_.flags();
+        seen_ = {now, flags ? std::optional((*flags & both) == both) : std::nullopt};
+    }
+    return seen_.runs;
 }
 
 LinkStatus Port::link() const noexcept {
@@ -50,7 +63,9 @@ LinkStatus Port::link() const noexcept {
         const bool tap = driver == "net_tap";
         const std::string interface = device->argument("iface");
         if (!interface.empty() && (tap || driver == "net_af_packet" || driver == "net_af_xdp")) {
-            return {.up = is_running(interface).value_or(tap), .mbps = 0, .full_duplex = true};
+            std::optional<bool> runs = is_running(interface);
+            if (!runs && tap) runs = tap_runs().value_or(true);
+            return {.up = runs.value_or(false), .mbps = 0, .full_duplex = true};
         }
     }
     rte_eth_link link{};
@@ -60,19 +75,6 @@ LinkStatus Port::link() const noexcept {
     status.mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
     status.full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
     return status;
-}
-
-void Port::share_mac(const MacBytes& mac) {
-    mac_ = mac;
-    rte_ether_addr address{};
-    std::memcpy(address.addr_bytes, mac.data(), mac.size());
-    const LogCapture log;
-    const int error = rte_eth_dev_default_mac_addr_set(id_, &address);
-    if (error != 0) {
-        note("the device refuses the MAC address of the ipvlan's link (" +
-             std::string(rte_strerror(-error)) +
-             "): the host behind it has to take that address by itself");
-    }
 }
 
 DeviceCounters Port::read_device() const noexcept {

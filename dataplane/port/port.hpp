@@ -6,6 +6,7 @@
 #include <rte_config.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "dataplane/port/expected.hpp"
 #include "dataplane/port/pool.hpp"
 #include "dataplane/port/rss.hpp"
+#include "dataplane/port/tap_end.hpp"
 #include "dataplane/port/tso.hpp"
 
 namespace vxplane::port {
@@ -82,6 +84,19 @@ class Port {
     /// The address of another port, which the host behind this one shares: the kernel's end of a
     /// net_tap gets it too. A device that refuses it gets a note, and is used with it all the same.
     void share_mac(const MacBytes& mac);
+    /// Another address of its own while it runs. A device that refuses it is used with it all the
+    /// same, in promiscuous mode, and gets a note; the kernel's end of a net_tap keeps its own.
+    void set_mac(const MacBytes& mac);
+    /// Another MTU while it runs, at both ends of a net_tap. With a Failure nothing has changed.
+    [[nodiscard]] Outcome set_mtu(std::uint16_t mtu);
+    /// Whether the host behind the port is to see a carrier: on a net_tap its interface has none, a
+    /// kernel interface that we use is set down so that the other end of a veth has none, and a NIC
+    /// turns off its link. False when this device has no way to tell it.
+    bool set_carrier(bool on) noexcept;
+    /// As set_carrier() left it.
+    [[nodiscard]] bool carrier() const noexcept { return carrier_; }
+    /// The kernel's end of a net_tap; leads nowhere for all others.
+    [[nodiscard]] const TapEnd& tap_end() const noexcept { return tap_end_; }
     [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
     /// NUMA node of the device, -1 when it stands on none.
     [[nodiscard]] int socket() const noexcept { return socket_; }
@@ -118,6 +133,9 @@ class Port {
     friend class PortOpener;
     Port() = default;
     [[nodiscard]] DeviceCounters read_device() const noexcept;
+    [[nodiscard]] std::optional<bool> tap_runs() const noexcept;
+    /// Of a driver that works on an interface of the kernel in this network namespace, by its name.
+    [[nodiscard]] std::string kernel_interface() const;
 
     PortOptions options_{};
     std::vector<DeviceLock> locks_{};
@@ -141,6 +159,13 @@ class Port {
     std::string device_name_{};  ///< on that bus
     std::vector<std::string> notes_{};
     DeviceCounters zero_{};
+    TapEnd tap_end_{};
+    bool carrier_ = true;
+    struct Seen {
+        std::chrono::steady_clock::time_point when{};
+        std::optional<bool> runs{};
+    };
+    mutable Seen seen_{};  ///< of a tap in another network namespace, where to look takes a thread
 };
 
 /// Buffers that the port can hold, as far as the options tell before it is open: an upper bound for

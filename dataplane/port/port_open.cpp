@@ -1,5 +1,6 @@
 // Opens ports: lock, attach, configure, queues. Every wish that a driver refuses becomes a note;
 // only what makes the port useless is a failure.
+#include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -18,10 +19,6 @@ namespace {
 
 constexpr std::uint64_t checksum_offloads =
     RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-
-/// What a frame in net_af_packet's ring needs besides its payload: ring header (TPACKET2_HDRLEN, 68
-/// with alignment), Ethernet header and a VLAN tag.
-constexpr std::uint32_t packet_ring_overhead = 68 + RTE_ETHER_HDR_LEN + 4;
 
 /// Fill and completion queue of net_af_xdp, per socket, whatever is asked for.
 constexpr std::uint32_t xdp_ring = 2048;
@@ -228,6 +225,8 @@ Outcome PortOpener::configure() {
                       std::to_string(port_->tx_queues_) +
                       " transmit queues: " + strerror_of(error) + " " + log.text());
     if (const Outcome queues = set_up_queues(info); !queues) return queues;
+    if (char name[IF_NAMESIZE]; is_tap() && if_indextoname(info.if_index, name) != nullptr)
+        port_->tap_end_ = TapEnd{name};
     set_mtu(info);
     set_mac();
     set_filters();
@@ -278,8 +277,7 @@ void PortOpener::set_mtu(const rte_eth_dev_info& info) {
     if (error == 0 || error == -ENOTSUP) return;  // Without the function the driver has no limit.
     // net_af_packet names 1518 bytes as its longest frame, but sends and receives what fits into
     // its ring, given that the interface takes it.
-    if (port_->driver_ == "net_af_packet" &&
-        options_.mtu + packet_ring_overhead <= device_.number("framesz", 2048) &&
+    if (port_->driver_ == "net_af_packet" && fits_packet_ring(device_, options_.mtu) &&
         set_kernel_mtu(device_.argument("iface"), options_.mtu))
         return;
     constexpr std::uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;

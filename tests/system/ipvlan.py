@@ -32,13 +32,14 @@ class Ipvlan(Scene):
     def uplink(self):
         return self.topology["ports"]["uplink0"]
 
-    def slave(self, name, *addresses, gateway=None, ipv6=False, kernel=None, ipvlan="ipvl0", **words):
+    def slave(self, name, *addresses, gateway=None, ipv6=False, kernel=None, ipvlan="ipvl0",
+              device="net_tap", **words):
         """A slave whose kernel end has `kernel` addresses (those of the slave unless said) and, with
         `gateway`, default routes by these. Returns its namespace."""
         namespace = self.lab.namespace(name, ipv6=ipv6)
         if ipv6:  # Frames that nobody asked for would disturb counts.
             namespace.run("sysctl -qw net.ipv6.conf.default.router_solicitations=0")
-        self.access(name, namespace, *(addresses if kernel is None else kernel))
+        self.access(name, namespace, *(addresses if kernel is None else kernel), device=device)
         slaves = self.topology["ipvlans"][ipvlan]["slaves"]
         slaves[name] = {"port": name, "addresses": list(addresses), **hyphens(words)}
         for address in [gateway] if isinstance(gateway, str) else gateway or ():
