@@ -9,6 +9,7 @@
 
 #include "bench/micro/scene.hpp"
 #include "bench/vxbench/rig.hpp"
+#include "bench/vxbench/slave_stand.hpp"
 #include "dataplane/port/eal.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/check_inner.hpp"
@@ -69,6 +70,43 @@ void count_loop() {
                 collect([&] { stand.poll_all(); });
             }
             stand.check();
+        }
+        end_part(part.name, kCounted * options.batch);
+    }
+}
+
+struct SlavePart {
+    const char* name;
+    SlaveCase what;
+};
+
+const SlavePart slave_parts[] = {
+    {"slave.to_wire", {SlaveWay::to_wire, 100, 1'000, 0, false}},
+    {"slave.to_wire.connected", {SlaveWay::to_wire, 100, 1'000, 1'000, false}},
+    {"slave.to_wire.translated", {SlaveWay::to_wire, 100, 1'000, 1'000, true}},
+    {"slave.from_wire", {SlaveWay::from_wire, 100, 1, 0, false}},
+    {"slave.from_wire.connected", {SlaveWay::from_wire, 100, 1, 1'000, false}},
+    {"slave.from_wire.translated", {SlaveWay::from_wire, 100, 1, 1'000, true}},
+    {"slave.to_sibling", {SlaveWay::to_sibling, 100, 1, 0, false}},
+    {"slave.to_segment", {SlaveWay::to_segment, 100, 1'000, 0, false}},
+};
+
+void count_slaves() {
+    Options options;
+    options.batch = 1024;
+    Bench bench(options);
+    for (const SlavePart& part : slave_parts) {
+        SlaveStand stand(bench, part.what, options.batch);
+        constexpr std::uint32_t kWarm = 8;  // confirms connections, and settles what is replied
+        constexpr std::uint32_t kCounted = 2;
+        for (std::uint32_t i = 0; i < kWarm + kCounted; ++i) {
+            stand.fill();
+            if (i < kWarm) {
+                stand.poll_all();
+            } else {
+                collect([&] { stand.poll_all(); });
+            }
+            stand.drain();
         }
         end_part(part.name, kCounted * options.batch);
     }
@@ -151,6 +189,7 @@ int main() {
     count_lookups();
     start();
     count_loop();
+    count_slaves();
     vxplane::port::stop_eal();
     return 0;
 }
