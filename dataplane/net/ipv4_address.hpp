@@ -29,6 +29,11 @@ struct Ipv4Address {
     [[nodiscard]] constexpr bool is_unicast() const noexcept {
         return number() >> 24 != 0 && number() >> 28 < 0xE;
     }
+    /// Of class A to C, neither 0.0.0.0/8 nor loopback: one question for what nearly all are.
+    [[nodiscard]] constexpr bool is_usual() const noexcept {
+        const std::uint32_t first = number() >> 24;
+        return first - 1 < 126 || first - 128 < 96;
+    }
     constexpr bool operator==(const Ipv4Address&) const noexcept = default;
 };
 static_assert(sizeof(Ipv4Address) == 4 && alignof(Ipv4Address) == 1);

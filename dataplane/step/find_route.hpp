@@ -43,19 +43,20 @@ class FindRoute {
         using packet::DropReason;
         using packet::Punt;
         using packet::Verdict;
-        const net::IpAddress destination = destination_of(p, meta.slaves.ipv6);
+        const auto* ip = p.data() + sizeof(net::EthernetHeader);
+        const bool ipv6 = meta.slaves.ipv6;
         const table::RouteTable* now = first != nullptr ? first : second;
         const table::RouteTable* later = first != nullptr ? second : nullptr;
         for (unsigned turn = 0; turn < kMostTables && now != nullptr; ++turn) {
-            const table::RouteValue value = now->lookup(destination);
+            const table::RouteValue value =
+                ipv6 ? now->lookup_v6(ip + kDestination6) : now->lookup_v4(ip + kDestination4);
             if (!value.found() || value.type() == table::RouteType::throw_) {
                 now = later;
                 later = nullptr;
                 continue;
             }
             switch (value.type()) {
-                case table::RouteType::unicast:
-                    break;
+                [[likely]] case table::RouteType::unicast : break;
                 case table::RouteType::local:
                     return Verdict::divert(packet::Lane::host);
                 case table::RouteType::blackhole:
@@ -91,6 +92,8 @@ class FindRoute {
 
   private:
     static constexpr unsigned kMostTables = 8;
+    static constexpr std::size_t kDestination4 = offsetof(net::Ipv4Header, destination);
+    static constexpr std::size_t kDestination6 = offsetof(net::Ipv6Header, destination);
 
     [[gnu::noinline]] std::uint32_t member_of(const table::NextHop& group, packet::Packet& p,
                                               packet::PacketMeta& meta,
@@ -108,8 +111,14 @@ class FindRoute {
 /// `tunnel` and `segment` for AddTunnel.
 class FollowNextHop {
   public:
-    FollowNextHop(const Context& ctx, std::uint16_t /*in_port*/) noexcept
-        : tables_(*ctx.tables), hops_(ctx.tables->next_hops.data()) {}
+    FollowNextHop(const Context& ctx, std::uint16_t in_port) noexcept
+        : tables_(*ctx.tables), hops_(ctx.tables->next_hops.data()) {
+        const table::PortEntry& in = tables_.ports[in_port];
+        if (in.role == table::PortRole::slave) {
+            link_ = tables_.masters[tables_.slaves[in.slave].master].port;
+            link_mac_ = net::MacAddress::from_number(tables_.ports[link_].mac);
+        }
+    }
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
                                const table::Master& master) const noexcept {
@@ -147,7 +156,9 @@ class FollowNextHop {
                                      ? hop.neighbour
                                      : on_link(destination_of(p, meta.slaves.ipv6), hop.port);
         auto* ethernet = p.at<net::EthernetHeader>(0);
-        ethernet->source = net::MacAddress::from_number(tables_.ports[hop.port].mac);
+        ethernet->source = hop.port == link_
+                               ? link_mac_
+                               : net::MacAddress::from_number(tables_.ports[hop.port].mac);
         if (at >= tables_.neighbours.size() || !tables_.neighbours[at].usable) [[unlikely]] {
             // What waits for a neighbour goes as it is: too long for that.
             return too_long ? Verdict::drop(DropReason::route_too_big) : unresolved(p, meta, hop);
@@ -248,6 +259,9 @@ class FollowNextHop {
 
     const table::Tables& tables_;
     const table::NextHop* hops_;
+    /// Most leave by the link of the slave's master.
+    std::uint16_t link_ = table::kNoPort;
+    net::MacAddress link_mac_;
 };
 
 }  // namespace vxplane::step

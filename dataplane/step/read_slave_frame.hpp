@@ -20,14 +20,17 @@ class ReadSlaveFrame {
           slave_(ctx.tables->slaves[number_]),
           master_(ctx.tables->masters[slave_.master]),
           addresses_(*ctx.tables->slave_addresses),
-          slaves_(ctx.tables->slaves.data()) {}
+          scope_(table::slave_scope(slave_.master, slave_.vrf)),
+          slaves_(ctx.tables->slaves.data()),
+          way_(packet::SlaveWay::at(slave_.master)) {
+        way_.from = number_;
+    }
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        meta.slaves = packet::SlaveWay::at(slave_.master);
-        meta.slaves.from = number_;
+        meta.slaves = way_;
         if (p.contiguous() < sizeof(net::EthernetHeader)) {
             return Verdict::drop(DropReason::eth_runt);
         }
@@ -77,16 +80,16 @@ class ReadSlaveFrame {
     packet::Verdict routed(packet::Packet& p, packet::PacketMeta& meta) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        if (master_.flag != table::IpvlanFlag::vepa) {
-            const std::uint16_t sibling = find(p);
-            if (sibling != table::kNoSlave && !(sibling == number_ && asks_for_itself(p))) {
-                return to_sibling(meta, sibling);
-            }
-        }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
-        if (ethernet->type == net::ether_type::kIpv4) [[likely]] {
-            return ethernet->destination.is_group() ? Verdict::drop(DropReason::slave_group)
-                                                    : ipv4(p, meta);
+        if (ethernet->type == net::ether_type::kIpv4 && !ethernet->destination.is_group())
+            [[likely]] {
+            return ipv4(p, meta);
+        }
+        if (const std::uint16_t sibling = find_sibling(p); sibling != table::kNoSlave) {
+            return to_sibling(meta, sibling);
+        }
+        if (ethernet->destination.is_group() && ethernet->type == net::ether_type::kIpv4) {
+            return Verdict::drop(DropReason::slave_group);
         }
         if (ethernet->type == net::ether_type::kIpv6) {
             if (slave_.answers_gateway && is_solicitation(p)) {
@@ -102,6 +105,22 @@ class ReadSlaveFrame {
                                                               : DropReason::slave_not_ip);
     }
 
+    /// Vepa knows siblings by way of the wire only.
+    [[nodiscard]] std::uint16_t find_sibling(const packet::Packet& p) const noexcept {
+        if (master_.flag == table::IpvlanFlag::vepa) {
+            return table::kNoSlave;
+        }
+        const std::uint16_t sibling = find(p);
+        return sibling == number_ && asks_for_itself(p) ? table::kNoSlave : sibling;
+    }
+    [[nodiscard]] std::uint16_t find_sibling(net::Ipv4Address destination) const noexcept {
+        if (master_.flag == table::IpvlanFlag::vepa) [[unlikely]] {
+            return table::kNoSlave;
+        }
+        const std::uint32_t found = addresses_.find(scope_, destination);
+        return found < table::kPublicAddress ? static_cast<std::uint16_t>(found) : table::kNoSlave;
+    }
+
     /// A host on Ethernet would take its own probe, sent back, for another host with its address.
     [[nodiscard]] bool asks_for_itself(const packet::Packet& p) const noexcept {
         const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
@@ -109,10 +128,12 @@ class ReadSlaveFrame {
                                           (type == net::ether_type::kIpv6 && is_solicitation(p)));
     }
 
-    static packet::Verdict ipv4(packet::Packet& p, packet::PacketMeta& meta) noexcept {
+    packet::Verdict ipv4(packet::Packet& p, packet::PacketMeta& meta) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+        const std::uint32_t contiguous = p.contiguous();
+        const std::uint32_t length = p.length();
+        if (contiguous < kIp + sizeof(net::Ipv4Header)) {
             return Verdict::drop(DropReason::ip4_truncated);
         }
         const auto* ip = p.at<net::Ipv4Header>(kIp);
@@ -120,22 +141,31 @@ class ReadSlaveFrame {
             return Verdict::drop(DropReason::ip4_bad_version);
         }
         const std::uint32_t header = ip->header_length();
-        if (header < sizeof *ip || p.contiguous() < kIp + header) {
+        if (header < sizeof *ip) {
             return Verdict::drop(DropReason::ip4_bad_header_length);
         }
         const std::uint32_t total = ip->total_length.value();
-        if (total < header || p.length() < kIp + total) {
+        if (total < header || length < kIp + total) {
             return Verdict::drop(DropReason::ip4_bad_total_length);
+        }
+        // A sibling gets what its own IP layer can judge.
+        if (const std::uint16_t sibling = find_sibling(ip->destination);
+            sibling != table::kNoSlave) {
+            return to_sibling(meta, sibling);
+        }
+        if (contiguous < kIp + header) {
+            return Verdict::drop(DropReason::ip4_bad_header_length);
         }
         if (!net::ipv4_checksum_is_right(*ip)) {
             return Verdict::drop(DropReason::ip4_bad_checksum);
         }
         // As the kernel's ip_route_output_key(): 0.0.0.0 may ask for an address.
-        if (ip->source.is_multicast() || ip->source.is_broadcast() || ip->source.is_loopback() ||
-            (ip->source.number() >> 24 == 0 && !ip->source.is_zero())) {
+        if (!ip->source.is_usual() &&
+            (ip->source.is_multicast() || ip->source.is_broadcast() || ip->source.is_loopback() ||
+             (ip->source.number() >> 24 == 0 && !ip->source.is_zero()))) [[unlikely]] {
             return Verdict::drop(DropReason::slave_bad_source);
         }
-        if (p.length() != kIp + total) {
+        if (length != kIp + total) {
             p.cut_to(kIp + total);
         }
         meta.slaves.routed = true;
@@ -193,8 +223,7 @@ class ReadSlaveFrame {
         if (read_address(p, End::destination, wanted) == Spoken::nothing) {
             return table::kNoSlave;
         }
-        const std::uint32_t found =
-            addresses_.find(table::slave_scope(slave_.master, slave_.vrf), wanted);
+        const std::uint32_t found = addresses_.find(scope_, wanted);
         // A public address is a matter of rules.
         return found < table::kPublicAddress ? static_cast<std::uint16_t>(found) : table::kNoSlave;
     }
@@ -205,7 +234,7 @@ class ReadSlaveFrame {
         // Whoever asks for an address, or looks whether one is free, has none yet.
         return spoken == Spoken::nothing || spoken == Spoken::probe || sender.is_unset() ||
                sender == net::IpAddress(net::Ipv4Address{}) ||
-               addresses_.find(table::slave_scope(slave_.master, slave_.vrf), sender) == number_;
+               addresses_.find(scope_, sender) == number_;
     }
     static bool is_solicitation(const packet::Packet& p) noexcept {
         return p.contiguous() >= kSolicitation + kSolicitationSize &&
@@ -222,7 +251,9 @@ class ReadSlaveFrame {
     const table::Slave& slave_;
     const table::Master& master_;
     const table::AddressMap& addresses_;
+    std::uint32_t scope_;
     const table::Slave* slaves_;
+    packet::SlaveWay way_;
 };
 
 }  // namespace vxplane::step

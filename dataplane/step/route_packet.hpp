@@ -196,8 +196,9 @@ class RoutePacket {
         return packet::Verdict::go_on();
     }
     [[nodiscard]] bool is_host(net::Ipv4Address destination) const noexcept {
-        return !destination.is_multicast() && !destination.is_broadcast() &&
-               !destination.is_loopback() && destination.number() >> 24 != 0 &&
+        return (destination.is_usual() ||
+                (!destination.is_multicast() && !destination.is_broadcast() &&
+                 !destination.is_loopback() && destination.number() >> 24 != 0)) &&
                tables_.addresses->find(destination.be.wire()) != table::kNoHost;
     }
 

@@ -2,7 +2,7 @@
 // control.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/net/ip_address.hpp"
@@ -22,6 +22,13 @@ struct RouteTable {
     [[nodiscard]] RouteValue lookup(const net::IpAddress& address) const noexcept {
         const std::uint8_t* bytes = address.bytes.data();
         return RouteValue::from_raw(address.is_v4() ? v4.lookup(bytes + 12) : v6.lookup(bytes));
+    }
+    /// Where it stands in a packet, in wire order.
+    [[nodiscard]] RouteValue lookup_v4(const std::byte* address) const noexcept {
+        return RouteValue::from_raw(v4.lookup(reinterpret_cast<const std::uint8_t*>(address)));
+    }
+    [[nodiscard]] RouteValue lookup_v6(const std::byte* address) const noexcept {
+        return RouteValue::from_raw(v6.lookup(reinterpret_cast<const std::uint8_t*>(address)));
     }
 };
 
