@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "nft_rules.hpp"
+#include "shell_words.hpp"
+
 namespace vxplane::oracle {
 
 net::IpAddress ip_address(const std::string& text) {
@@ -90,6 +93,9 @@ void change_link(IpvlanSetup& setup, Network& network, Words words) {
             // A slave follows its master.
             if (&network == &setup.host)
                 for (auto& [slave_name, slave] : setup.slaves) slave.mtu = network.mtu;
+        } else if (word == "address" && &network == &setup.host) {
+            network.mac = support::mac(words.next());
+            for (auto& [slave_name, slave] : setup.slaves) slave.mac = network.mac;
         } else if (word == "arp") {
             network.arp = words.next() == "on";
         } else if (word != "up") {
@@ -144,6 +150,7 @@ void run_ip(IpvlanSetup& setup, Words words) {
         }
     }
     const std::string verb = words.next();
+    if (verb == "show" || verb == "list") return;
     const bool add = verb == "add" || verb == "replace" || verb == "change" || verb == "append";
     if (!add && verb != "del" && verb != "delete" && verb != "set" && verb != "flush")
         throw Unsupported{"ip " + object + " " + verb};
@@ -171,28 +178,55 @@ void run_ip(IpvlanSetup& setup, Words words) {
     }
 }
 
-/// Commands with ';' or "&&" between them.
-void run_shell(IpvlanSetup& setup, const std::string& text) {
-    std::vector<std::string> command;
-    const auto run = [&] {
-        if (command.empty()) return;
-        Words words{command};
-        if (const std::string tool = words.next(); tool != "ip")
-            throw Unsupported{"`" + tool + "`"};
-        run_ip(setup, words);
-        command.clear();
-    };
-    for (std::string word : words_of(text)) {
-        const bool ends = word.ends_with(";");
-        if (ends) word.pop_back();
-        if (word == "&&") {
-            run();
-            continue;
-        }
-        if (!word.empty()) command.push_back(word);
-        if (ends) run();
+/// A value below /proc/sys/net of one namespace.
+void write_setting(IpvlanSetup& setup, const std::string& name, const std::string& path,
+                   const std::string& value) {
+    if (path == "/proc/sys/net/ipv4/ip_forward")
+        network_named(setup, name).forwards = value == "1";
+    else if (path.find("/icmp_") == std::string::npos)  // those are about answers only
+        throw Unsupported{"writing to " + path};
+}
+
+/// What a command printed, for the next one; most print nothing.
+std::string run_command(IpvlanSetup& setup, const std::string& name, const ShellCommand& command,
+                        const std::string& input);
+
+void run_shell(IpvlanSetup& setup, const std::string& text, const std::string& name = "host") {
+    std::string input;
+    for (const ShellCommand& command : shell_commands(text)) {
+        const std::string output = run_command(setup, name, command, input);
+        input = command.feeds_next ? output : std::string{};
     }
-    run();
+}
+
+std::string run_command(IpvlanSetup& setup, const std::string& name, const ShellCommand& command,
+                        const std::string& input) {
+    const std::vector<std::string>& words = command.words;
+    const std::string& tool = words.front();
+    if (tool == "printf" && words.size() == 2) return printed(words[1]);
+    if (tool == "echo" && words.size() == 2 && !command.into.empty()) {
+        write_setting(setup, name, command.into, words[1]);
+    } else if (tool == "sh" && words.size() == 3 && words[1] == "-c") {
+        run_shell(setup, words[2], name);
+    } else if (tool == "ip" && words.size() > 4 && words[1] == "netns" && words[2] == "exec" &&
+               words[4] != "ip") {
+        ShellCommand inside = command;
+        inside.words.erase(inside.words.begin(), inside.words.begin() + 4);
+        return run_command(setup, words[3], inside, input);
+    } else if (tool == "ip" && words.size() > 2 && words[words.size() - 2] == "-batch") {
+        std::vector<std::string> options(words.begin() + 1, words.end() - 2);
+        std::erase(options, "-force");
+        for (const ShellCommand& line : shell_commands(input)) {
+            std::vector<std::string> all = options;
+            all.insert(all.end(), line.words.begin(), line.words.end());
+            run_ip(setup, Words{all});
+        }
+    } else if (tool == "ip") {
+        run_ip(setup, Words{{words.begin() + 1, words.end()}});
+    } else {
+        throw Unsupported{"`" + tool + "`"};
+    }
+    return {};
 }
 
 void change_group(IpvlanSetup& setup, Network& network, const std::string& verb, Words words) {
@@ -287,6 +321,11 @@ void apply_action(IpvlanSetup& setup, const nlohmann::json& action) {
     const std::string verb = words.next();
     if (verb == "sh" || verb == "cmd") {
         while (!words.empty()) run_shell(setup, words.next());
+        return;
+    }
+    if (verb == "nft") {
+        const std::string name = words.next();
+        read_nft(words.next(), network_named(setup, name).device, setup.rules[name]);
         return;
     }
     Network& network = network_named(setup, words.next());

@@ -24,13 +24,43 @@ struct IpvlanCase {
     std::vector<nlohmann::json> before{};  ///< actions, as in the file
 };
 
+/// What was seen of a scenario at one place.
+struct Event {
+    enum class Kind : std::uint8_t {
+        sent,     ///< by a live stack, at its device
+        seen,     ///< at the wire, a slave's device, the host's
+        accepted  ///< by the IP layer of a namespace: `bytes` begin with the IP header
+    };
+    double time = 0;  ///< seconds; order within 20 ms says nothing across ports
+    Kind kind = Kind::seen;
+    std::string port;  ///< or namespace
+    Bytes bytes{};
+    bool checksum_open = false;  ///< of UDP or TCP: still to be completed by the device
+};
+
+/// ["inject", "ext", "0200..."], ["wait", 0.2], ["cmd", "ip -n s1 addr add ..."], ...
+struct Step {
+    double time = 0;
+    nlohmann::json words{};
+    bool failed = false;  ///< a command that was refused
+};
+
+/// Live stacks, rules and time.
+struct Scenario {
+    std::string id;
+    std::vector<nlohmann::json> setup{};  ///< actions, as in the file
+    std::vector<Step> steps{};
+    std::vector<Event> events{};
+    std::map<std::string, std::string> queries{};  ///< command -> what it printed in the end
+};
+
 struct IpvlanRecording {
     std::string group;
     std::string mode;
     std::string flag;
     nlohmann::json topology{};
     std::vector<IpvlanCase> cases{};
-    std::vector<std::string> scenarios{};  ///< ids; live stacks, rules, and time
+    std::vector<Scenario> scenarios{};
 };
 
 /// Throws std::runtime_error with the file's name.

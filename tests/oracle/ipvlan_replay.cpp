@@ -4,6 +4,7 @@
 
 #include "ipvlan_compare.hpp"
 #include "ipvlan_facts.hpp"
+#include "scenario_replay.hpp"
 
 namespace vxplane::oracle {
 namespace {
@@ -12,7 +13,7 @@ using support::Memory;
 
 Result judge(const IpvlanCase& one, const IpvlanSetup& setup, IpvlanScene& scene,
              const std::vector<Rule>& rules) {
-    const Outcome ours = scene.play(one, Memory::pool);
+    const Outcome ours = scene.play(one.inject, Memory::pool);
     Facts facts = ipvlan_facts_of(one, setup);
     facts.insert(ours.facts.begin(), ours.facts.end());
     const std::string what = ipvlan_difference(one, ours, ours.frames, setup);
@@ -25,7 +26,7 @@ Result judge(const IpvlanCase& one, const IpvlanSetup& setup, IpvlanScene& scene
             facts.insert("only_padding_differs");
     }
     for (const Memory memory : {Memory::exact, Memory::split}) {
-        const Outcome again = scene.play(one, memory);
+        const Outcome again = scene.play(one.inject, memory);
         if (again.frames != ours.frames || again.asked != ours.asked)
             return {one.id, Verdict::differs, "depends on how the frame lies in memory"};
         for (const std::string& fact : again.facts)
@@ -36,7 +37,7 @@ Result judge(const IpvlanCase& one, const IpvlanSetup& setup, IpvlanScene& scene
 
 }  // namespace
 
-std::vector<Result> replay(const IpvlanRecording& recording, const std::vector<Rule>& rules) {
+std::vector<Result> replay_cases(const IpvlanRecording& recording, const std::vector<Rule>& rules) {
     std::vector<Result> results;
     std::map<std::string, std::unique_ptr<IpvlanScene>> scenes;
     for (const IpvlanCase& one : recording.cases) {
@@ -54,8 +55,14 @@ std::vector<Result> replay(const IpvlanRecording& recording, const std::vector<R
         if (!scene) scene = std::make_unique<IpvlanScene>(setup);
         results.push_back(judge(one, setup, *scene, rules));
     }
-    for (const std::string& id : recording.scenarios)
-        results.push_back({id, Verdict::unsupported, "scenario"});
+    return results;
+}
+
+std::vector<Result> replay_scenarios(const IpvlanRecording& recording,
+                                     const std::vector<Rule>& rules) {
+    std::vector<Result> results;
+    for (const Scenario& one : recording.scenarios)
+        results.push_back(replay(recording, one, rules));
     return results;
 }
 

@@ -6,7 +6,10 @@
 
 namespace vxplane::oracle {
 
-/// All cases and scenarios of a recording, in order.
-std::vector<Result> replay(const IpvlanRecording& recording, const std::vector<Rule>& rules);
+/// All cases of a recording, in order.
+std::vector<Result> replay_cases(const IpvlanRecording& recording, const std::vector<Rule>& rules);
+/// All scenarios, in order.
+std::vector<Result> replay_scenarios(const IpvlanRecording& recording,
+                                     const std::vector<Rule>& rules);
 
 }  // namespace vxplane::oracle

@@ -40,6 +40,26 @@ net::IpAddress destination_of(const Bytes& frame) {
     return address;
 }
 
+/// Ids of all namespaces in one row.
+std::uint32_t rule_id(const IpvlanSetup& setup, const std::string& name, std::uint32_t rule) {
+    std::uint32_t id = rule + 1;
+    for (const auto& [other, rules] : setup.rules) {
+        if (other == name) break;
+        id += static_cast<std::uint32_t>(rules.size());
+    }
+    return id;
+}
+
+std::vector<table::HookRule> hook_rules(const IpvlanSetup& setup, const std::string& name) {
+    std::vector<table::HookRule> all;
+    for (const NftRule& one : setup.rules.at(name)) {
+        if (one.never || one.unknown) continue;
+        all.push_back(one.rule);
+        all.back().id = rule_id(setup, name, one.rule.id);
+    }
+    return all;
+}
+
 }  // namespace
 
 IpvlanScene::IpvlanScene(const IpvlanSetup& setup) : setup_{setup} {
@@ -57,9 +77,36 @@ IpvlanScene::IpvlanScene(const IpvlanSetup& setup) : setup_{setup} {
         lab_.port_entry(port).slave = number++;
     }
     lab_.port_entry(ext).master = 0;
+    lab_.complete = [this](table::Tables& tables) { fill(tables); };
+    // Rules and connections come together: what is translated must be known again.
+    if (!setup.rules.empty()) conntrack_ = std::make_unique<table::Conntrack>(1024);
+    configure();
+}
+
+void IpvlanScene::change(const IpvlanSetup& setup) {
+    setup_ = setup;
+    const auto adopt = [&](const std::string& name, const Network& network) {
+        table::PortEntry& entry = lab_.port_entry(ports_.at(name));
+        entry.mac = setup.host.mac.number();
+        entry.max_frame = static_cast<std::uint16_t>(network.mtu + kIp);
+    };
+    adopt("ext", setup.host);
+    adopt("host", setup.host);
+    for (const auto& [name, slave] : setup.slaves) adopt(name, slave);
+    configure();
+    lab_.publish();
+}
+
+void IpvlanScene::configure() {
+    const IpvlanSetup& setup = setup_;
+    const PortId ext = ports_.at("ext");
+    routes_.push_back(std::make_unique<table::RouteTable>());
+    next_hops_.assign(1, {});
+    neighbours_.clear();
+    neighbour_numbers_.clear();
     for (const Network::Address& one : setup.host.addresses) {
         if (one.device == "lo") continue;
-        put_route(routes_, one.address, one.address.is_v4() ? 32 : 128,
+        put_route(*routes_.back(), one.address, one.address.is_v4() ? 32 : 128,
                   {table::RouteType::local, 0});
         if (one.device != setup.host.device || !one.address.is_v4()) continue;
         lab_.own(one.address.v4(), ext);
@@ -74,9 +121,12 @@ IpvlanScene::IpvlanScene(const IpvlanSetup& setup) : setup_{setup} {
         neighbours_.push_back({neighbour.mac, ext, true});
     }
     for (const Network::Route& route : setup.host.routes)
-        put_route(routes_, route.to, route.length,
+        put_route(*routes_.back(), route.to, route.length,
                   {type_of(route, setup.host.device), next_hop(route)});
-    lab_.complete = [this](table::Tables& tables) { fill(tables); };
+}
+
+std::uint64_t IpvlanScene::matched(const std::string& name, std::uint32_t rule) {
+    return lab_.worker().rule_counters().read(rule_id(setup_, name, rule)).packets;
 }
 
 std::uint32_t IpvlanScene::next_hop(const Network::Route& route) {
@@ -114,6 +164,15 @@ void IpvlanScene::fill(table::Tables& tables) {
     if (const net::IpAddress own = first(setup_.host, true); own.is_v4())
         master.address4 = own.v4();
     master.address6 = first(setup_.host, false);
+    std::vector<table::HookSet> sets(1);
+    const auto hooks_of = [&](const std::string& name) -> std::uint32_t {
+        if (!setup_.rules.contains(name)) return 0;
+        sets.emplace_back(hook_rules(setup_, name));
+        return static_cast<std::uint32_t>(sets.size() - 1);
+    };
+    master.hooks = hooks_of("host");
+    master.hooked = !setup_.rules.empty();
+    master.conntrack = conntrack_.get();
 
     std::vector<table::Slave> slaves;
     std::vector<std::uint16_t> list;
@@ -124,6 +183,7 @@ void IpvlanScene::fill(table::Tables& tables) {
         slave.port = ports_.at(name);
         slave.master = 0;
         slave.up = network.up;
+        slave.hooks = hooks_of(name);
         slave.answers_gateway = false;  // nor does the kernel's
         slave.max_frame = static_cast<std::uint16_t>(network.mtu + kIp);
         slave.mac = master.mac;
@@ -146,12 +206,13 @@ void IpvlanScene::fill(table::Tables& tables) {
     tables.slaves = table::Shared{std::move(slaves)};
     tables.slave_list = table::Shared{std::move(list)};
     tables.slave_addresses = std::make_shared<const table::AddressMap>(addresses);
-    tables.route_tables = table::Shared{std::vector<const table::RouteTable*>{&none_, &routes_}};
+    tables.route_tables =
+        table::Shared{std::vector<const table::RouteTable*>{&none_, routes_.back().get()}};
     tables.next_hops = table::Shared{next_hops_};
     tables.next_hop_slots = table::Shared{std::vector<std::uint32_t>{0}};
     tables.neighbours = table::Shared{neighbours_};
     tables.neighbour_addresses = std::make_shared<const table::AddressMap>(known);
-    tables.hook_sets = table::Shared{std::vector<table::HookSet>(1)};
+    tables.hook_sets = table::Shared{std::move(sets)};
 }
 
 void IpvlanScene::note(const support::Seen& seen, Outcome& outcome) const {
@@ -181,6 +242,10 @@ void IpvlanScene::note(const support::Seen& seen, Outcome& outcome) const {
             case Punt::route_prohibited:
                 outcome.facts.insert("we_ask_for_unreachable");
                 break;
+            case Punt::reject:
+                outcome.refused.push_back(one.bytes);
+                outcome.facts.insert("we_refuse");
+                break;
             case Punt::ttl_exceeded:
                 outcome.facts.insert("we_ask_for_ttl_exceeded");
                 break;
@@ -194,9 +259,9 @@ void IpvlanScene::note(const support::Seen& seen, Outcome& outcome) const {
     }
 }
 
-Outcome IpvlanScene::play(const IpvlanCase& one, Memory memory) {
+Outcome IpvlanScene::play(const std::vector<Injected>& stimuli, Memory memory) {
     Outcome outcome;
-    for (const Injected& injected : one.inject) {
+    for (const Injected& injected : stimuli) {
         const auto port = ports_.find(injected.port);
         if (port == ports_.end()) {
             outcome.facts.insert("no_port:" + injected.port);

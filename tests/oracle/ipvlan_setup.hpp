@@ -11,6 +11,7 @@
 #include "dataplane/table/fib.hpp"
 #include "dataplane/table/slave.hpp"
 #include "ipvlan_recording.hpp"
+#include "nft_rules.hpp"
 
 namespace vxplane::oracle {
 
@@ -41,6 +42,7 @@ struct Network {
     bool up = true;
     bool arp = true;  ///< a device without it joins no solicited-node groups
     bool all_groups = false;
+    bool forwards = false;  ///< net.ipv4.ip_forward
     unsigned mtu = 1500;
     std::vector<Address> addresses{};
     std::vector<Route> routes{};
@@ -66,6 +68,7 @@ struct IpvlanSetup {
     table::IpvlanFlag flag = table::IpvlanFlag::bridge;
     Network host{};
     std::map<std::string, Network> slaves{};
+    std::map<std::string, std::vector<NftRule>> rules{};  ///< by namespace
     bool just_left = false;  ///< a group was left, and the filter not refreshed
 
     /// Of the slave that has the address and is up; null: nobody.

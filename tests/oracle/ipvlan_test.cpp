@@ -25,7 +25,7 @@ class OracleIpvlan : public testing::TestWithParam<std::string> {};
 
 TEST_P(OracleIpvlan, frames_are_those_of_the_kernel) {
     Totals totals;
-    for (const Result& result : replay(load_ipvlan_recording(GetParam()), rules())) {
+    for (const Result& result : replay_cases(load_ipvlan_recording(GetParam()), rules())) {
         totals.add(result);
         EXPECT_NE(result.verdict, Verdict::differs) << result.line();
     }
@@ -38,7 +38,7 @@ TEST_P(OracleIpvlan, frames_are_those_of_the_kernel) {
 template <class Change>
 void every_change_is_noticed(const std::string& path, const Change& change) {
     IpvlanRecording recording = load_ipvlan_recording(path);
-    const std::vector<Result> before = replay(recording, rules());
+    const std::vector<Result> before = replay_cases(recording, rules());
     std::vector<bool> changed(before.size());
     std::size_t changes = 0;
     for (std::size_t i = 0; i < recording.cases.size(); ++i)
@@ -46,7 +46,7 @@ void every_change_is_noticed(const std::string& path, const Change& change) {
             changed[i] = true;
             ++changes;
         }
-    const std::vector<Result> after = replay(recording, rules());
+    const std::vector<Result> after = replay_cases(recording, rules());
     ASSERT_EQ(after.size(), before.size());
     for (std::size_t i = 0; i < after.size(); ++i)
         EXPECT_EQ(after[i].verdict, changed[i] ? Verdict::differs : before[i].verdict)

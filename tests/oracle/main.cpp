@@ -14,17 +14,43 @@ namespace {
 
 struct Played {
     std::string group;
-    std::vector<Result> results;
+    std::vector<Result> cases;
+    std::vector<Result> scenarios{};
 };
 
 Played play(const std::string& path, const std::vector<Rule>& rules) {
     if (format_of(path).starts_with("ipvlan-")) {
         const IpvlanRecording recording = load_ipvlan_recording(path);
-        return {recording.group, replay(recording, rules)};
+        return {recording.group, replay_cases(recording, rules),
+                replay_scenarios(recording, rules)};
     }
     const Recording recording = load_recording(path);
     return {recording.group, replay(recording, rules)};
 }
+
+/// Totals of cases or of scenarios, and how often each cause decided.
+struct Account {
+    Totals all;
+    std::map<std::string, unsigned> causes;
+
+    /// A line for each, and one for all of them.
+    void print(const std::string& group, const std::vector<Result>& results, const char* things) {
+        if (results.empty()) return;
+        Totals totals;
+        for (const Result& result : results) {
+            std::printf("%s/%s\n", group.c_str(), result.line().c_str());
+            totals.add(result);
+            all.add(result);
+            if (result.verdict == Verdict::decided) ++causes["decided " + result.what];
+            if (result.verdict == Verdict::unsupported) ++causes["unsupported " + result.what];
+            if (result.verdict == Verdict::not_ours) ++causes["not ours " + result.what];
+        }
+        std::printf("%s: %s\n", group.c_str(), totals.line(things).c_str());
+    }
+    void print_causes() const {
+        for (const auto& [cause, times] : causes) std::printf("%6u %s\n", times, cause.c_str());
+    }
+};
 
 }  // namespace
 
@@ -34,27 +60,24 @@ int main(int count, char** words) try {
         return 2;
     }
     const std::vector<Rule> rules = load_rules(words[1]);
-    Totals all;
-    std::map<std::string, unsigned> causes;
+    Account cases, scenarios;
     std::vector<std::string> paths;
     for (int i = 2; i < count; ++i)
         for (const std::string& path : recordings_in(words[i])) paths.push_back(path);
     for (const std::string& path : paths) {
         const Played played = play(path, rules);
-        Totals totals;
-        for (const Result& result : played.results) {
-            std::printf("%s/%s\n", played.group.c_str(), result.line().c_str());
-            totals.add(result);
-            all.add(result);
-            if (result.verdict == Verdict::decided) ++causes["decided " + result.what];
-            if (result.verdict == Verdict::unsupported) ++causes["unsupported " + result.what];
-        }
-        std::printf("%s: %s\n", played.group.c_str(), totals.line().c_str());
+        cases.print(played.group, played.cases, "cases");
+        scenarios.print(played.group, played.scenarios, "scenarios");
     }
     std::printf("\n");
-    for (const auto& [cause, times] : causes) std::printf("%6u %s\n", times, cause.c_str());
-    std::printf("%s\n", all.line().c_str());
-    return all.differs() == 0 ? 0 : 1;
+    cases.print_causes();
+    std::printf("%s\n", cases.all.line().c_str());
+    if (scenarios.all.of != Totals{}.of) {
+        std::printf("\n");
+        scenarios.print_causes();
+        std::printf("%s\n", scenarios.all.line("scenarios").c_str());
+    }
+    return cases.all.differs() + scenarios.all.differs() == 0 ? 0 : 1;
 } catch (const std::exception& problem) {
     std::fprintf(stderr, "oracle-replay: %s\n", problem.what());
     return 2;

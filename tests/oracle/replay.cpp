@@ -190,7 +190,10 @@ Result verdict_of(const std::string& id, std::string what, const Facts& facts,
         if (fact.starts_with("broken_law")) return {id, Verdict::differs, fact};
     for (const Rule& rule : rules)
         if ((rule.even_if_equal || !what.empty()) && rule.fits(facts))
-            return {id, rule.unsupported ? Verdict::unsupported : Verdict::decided, rule.name};
+            return rule.not_ours
+                       ? Result{id, Verdict::not_ours, rule.name + ": " + rule.reason}
+                       : Result{id, rule.unsupported ? Verdict::unsupported : Verdict::decided,
+                                rule.name};
     if (what.empty()) return {id, Verdict::match, {}};
     what += " [";
     for (const std::string& fact : facts) what += " " + fact;
@@ -198,17 +201,19 @@ Result verdict_of(const std::string& id, std::string what, const Facts& facts,
 }
 
 std::string Result::line() const {
-    constexpr std::array<const char*, 4> kWords{"match", "differs", "decided", "unsupported"};
+    constexpr std::array<const char*, 5> kWords{"match", "differs", "decided", "unsupported",
+                                                "not ours"};
     std::string text = id + ": " + kWords[static_cast<std::size_t>(verdict)];
     if (!what.empty()) text += (verdict == Verdict::differs ? ": " : " ") + what;
     return text;
 }
 
-std::string Totals::line() const {
-    const unsigned all = of[0] + of[1] + of[2] + of[3];
-    return std::to_string(all) + " cases: " + std::to_string(of[0]) + " match, " +
-           std::to_string(of[2]) + " decided, " + std::to_string(of[3]) + " unsupported, " +
-           std::to_string(of[1]) + " differ";
+std::string Totals::line(const std::string& things) const {
+    const unsigned all = of[0] + of[1] + of[2] + of[3] + of[4];
+    return std::to_string(all) + " " + things + ": " + std::to_string(of[0]) + " match, " +
+           std::to_string(of[2]) + " decided, " +
+           (of[4] == 0 ? std::string{} : std::to_string(of[4]) + " not ours, ") +
+           std::to_string(of[3]) + " unsupported, " + std::to_string(of[1]) + " differ";
 }
 
 std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules) {

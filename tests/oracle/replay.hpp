@@ -14,7 +14,7 @@
 
 namespace vxplane::oracle {
 
-enum class Verdict : std::uint8_t { match, differs, decided, unsupported };
+enum class Verdict : std::uint8_t { match, differs, decided, unsupported, not_ours };
 
 struct Result {
     std::string id;
@@ -26,10 +26,11 @@ struct Result {
 
 /// Number of cases by verdict.
 struct Totals {
-    std::array<unsigned, 4> of{};
+    std::array<unsigned, 5> of{};
     void add(const Result& result) { ++of[static_cast<std::size_t>(result.verdict)]; }
     [[nodiscard]] unsigned differs() const { return of[1]; }
-    [[nodiscard]] std::string line() const;
+    /// "12 cases: 10 match, ..."
+    [[nodiscard]] std::string line(const std::string& things = "cases") const;
 };
 
 /// `what` differs, or nothing does; the rules decide.

@@ -25,10 +25,13 @@ std::vector<Rule> load_rules(const std::string& path) {
                     rule.name = entry.second.as<std::string>();
                 } else if (key == "reason") {
                     rule.reason = entry.second.as<std::string>();
+                    while (rule.reason.ends_with('\n')) rule.reason.pop_back();
                 } else if (key == "when") {
                     rule.when = entry.second.as<std::vector<std::string>>();
                 } else if (key == "unsupported") {
                     rule.unsupported = entry.second.as<bool>();
+                } else if (key == "not_ours") {
+                    rule.not_ours = entry.second.as<bool>();
                 } else if (key == "even_if_equal") {
                     rule.even_if_equal = entry.second.as<bool>();
                 } else {

@@ -13,6 +13,7 @@ struct Rule {
     std::string reason;
     std::vector<std::string> when{};  ///< all of these facts; "not X": the fact X is missing
     bool unsupported = false;         ///< not a choice: vxplane cannot do it yet
+    bool not_ours = false;            ///< the recording says nothing about vxplane
     bool even_if_equal = false;       ///< the configuration itself is refused
     [[nodiscard]] bool fits(const Facts& facts) const;
 };
