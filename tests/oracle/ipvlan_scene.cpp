@@ -125,8 +125,8 @@ void IpvlanScene::configure() {
                   {type_of(route, setup.host.device), next_hop(route)});
 }
 
-std::uint64_t IpvlanScene::matched(const std::string& name, std::uint32_t rule) {
-    return lab_.worker().rule_counters().read(rule_id(setup_, name, rule)).packets;
+table::RuleCounters::Count IpvlanScene::matched(const std::string& name, std::uint32_t rule) {
+    return lab_.worker().rule_counters().read(rule_id(setup_, name, rule));
 }
 
 std::uint32_t IpvlanScene::next_hop(const Network::Route& route) {

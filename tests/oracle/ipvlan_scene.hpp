@@ -31,7 +31,7 @@ class IpvlanScene {
     void change(const IpvlanSetup& setup);
     void pass_time(std::uint32_t milliseconds) { lab_.pass_time(milliseconds); }
     /// How often a rule of the setup has matched; 0 for a namespace without rules.
-    [[nodiscard]] std::uint64_t matched(const std::string& name, std::uint32_t rule);
+    [[nodiscard]] table::RuleCounters::Count matched(const std::string& name, std::uint32_t rule);
     /// Null where no rules are.
     [[nodiscard]] const table::Conntrack* conntrack() const { return conntrack_.get(); }
 

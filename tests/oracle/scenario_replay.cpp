@@ -7,6 +7,7 @@
 #include "ip_commands.hpp"
 #include "ipvlan_facts.hpp"
 #include "scenario_compare.hpp"
+#include "scenario_query.hpp"
 #include "stack_frames.hpp"
 
 namespace vxplane::oracle {
@@ -48,8 +49,12 @@ class Player {
         return result;
     }
 
-    [[nodiscard]] IpvlanScene& scene() { return scene_; }
-    [[nodiscard]] const IpvlanSetup& setup() const { return setup_; }
+    /// The verdict on what was asked for in the end.
+    Result ask(const Scenario& scenario) {
+        Facts facts = facts_of({});
+        facts.insert("queried");
+        return verdict_of(scenario.id, query_difference(scenario, scene_, setup_), facts, rules_);
+    }
 
   private:
     [[nodiscard]] IpvlanSetup without_rules(const std::string& name) const {
@@ -225,6 +230,8 @@ Result replay(const IpvlanRecording& recording, const Scenario& scenario,
         Player player{setup, rules};
         Result all{scenario.id, Verdict::match, {}};
         for (const Passage& passage : course) join(all, player.play(scenario.id, passage));
+        // After a difference that is meant, what is remembered must differ as well.
+        if (all.verdict == Verdict::match) join(all, player.ask(scenario));
         return all;
     } catch (const Unsupported& problem) {
         return {scenario.id, Verdict::unsupported, problem.what};

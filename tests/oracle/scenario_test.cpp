@@ -118,6 +118,33 @@ std::string name_of(const testing::TestParamInfo<std::string>& one) {
 INSTANTIATE_TEST_SUITE_P(recorded, OracleScenarios,
                          testing::ValuesIn(recordings_in(kFolder + "/ipvlan")), name_of);
 
+/// Of rules and connections, in all scenarios that match and asked for them.
+void changed_answers_are_noticed(const std::string& word, const std::string& instead) {
+    std::size_t changes = 0;
+    const IpvlanRecording recording = load_ipvlan_recording(kFolder + "/ipvlan/l3s_bridge.json.xz");
+    for (const Scenario& one : recording.scenarios) {
+        if (replay(recording, one, rules()).verdict != Verdict::match) continue;
+        Scenario changed = one;
+        for (auto& [command, text] : changed.queries)
+            if (const std::size_t at = text.find(word); at != std::string::npos) {
+                text.replace(at, word.size(), instead);
+                ++changes;
+            }
+        if (changed.queries == one.queries) continue;
+        const Result result = replay(recording, changed, rules());
+        EXPECT_EQ(result.verdict, Verdict::differs) << result.line();
+    }
+    EXPECT_GT(changes, 0U);
+}
+
+TEST(OracleQueries, another_count_or_connection_is_noticed) {
+    changed_answers_are_noticed("packets 1 ", "packets 2 ");
+    changed_answers_are_noticed("bytes 0 ", "bytes 44 ");
+    changed_answers_are_noticed("sport=", "sport=1");
+    changed_answers_are_noticed("[UNREPLIED]", "");
+    changed_answers_are_noticed("\nudp ", "\nsctp ");
+}
+
 TEST(OracleShell, splits_at_operators_and_keeps_quotes_together) {
     const auto all = shell_commands("printf 'a b;c' | ip -batch - ; sh -c \"echo 1 > /x\"");
     ASSERT_EQ(all.size(), 3U);
