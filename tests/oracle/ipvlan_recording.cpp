@@ -84,6 +84,7 @@ Scenario scenario_from(const Json& json) {
     for (const Json& step : json.at("steps"))
         one.steps.push_back({step.at("t"), step.at("do"), step.value("rc", 0) != 0});
     for (const Json& event : json.at("events")) one.events.push_back(event_from(event));
+    one.hooks = json.value("hooks", decltype(one.hooks){});
     if (const auto queries = json.find("query_after"); queries != json.end())
         one.queries = queries->get<decltype(one.queries)>();
     return one;

@@ -51,6 +51,8 @@ struct Scenario {
     std::vector<nlohmann::json> setup{};  ///< actions, as in the file
     std::vector<Step> steps{};
     std::vector<Event> events{};
+    /// namespace -> "v4_input" -> packets
+    std::map<std::string, std::map<std::string, unsigned>> hooks{};
     std::map<std::string, std::string> queries{};  ///< command -> what it printed in the end
 };
 

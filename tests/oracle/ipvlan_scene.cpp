@@ -126,6 +126,7 @@ void IpvlanScene::configure() {
 }
 
 table::RuleCounters::Count IpvlanScene::matched(const std::string& name, std::uint32_t rule) {
+    if (!played_) return {};  // the lab has no worker yet
     return lab_.worker().rule_counters().read(rule_id(setup_, name, rule));
 }
 
@@ -267,6 +268,7 @@ Outcome IpvlanScene::play(const std::vector<Injected>& stimuli, Memory memory) {
             outcome.facts.insert("no_port:" + injected.port);
             continue;
         }
+        played_ = true;
         // Longer than a buffer of the pool: only a block of its own holds it.
         const bool jumbo = injected.frame.size() > 1600;
         note(lab_.receive(port->second, {injected.frame}, jumbo ? Memory::exact : memory), outcome);

@@ -50,6 +50,7 @@ class IpvlanScene {
     std::vector<table::Neighbour> neighbours_{};
     std::map<net::IpAddress, std::uint32_t> neighbour_numbers_{};
     std::unique_ptr<table::Conntrack> conntrack_{};
+    bool played_ = false;
 };
 
 }  // namespace vxplane::oracle

@@ -184,6 +184,10 @@ Bytes without_addresses(Bytes frame) {
     return frame;
 }
 
+bool is_fragment(const Bytes& frame) {
+    return read(ip_of(frame)).fragment;
+}
+
 std::string one_line(const Bytes& bytes) {
     std::string text = support::hex(bytes);
     std::erase(text, '\n');

@@ -20,6 +20,7 @@ net::IpAddress sender_of(const Bytes& frame);
 net::IpAddress packet_sender(const Bytes& packet);
 /// Without addresses, ports and checksums of IP.
 Bytes without_addresses(Bytes frame);
+bool is_fragment(const Bytes& frame);
 /// As support::hex, without line ends.
 std::string one_line(const Bytes& bytes);
 /// As accepted_by() words it; IPv6 without extension headers.
