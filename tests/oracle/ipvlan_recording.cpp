@@ -80,10 +80,11 @@ Event event_from(const Json& json) {
 Scenario scenario_from(const Json& json) {
     Scenario one;
     one.id = json.at("id");
-    for (const Json& action : json.at("setup")) one.setup.push_back(action);
+    for (const Json& action : json.value("setup", Json::array())) one.setup.push_back(action);
     for (const Json& step : json.at("steps"))
         one.steps.push_back({step.at("t"), step.at("do"), step.value("rc", 0) != 0});
-    for (const Json& event : json.at("events")) one.events.push_back(event_from(event));
+    for (const Json& event : json.value("events", Json::array()))
+        one.events.push_back(event_from(event));
     one.hooks = json.value("hooks", decltype(one.hooks){});
     if (const auto queries = json.find("query_after"); queries != json.end())
         one.queries = queries->get<decltype(one.queries)>();

@@ -78,8 +78,6 @@ IpvlanScene::IpvlanScene(const IpvlanSetup& setup) : setup_{setup} {
     }
     lab_.port_entry(ext).master = 0;
     lab_.complete = [this](table::Tables& tables) { fill(tables); };
-    // Rules and connections come together: what is translated must be known again.
-    if (!setup.rules.empty()) conntrack_ = std::make_unique<table::Conntrack>(1024);
     configure();
 }
 
@@ -99,6 +97,8 @@ void IpvlanScene::change(const IpvlanSetup& setup) {
 
 void IpvlanScene::configure() {
     const IpvlanSetup& setup = setup_;
+    // Rules and connections come together: what is translated must be known again.
+    if (!setup.rules.empty() && !conntrack_) conntrack_ = std::make_unique<table::Conntrack>(1024);
     const PortId ext = ports_.at("ext");
     routes_.push_back(std::make_unique<table::RouteTable>());
     next_hops_.assign(1, {});

@@ -76,7 +76,8 @@ std::string left_over(const std::string& port, const std::vector<Sight>& theirs)
 }
 
 /// Mode l3s: slaves' devices show what siblings sent; everything from the wire passes the host's.
-std::string passed_up_difference(const Passage& passage, Outcomes ours, const IpvlanSetup& setup) {
+std::string passed_up_difference(const Passage& passage, const Outcomes& ours,
+                                 const IpvlanSetup& setup) {
     Outcomes up = ours;
     for (const auto& [name, network] : setup.slaves) {
         std::vector<Sight> seen = sights_at(name, passage);
@@ -112,8 +113,10 @@ std::string datagrams_at(const std::string& name, const Network& network, const 
             else if (!passage.speakers.contains(name) || !network.owns(packet_sender(packet)))
                 return name + " does not take " + one_line(packet);
         }
-    return mine.empty() ? std::string{}
-                        : name + ": its kernel does not take " + mine.front().substr(0, 200);
+    if (mine.empty()) return {};
+    std::string text = name + ": its kernel does not take " + mine.front().substr(0, 200);
+    std::erase(text, '\n');
+    return text;
 }
 
 }  // namespace

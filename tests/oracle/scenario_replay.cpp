@@ -136,7 +136,7 @@ class Player {
             if (moment.what.empty())
                 moment.what = device_difference(name, moment.passage, there, moment.setup);
         };
-        if (!start_.rules.contains(name)) {
+        if (!moments_.back().setup.rules.contains(name)) {
             for (Moment& moment : moments_) see(moment, moment.ours);
             return;
         }
@@ -185,8 +185,8 @@ class Player {
     static std::string refusal_difference(const Moment& moment) {
         const Passage& passage = moment.passage;
         std::vector<Bytes> told = passage.sent_by_stacks;
-        if (const auto wire = passage.seen.find("ext"); wire != passage.seen.end())
-            told.insert(told.end(), wire->second.begin(), wire->second.end());
+        for (const auto& [port, frames] : passage.seen)
+            told.insert(told.end(), frames.begin(), frames.end());
         for (const Outcome& outcome : moment.ours)
             for (const Bytes& refused : outcome.refused) {
                 const Bytes packet(refused.begin() + 14, refused.end());
@@ -295,6 +295,8 @@ Result replay(const IpvlanRecording& recording, const Scenario& scenario,
         return Player{scenario, setup, rules}.play();
     } catch (const Unsupported& problem) {
         return {scenario.id, Verdict::unsupported, problem.what};
+    } catch (const std::exception& problem) {
+        return {scenario.id, Verdict::unsupported, std::string("unreadable: ") + problem.what()};
     }
 }
 
