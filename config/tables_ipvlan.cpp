@@ -202,9 +202,14 @@ constexpr std::array ipvlan_keys{
     Key<Ipvlan>{{"decrement-ttl", false, &boolean,
                  "l3, l3s: from slave to wire is a hop; false unless said"},
                 scalar<&Ipvlan::decrement_ttl>()},
-    Key<Ipvlan>{{"dhcp-snoop", false, &boolean,
-                 "l2: answers of DHCP servers find the slave that asked; false unless said"},
-                scalar<&Ipvlan::dhcp_snoop>()},
+    Key<Ipvlan>{
+        {"dhcp-snoop", false, &boolean,
+         "l2: answers of DHCP servers find the slave that asked, and what they lease becomes "
+         "its address; false unless said"},
+        scalar<&Ipvlan::dhcp_snoop>()},
+    Key<Ipvlan>{{"mcast_snooping", false, &boolean,
+                 "l2: slaves hear the groups that they join by IGMP or MLD; true unless said"},
+                scalar<&Ipvlan::mcast_snooping>()},
     Key<Ipvlan>{{"masquerade", false, &boolean,
                  "slaves of a vrf, and private addresses, leave with the link's address; false "
                  "unless said"},

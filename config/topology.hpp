@@ -342,7 +342,8 @@ struct Ipvlan {
     IpvlanFlag flag = IpvlanFlag::bridge;
     bool host_access = false;    ///< l2: slaves and host hear each other's broadcasts
     bool decrement_ttl = false;  ///< l3, l3s: slave to wire counts as a hop
-    bool dhcp_snoop = false;
+    bool dhcp_snoop = false;  ///< l2: slaves have the addresses that they are leased
+    bool mcast_snooping = true;  ///< l2: slaves hear the groups that they report
     bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses,
                               ///< leave with the master's address
     Ports masquerade_ports{1024, 65535};

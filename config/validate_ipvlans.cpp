@@ -44,9 +44,10 @@ class IpvlanJudge {
             judge_.refuse(ipvlan.where, path, "given twice (each name once)");
         }
         const Port* const port = link(ipvlan, path);
-        if (ipvlan.dhcp_snoop) {
-            judge_.refuse(ipvlan.keys.of("dhcp-snoop", ipvlan.where), path + ".dhcp-snoop",
-                          "answers of DHCP servers are given to slaves by broadcast only (false)");
+        if (ipvlan.dhcp_snoop && ipvlan.mode != IpvlanMode::l2) {
+            judge_.refuse(
+                ipvlan.keys.of("dhcp-snoop", ipvlan.where), path + ".dhcp-snoop",
+                "clients ask by broadcast, and l3 and l3s carry none (false, or mode: l2)");
         }
         judge_.range(ipvlan.conntrack.keys.of("capacity", ipvlan.where),
                      path + ".conntrack.capacity", ipvlan.conntrack.capacity,

@@ -262,6 +262,7 @@ void Daemon::tick() {
         neighbours_->tick(now);
     }
     routing_->tick();
+    punts_->tick_slaves(now);
     captures_->turn();
     if (persist_) {
         persist_->turn(now);

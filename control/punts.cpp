@@ -79,6 +79,12 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
         case packet::Punt::slave_nd:
             take_slave_nd(item);
             break;
+        case packet::Punt::slave_report:
+            take_slave_report(item, now);
+            break;
+        case packet::Punt::dhcp:
+            take_dhcp(item, now);
+            break;
         case packet::Punt::ttl_exceeded:
         case packet::Punt::route_unreachable:
         case packet::Punt::route_prohibited:

@@ -56,6 +56,8 @@ class Punts final : public NeighbourSink {
     /// All of our own: one is answered for on every underlay port, as the kernel does.
     void set_addresses(std::vector<OwnAddress> addresses) { addresses_ = std::move(addresses); }
 
+    /// What slaves' packets told: ends what is due, and asks slaves.
+    void tick_slaves(Time now);
     /// Takes what is in the punt rings, a bounded number of packets.
     void take(Time now);
     /// Sends the packets whose next hop was resolved; the tables must have been published.
@@ -96,6 +98,8 @@ class Punts final : public NeighbourSink {
     void take_next_hop(const path::PuntItem& item, Time now);
     void take_slave_arp(const path::PuntItem& item);
     void take_slave_nd(const path::PuntItem& item);
+    void take_slave_report(const path::PuntItem& item, Time now);
+    void take_dhcp(const path::PuntItem& item, Time now);
     void take_refused(const path::PuntItem& item);
     /// An ICMP error about `frame` to the slave at `port`.
     void reject(const path::PuntItem& item);

@@ -140,6 +140,54 @@ void Punts::take_slave_nd(const path::PuntItem& item) {
     consume(item.mbuf);
 }
 
+void Punts::take_slave_report(const path::PuntItem& item, Time now) {
+    if (slaves_ != nullptr) {
+        slaves_->hear_report(item.in_port, bytes_of(item.mbuf), now);
+    }
+    consume(item.mbuf);
+}
+
+void Punts::take_dhcp(const path::PuntItem& item, Time now) {
+    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    const bool from_slave = slaves_ != nullptr && slaves_->slave_of_port(item.in_port) != nullptr;
+    if (slaves_ == nullptr || from_slave) {
+        if (from_slave) {
+            slaves_->hear_dhcp_request(item.in_port, frame, now);
+        }
+        consume(item.mbuf);
+        return;
+    }
+    const Slaves::DhcpAnswer answer = slaves_->hear_dhcp_reply(item.in_port, frame, now);
+    if (item.one_of_many) {
+        consume(item.mbuf);  // was a broadcast, which everybody has got
+        return;
+    }
+    if (answer.refused) {
+        drop(item.mbuf, DropReason::slave_lease_refused);
+        return;
+    }
+    const auto ends = ends_of(frame);
+    const table::Slave* slave = answer.port != table::kNoPort ? slaves_->slave_of_port(answer.port)
+                                : ends ? slaves_->owner(item.in_port, ends->destination)
+                                       : nullptr;
+    const OpenPort* link = machine_.by_id(item.in_port);
+    if (slave != nullptr && (!slave->up || item.mbuf->pkt_len > slave->max_frame)) {
+        drop(item.mbuf, slave->up ? DropReason::slave_oversize : DropReason::slave_down);
+    } else if (slave != nullptr) {
+        forward(item.mbuf, slave->port);
+    } else if (link != nullptr && link->partner != table::kNoPort) {
+        forward(item.mbuf, link->partner);
+    } else {
+        drop(item.mbuf, DropReason::host_unclaimed);
+    }
+}
+
+void Punts::tick_slaves(Time now) {
+    slaves_->tick(now, [this](std::uint16_t port, std::span<const std::byte> frame) {
+        send_made(port, frame);
+    });
+}
+
 void Punts::take_refused(const path::PuntItem& item) {
     switch (item.why) {
         case packet::Punt::route_prohibited:

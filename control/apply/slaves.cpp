@@ -1,4 +1,5 @@
-// What a topology makes of masters and slaves; rules and connections are in slaves_rules.cpp.
+// What a topology makes of masters and slaves; rules and connections are in slaves_rules.cpp, what
+// slaves' own packets tell in slaves_learned.cpp.
 #include "control/apply/slaves.hpp"
 
 #include <spdlog/spdlog.h>
@@ -10,6 +11,7 @@
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
 #include "control/apply/slave_routes.hpp"
+#include "control/resolve/leases.hpp"
 
 namespace vxplane::control {
 
@@ -86,7 +88,7 @@ class Names final : public RouteNames {
 }  // namespace
 
 Slaves::Slaves(Machine& machine, Bridge& bridge, Routing& routing)
-    : machine_(machine), bridge_(bridge), routing_(routing) {
+    : machine_(machine), bridge_(bridge), routing_(routing), leases_(std::make_unique<Leases>()) {
     bridge_.add_part(*this);
 }
 
@@ -170,6 +172,7 @@ Slaves::Problem Slaves::prepare_master(const config::Topology& topology,
     master.host_access = ipvlan.host_access;
     master.decrement_ttl = ipvlan.decrement_ttl;
     master.dhcp_snoop = ipvlan.dhcp_snoop;
+    master.mcast_snooping = ipvlan.mcast_snooping;
     master.routes = Routing::kMain;
     master.mac = net::MacAddress{open->port->mac()}.number();
     for (const config::IpPrefix& own : config::find_port(topology, ipvlan.link)->addresses) {
@@ -328,6 +331,7 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     rules_ = std::move(next_.rules);
     next_ = {};
     flush_connections_of_the_gone(before);
+    adapt_learned();
     tell_carrier();
     changed_ = true;
 }
@@ -407,21 +411,6 @@ std::variant<RouteSpec, std::string> Slaves::route_spec(const std::string& table
         }
     }
     return spec;
-}
-
-void Slaves::fill(table::Tables& next) {
-    std::vector<std::uint16_t> list;
-    for (std::size_t i = 0; i < masters_.size(); ++i) {
-        masters_[i].slave_begin = static_cast<std::uint32_t>(list.size());
-        masters_[i].slave_count = static_cast<std::uint32_t>(of_master_[i].size());
-        list.insert(list.end(), of_master_[i].begin(), of_master_[i].end());
-    }
-    next.masters = table::Shared<table::Master>(masters_);
-    next.slaves = table::Shared<table::Slave>(visible());
-    next.slave_list = table::Shared<std::uint16_t>(std::move(list));
-    next.slave_addresses = std::make_shared<const table::AddressMap>(addresses_);
-    next.hook_sets = table::Shared<table::HookSet>(hook_sets_);
-    changed_ = false;
 }
 
 }  // namespace vxplane::control

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -15,6 +17,7 @@
 #include "control/apply/bridge.hpp"
 #include "control/apply/routing.hpp"
 #include "control/machine.hpp"
+#include "control/resolve/memberships.hpp"
 #include "dataplane/table/conntrack.hpp"
 #include "dataplane/table/tables.hpp"
 
@@ -34,6 +37,8 @@ struct RuleView {
     config::Rule rule;
     std::uint32_t id = 0;  ///< of table::RuleCounters
 };
+
+class Leases;
 
 /// Control thread only.
 class Slaves final : public TablePart {
@@ -76,6 +81,26 @@ class Slaves final : public TablePart {
     /// Whether the address is the slave's own.
     [[nodiscard]] bool owns(std::uint16_t slave_port, const net::IpAddress& address) const;
 
+    // --- what slaves' own packets tell
+    /// A report of multicast groups; `frame` from its Ethernet header on.
+    void hear_report(std::uint16_t slave_port, std::span<const std::byte> frame, Time now);
+    /// Ends what is due, asks what is to be asked, and lets be published what was learned.
+    /// `ask(port, frame)` sends to a slave.
+    void tick(Time now, const std::function<void(std::uint16_t, std::span<const std::byte>)>& ask);
+    [[nodiscard]] const Memberships& memberships() const noexcept { return memberships_; }
+    /// What a slave asks a DHCP server for.
+    void hear_dhcp_request(std::uint16_t slave_port, std::span<const std::byte> frame, Time now);
+    struct DhcpAnswer {
+        std::uint16_t port = table::kNoPort;  ///< of the slave that asked; kNoPort: it was none
+        bool refused = false;                 ///< a lease of what is somebody else's
+    };
+    /// What a server answers, at the port of the master.
+    DhcpAnswer hear_dhcp_reply(std::uint16_t link_port, std::span<const std::byte> frame, Time now);
+    /// The slave that has the address on the wire of this master.
+    [[nodiscard]] const table::Slave* owner(std::uint16_t link_port,
+                                            const net::IpAddress& address) const;
+    [[nodiscard]] const Leases& leases() const noexcept { return *leases_; }
+
     // --- to look at
     [[nodiscard]] std::vector<SlaveView> views() const;
     [[nodiscard]] const table::Slave& slave(std::uint16_t number) const { return slaves_[number]; }
@@ -113,6 +138,12 @@ class Slaves final : public TablePart {
     /// Of slaves that were there in `before`, and are not any more.
     void flush_connections_of_the_gone(const std::vector<table::Slave>& before);
     Problem prepare_tables(const config::Topology& topology, State& next, Time now);
+    /// What was learned and the topology does not allow any more is forgotten.
+    void adapt_learned();
+    void adapt_leases();
+    /// Why a slave may not have this address; none: it may.
+    [[nodiscard]] Problem lease_problem(std::uint16_t slave, const net::IpAddress& address) const;
+    [[nodiscard]] std::vector<std::pair<table::ScopedAddress, std::uint32_t>> all_addresses() const;
     std::uint32_t add_rules(const std::string& owner, const config::Ipvlan& ipvlan,
                             const std::vector<config::Rule>& rules, State& next);
     /// What slaves are to workers: those without a carrier are down.
@@ -141,6 +172,11 @@ class Slaves final : public TablePart {
     std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
     std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
     std::vector<bool> dark_;                          ///< masters whose port has no link
+    Memberships memberships_;
+    std::unique_ptr<Leases> leases_;
+    bool learned_ = false;  ///< something that is not published yet
+    Time learned_published_{};
+    Time refusal_logged_{};
     bool changed_ = false;
 };
 

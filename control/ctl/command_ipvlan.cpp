@@ -73,7 +73,9 @@ Command parse_slave(Line& line) {
     const std::string verb = line.empty() ? "show" : line.choose("verb", {"show", "list", "set"});
     Command command{.method = "slaves", .view = View::slaves};
     if (verb != "set") {
-        if (!line.empty()) command.calls[0]["name"] = line.take("name");
+        if (line.empty()) return command;
+        command.view = View::slave;
+        command.calls[0]["name"] = line.take("name");
         return command;
     }
     command = {.method = "slave.set", .view = View::changes, .writes = true};

@@ -31,6 +31,7 @@ enum class View : std::uint8_t {
     methods,
     // of ipvlans: render_ipvlan()
     slaves,
+    slave,  ///< one, with what is known of it besides
     ipvlans,
     table,  ///< a routing table
     rules,

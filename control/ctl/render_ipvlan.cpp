@@ -132,6 +132,32 @@ const std::vector<Column>& count_columns() {
     return columns;
 }
 
+std::string expires(const Json& one) {
+    const Json& left = at(one, "/expires_s");
+    return left.is_number() ? " expires " + std::to_string(left.get<std::int64_t>()) + "s" : "";
+}
+
+/// What is known of one slave besides its line in the table.
+std::string slave_details(const Json& rows) {
+    std::string text;
+    for (const Json& row : rows) {
+        const std::string name = cell(at(row, "/ipvlan")) + "/" + cell(at(row, "/name"));
+        for (const Json& one : row.value("leases", Json::array())) {
+            text += name + " address " + cell(at(one, "/address")) + " origin " +
+                    cell(at(one, "/origin")) + expires(one) + "\n";
+        }
+        for (const Json& one : row.value("groups", Json::array())) {
+            text += name + " group " + cell(at(one, "/group")) + " origin " +
+                    cell(at(one, "/origin")) + expires(one) + "\n";
+        }
+        const Json& refused = at(row, "/groups_refused");
+        if (refused.is_number() && refused != 0) {
+            text += name + " groups refused " + cell(refused) + "\n";
+        }
+    }
+    return text;
+}
+
 std::string as_table(const Json& rows, const std::string& when_empty,
                      const std::vector<Column>& columns) {
     return rows.empty() ? when_empty + "\n" : table(columns, rows, {}, nullptr);
@@ -150,6 +176,8 @@ std::string render_ipvlan(View view, const Json& result) {
             return lines(result, "no rules", rule_line);
         case View::slaves:
             return as_table(result, "no slaves", slave_columns());
+        case View::slave:
+            return as_table(result, "no slaves", slave_columns()) + slave_details(result);
         case View::ipvlans:
             return as_table(result, "no ipvlans", ipvlan_columns());
         default:

@@ -9,8 +9,14 @@ constexpr Memberships::Time kNever = Memberships::Time::max();
 }  // namespace
 
 void Memberships::listen(Listener listener, std::vector<std::uint64_t> fixed) {
-    Member& member = members_[listener];
+    const auto [at, is_new] = members_.try_emplace(listener);
+    Member& member = at->second;
     member.fixed = {fixed.begin(), fixed.end()};
+    if (is_new) {
+        // It may have joined before anybody listened, and says so once more when it is asked.
+        questions_.push_back({listener, net::Ipv4Address{}, options_.response});
+        questions_.push_back({listener, net::IpAddress{}, options_.response});
+    }
     while (!member.groups.empty() &&
            !has_room(member, member.groups.rbegin()->first, options_.per_listener)) {
         const auto last = std::prev(member.groups.end());

@@ -1,8 +1,46 @@
 // Slaves of ipvlans: what they are, and what went through their ports.
 #include "control/apply/words.hpp"
+#include "control/resolve/leases.hpp"
 #include "control/stats/stats.hpp"
 
 namespace vxplane::control::stats {
+
+namespace {
+
+double seconds(std::chrono::milliseconds time) {
+    return static_cast<double>(time.count()) / 1e3;
+}
+
+/// Those of the topology, those that the slave joined itself, and what its filter had no room for.
+void add_groups(Json& row, const Slaves& slaves, const SlaveView& view) {
+    Json groups = Json::array();
+    for (const config::IpAddress& group : view.config->groups) {
+        groups.push_back({{"group", group.text()}, {"origin", "static"}});
+    }
+    const auto now = std::chrono::steady_clock::now();
+    for (const Memberships::View& one : slaves.memberships().groups(view.number, now)) {
+        groups.push_back(
+            {{"group", text(one.group)}, {"origin", "snooped"}, {"expires_s", seconds(one.left)}});
+    }
+    row["groups"] = std::move(groups);
+    row["groups_refused"] = slaves.memberships().refused(view.number);
+}
+
+/// Addresses that DHCP servers lease to it; `expires_s` is left out for those that stay.
+void add_leases(Json& row, const Slaves& slaves, const SlaveView& view) {
+    Json all = Json::array();
+    for (const Leases::View& one :
+         slaves.leases().of(view.number, std::chrono::steady_clock::now())) {
+        Json lease{{"address", text(one.address)}, {"origin", "dhcp"}};
+        if (one.left) {
+            lease["expires_s"] = seconds(*one.left);
+        }
+        all.push_back(std::move(lease));
+    }
+    row["leases"] = std::move(all);
+}
+
+}  // namespace
 
 Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name) const {
     Json out = Json::array();
@@ -46,6 +84,8 @@ Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name
                         {{"packets", now.rx_packets - zero.rx_packets},
                          {"bytes", now.rx_bytes - zero.rx_bytes},
                          {"drops", now.dropped - zero.dropped}}}});
+        add_groups(out.back(), slaves, view);
+        add_leases(out.back(), slaves, view);
     }
     return out;
 }

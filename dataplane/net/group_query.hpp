@@ -25,13 +25,18 @@ constexpr std::uint8_t kInterval = 125;  ///< seconds; section 8.2
 
 /// Writes the frame and returns its size, without padding. `from`: MAC address of who asks, who has
 /// no IP address: IGMP says 0.0.0.0 as snooping switches do (RFC 4541 section 2.1.1), which keeps
-/// out of the election of queriers; MLD says a link-local address made of `from`. Answers are due
-/// within `response`, at most 12.7 s.
+/// out of the election of queriers; MLD says a link-local address made of `from`. A `group` of all
+/// zeros asks for all groups (0.0.0.0 for those of IPv4). Answers are due within `response`, at
+/// most 12.7 s.
 inline std::size_t make_group_query(const MacAddress& from, const IpAddress& group,
                                     std::chrono::milliseconds response,
                                     std::span<std::byte, kGroupQueryFrame> out) noexcept {
     constexpr std::uint8_t kInternetControl = 0xC0;  // precedence; RFC 3376 section 4
-    const EthernetHeader ethernet{group_mac(group), from,
+    const bool is_general = group.is_unset() || group == IpAddress(Ipv4Address{});
+    const IpAddress to = !is_general     ? group
+                         : group.is_v4() ? IpAddress(Ipv4Address::of(224, 0, 0, 1))
+                                         : all_nodes();
+    const EthernetHeader ethernet{group_mac(to), from,
                                   group.is_v4() ? ether_type::kIpv4 : ether_type::kIpv6};
     if (group.is_v4()) {
         struct Frame {
@@ -53,7 +58,7 @@ inline std::size_t make_group_query(const MacAddress& from, const IpAddress& gro
         frame.ip.total_length = Be16::of(kHeader + kMessage);
         frame.ip.ttl = 1;
         frame.ip.protocol = kIgmp;
-        frame.ip.destination = group.v4();
+        frame.ip.destination = to.v4();
         frame.alert = {0x94, 4, 0, 0};  // RFC 2113
         frame.type = igmp_type::kQuery;
         frame.response = static_cast<std::uint8_t>(response.count() / 100);
@@ -85,7 +90,7 @@ inline std::size_t make_group_query(const MacAddress& from, const IpAddress& gro
     frame.ip.hop_limit = 1;
     frame.ip.source = {0xFE, 0x80};
     std::copy(from.bytes.begin(), from.bytes.end(), frame.ip.source.begin() + 10);
-    frame.ip.destination = group.bytes;
+    frame.ip.destination = to.bytes;
     frame.alert = {ip_protocol::kIcmpv6, 0, 5, 2, 0, 0, 1, 0};  // RFC 2711, padded
     frame.icmp.type = mld_type::kQuery;
     frame.icmp.rest = Be32::of(static_cast<std::uint32_t>(response.count()) << 16);

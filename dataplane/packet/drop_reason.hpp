@@ -73,6 +73,7 @@ enum class Severity : std::uint8_t {
     X(slave_spoofed, refused, "source address that is not the slave's (check-source)")             \
     X(slave_unknown, normal, "routed to an ipvlan's slaves, and none has the address")             \
     X(slave_arp_foreign, refused, "ARP or ND of a slave from an address that is not its own")      \
+    X(slave_lease_refused, refused, "DHCP lease of an address that is somebody else's already")    \
     X(slave_rate, overload, "more towards the wire than the slave's rate")                         \
     X(route_none, unreachable, "no route in the slave's table nor in the host's")                  \
     X(route_blackhole, refused, "route of type blackhole")                                         \

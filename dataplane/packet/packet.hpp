@@ -119,7 +119,9 @@ enum class Punt : std::uint8_t {
     reject,             ///< a rule's verdict; `tunnel` 0 = port unreachable or TCP RST, else the
                         ///< code of ICMP destination unreachable
     slave_arp,          ///< ARP of a slave in l3 or l3s
-    slave_nd            ///< neighbour solicitation of a slave in l3 or l3s
+    slave_nd,           ///< neighbour solicitation of a slave in l3 or l3s
+    slave_report,       ///< a copy of an IGMP or MLD report of a slave
+    dhcp                ///< a copy of what a slave asks for, or an answer from the wire
 };
 
 /// What is known of a packet that comes from or goes to an ipvlan slave.

@@ -9,12 +9,13 @@ namespace vxplane::packet {
 
 /// Where a packet can leave the path that it is on.
 enum class Lane : std::uint8_t {
-    control,  ///< to the control thread: ARP, ICMP to us, unresolved next hops
-    host,     ///< to the kernel twin of an underlay port
-    flood,    ///< to every other member of the segment
-    group,    ///< to every slave of an ipvlan that hears the group, and on
-    pieces,   ///< by the next hop, in fragments
-    router    ///< from a segment to the slaves of the ipvlan that is its router
+    control,    ///< to the control thread: ARP, ICMP to us, unresolved next hops
+    host,       ///< to the kernel twin of an underlay port
+    flood,      ///< to every other member of the segment
+    group,      ///< to every slave of an ipvlan that hears the group, and on
+    overheard,  ///< out by its port, and a copy to control
+    pieces,     ///< by the next hop, in fragments
+    router      ///< from a segment to the slaves of the ipvlan that is its router
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

@@ -1,6 +1,8 @@
 // Apart from the paths that meet them, whose code stays as short as it was without ipvlan.
 #include "dataplane/path/slaves.hpp"
 
+#include "dataplane/net/dhcp.hpp"
+#include "dataplane/net/membership.hpp"
 #include "dataplane/path/from_master.hpp"
 #include "dataplane/path/from_slave.hpp"
 #include "dataplane/step/check_exit.hpp"
@@ -41,6 +43,28 @@ void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exi
     }
 }
 
+/// Control gets a copy that shares the payload; the frame itself goes its way.
+[[gnu::noinline]] static void copy_to_control(packet::Packet p, const packet::PacketMeta& meta,
+                                              packet::Punt why, step::Context& ctx,
+                                              Exit& exit) noexcept {
+    exit.counters().copies.add(1);
+    rte_mbuf* copy = ctx.pools->share(p.mbuf());
+    if (copy == nullptr) {
+        exit.count_drop(packet::DropReason::slave_no_copy);
+        return;
+    }
+    packet::PacketMeta about = meta;
+    about.punt = why;
+    about.if_refused = packet::DropReason::none;
+    about.one_of_many = true;
+    exit.to_control(copy, about);
+}
+
+void overhear(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept {
+    copy_to_control(p, meta, packet::Punt::dhcp, ctx, exit);
+    exit.send(p.mbuf(), meta.out_port);
+}
+
 void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                     Exit& exit) noexcept {
     const table::Tables& tables = *ctx.tables;
@@ -73,6 +97,15 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         exit.send(copy, out_port);
         return true;
     };
+    if (master.mcast_snooping && meta.slaves.from != table::kNoSlave &&
+        net::may_be_report(p.data(), p.contiguous())) {
+        copy_to_control(p, meta, packet::Punt::slave_report, ctx, exit);
+    }
+    if (master.dhcp_snoop && !from_host &&
+        net::is_dhcp(p.data(), p.contiguous(),
+                     from_wire ? net::DhcpWay::to_client : net::DhcpWay::to_server)) {
+        copy_to_control(p, meta, packet::Punt::dhcp, ctx, exit);
+    }
     if (!from_wire || p.at<net::EthernetHeader>(0)->type.value() != kPause) {
         for (std::uint32_t i = 0; i < master.slave_count; ++i) {
             const std::uint16_t number = tables.slave_list[master.slave_begin + i];

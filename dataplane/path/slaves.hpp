@@ -16,6 +16,9 @@ void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exi
 void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                     Exit& exit) noexcept;
 
+/// To the port that is its way out; control gets a copy.
+void overhear(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;
+
 /// A frame to the own MAC address of a segment's VTEP: by its inner destination to a slave of the
 /// ipvlan that is the segment's router. One hop for the datagram.
 void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;

@@ -96,6 +96,9 @@ struct Stage {
             case packet::Lane::group:
                 copy_to_slaves(p, meta, ctx, exit);
                 break;
+            case packet::Lane::overheard:
+                overhear(p, meta, ctx, exit);
+                break;
             case packet::Lane::pieces:
                 send_fragments(p, meta, ctx, exit);
                 break;

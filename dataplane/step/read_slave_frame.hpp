@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/net/dhcp.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
@@ -22,7 +23,8 @@ class ReadSlaveFrame {
           addresses_(*ctx.tables->slave_addresses),
           scope_(table::slave_scope(slave_.master, slave_.vrf)),
           slaves_(ctx.tables->slaves.data()),
-          way_(packet::SlaveWay::at(slave_.master)) {
+          way_(packet::SlaveWay::at(slave_.master)),
+          watched_(slave_.policer != 0 || master_.dhcp_snoop) {
         way_.from = number_;
     }
 
@@ -69,12 +71,29 @@ class ReadSlaveFrame {
             return ethernet->type.value() == kPause ? Verdict::drop(DropReason::slave_pause)
                                                     : Verdict::divert(Lane::group);
         }
+        meta.out_port = master_.port;
+        if (watched_) [[unlikely]] {
+            return watched(p, meta, ctx);
+        }
+        return fits(p, ctx) ? Verdict::go_on() : Verdict::drop(DropReason::port_oversize);
+    }
+
+    /// To the wire, with a limited rate or with somebody who listens.
+    [[gnu::noinline]] packet::Verdict watched(const packet::Packet& p,
+                                              const packet::PacketMeta& meta,
+                                              Context& ctx) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
         if (slave_.policer != 0 &&
-            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) [[unlikely]] {
+            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) {
             return Verdict::drop(DropReason::slave_rate);
         }
-        meta.out_port = master_.port;
-        return fits(p, ctx) ? Verdict::go_on() : Verdict::drop(DropReason::port_oversize);
+        if (!fits(p, ctx)) {
+            return Verdict::drop(DropReason::port_oversize);
+        }
+        return master_.dhcp_snoop && net::is_dhcp(p.data(), p.contiguous(), net::DhcpWay::to_server)
+                   ? Verdict::divert(packet::Lane::overheard)
+                   : Verdict::go_on();
     }
 
     packet::Verdict routed(packet::Packet& p, packet::PacketMeta& meta) const noexcept {
@@ -254,6 +273,7 @@ class ReadSlaveFrame {
     std::uint32_t scope_;
     const table::Slave* slaves_;
     packet::SlaveWay way_;
+    bool watched_;
 };
 
 }  // namespace vxplane::step

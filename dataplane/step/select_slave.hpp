@@ -2,6 +2,7 @@
 // Behaviour of the kernel's ipvlan_handle_frame() and ipvlan_l3_rcv().
 #pragma once
 
+#include "dataplane/net/dhcp.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/classify_underlay.hpp"
@@ -21,7 +22,8 @@ class SelectSlave {
           addresses_(*ctx.tables->slave_addresses),
           tables_(*ctx.tables),
           slaves_(ctx.tables->slaves.data()),
-          hooked_(master_.hooked) {}
+          hooked_(master_.hooked),
+          special_(hooked_ || master_.dhcp_snoop) {}
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
@@ -52,8 +54,17 @@ class SelectSlave {
                                           !is_datagram(spoken, ours || group))) [[unlikely]] {
             return to_host(p, meta, ctx);
         }
-        if (hooked_ && spoken != Spoken::arp && spoken != Spoken::probe) {
-            return through_hooks(p, meta, ctx);
+        if (special_ && spoken != Spoken::arp && spoken != Spoken::probe) {
+            if (master_.dhcp_snoop && ours &&
+                net::is_dhcp(p.data(), p.contiguous(), net::DhcpWay::to_client)) [[unlikely]] {
+                // Control finds who asked, whoever the address says.
+                meta.punt = packet::Punt::dhcp;
+                meta.if_refused = DropReason::none;
+                return Verdict::divert(packet::Lane::control);
+            }
+            if (hooked_) {
+                return through_hooks(p, meta, ctx);
+            }
         }
         const std::uint32_t found = owner_of(wanted);
         // Who asks for a public address is answered by control.
@@ -150,6 +161,7 @@ class SelectSlave {
     const table::Tables& tables_;
     const table::Slave* slaves_;
     bool hooked_;
+    bool special_;
 };
 
 /// The last step of a frame whose slave is known.

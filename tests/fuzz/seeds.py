@@ -5,10 +5,14 @@ import hashlib
 import pathlib
 import re
 
-from scapy.all import ARP, ICMP, IP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPv6, Raw, raw
-from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
+from scapy.all import (ARP, BOOTP, DHCP, ICMP, IP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPOption_Router_Alert,
+                       IPv6, Raw, raw)
+from scapy.contrib.igmp import IGMP
+from scapy.contrib.igmpv3 import IGMPv3, IGMPv3gr, IGMPv3mr
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6MLDMultAddrRec, ICMPv6MLDone, ICMPv6MLReport,
+                                ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
                                 ICMPv6NDOptSrcLLAddr, ICMPv6TimeExceeded, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
-                                IPv6ExtHdrHopByHop)
+                                IPv6ExtHdrHopByHop, RouterAlert)
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
@@ -98,6 +102,32 @@ def hook_rows():
            (from_slave, IP(src=inside, dst=outside, frag=2, id=3, proto=17) / Raw(b"later")))
 
 
+def snooped_rows():
+    """Rows of reports of groups and DHCP messages: see fuzz_snooping.cpp."""
+    alert, alert6 = [IPOption_Router_Alert()], IPv6ExtHdrHopByHop(options=[RouterAlert(value=0)])
+    for kind in (0x12, 0x16, 0x17):
+        yield [(4, IP(src="10.1.0.5", dst="239.1.2.3", ttl=1, options=alert) / IGMP(type=kind, gaddr="239.1.2.3"))]
+    for kind in range(1, 7):
+        group = IGMPv3gr(rtype=kind, maddr="232.1.1.1", srcaddrs=["10.9.9.9", "10.9.9.8"] if kind % 2 else [])
+        report = IP(dst="224.0.0.22", ttl=1, options=alert, proto=2) / IGMPv3(type=0x22) / IGMPv3mr(records=[group] * kind)
+        near = IPv6(src="fe80::5", dst="ff02::16", hlim=1) / alert6
+        record = ICMPv6MLDMultAddrRec(rtype=kind, dst="ff05::9", sources=["2001:db8::1"] * (kind % 2))
+        yield [(4, report), (0x95, near / ICMPv6MLReport2(records=[record])), (4, near / ICMPv6MLReport(mladdr="ff05::9")),
+               (0x14, near / ICMPv6MLDone(mladdr="ff05::9")), (0xF4, report)]
+    mac = bytes.fromhex("020000aa0001")
+    row = []
+    for transaction, kind in enumerate(("discover", "request", "release", "decline", "inform")):
+        words = [("message-type", kind), ("requested_addr", "10.1.0.9"), ("client_id", b"\xff" + b"s"), "end"]
+        row.append((4 | transaction % 3, IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) /
+                    BOOTP(op=1, xid=transaction, ciaddr="10.1.0.9", chaddr=mac) / DHCP(options=words)))
+    for transaction, kind in ((0, "offer"), (1, "ack"), (1, "nak")):
+        words = [("message-type", kind), ("lease_time", 3600), ("dhcp-option-overload", 3), "end"]
+        row.insert(3, (0x34, IP(src="10.1.0.1", dst="10.1.0.9") / UDP(sport=67, dport=68) / BOOTP(
+            op=2, xid=transaction, yiaddr="10.1.0.9", chaddr=mac, sname=b"\xff", file=b"\x33\x04\0\0\0\x09\xff") /
+            DHCP(options=words)))
+    yield row
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +148,9 @@ def main():
     write("fuzz-neighbours", [bytes([i % 4]) + frame for i, frame in enumerate(heard)])
     rows = [[(who, raw(data)) for who, data in row] for row in hook_rows()]
     write("fuzz-hooks", [b"".join(bytes([who, len(data)]) + data for who, data in row) for row in rows])
+    rows = [[(head, raw(data)) for head, data in row] for row in snooped_rows()]
+    write("fuzz-snooping", [b"".join(bytes([head]) + len(data).to_bytes(2, "big") + data for head, data in row)
+                            for row in rows])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

@@ -13,6 +13,7 @@ const std::map<DropReason, const char*> kByControl = {
     {DropReason::arp_malformed, "malformed_arp_is_dropped_for_that_reason"},
     {DropReason::nd_malformed, "malformed_neighbour_discovery_is_dropped_for_that_reason"},
     {DropReason::slave_arp_foreign, "arp_of_a_slave_in_a_foreign_name_is_dropped"},
+    {DropReason::slave_lease_refused, "IV06_a_lease_of_what_is_somebody_elses_is_refused"},
     {DropReason::icmp_malformed, "an_echo_request_to_us_is_answered_and_a_wrong_one_dropped"},
     {DropReason::neigh_failed,
      "RP62_after_the_last_request_packets_are_dropped_and_the_sender_is_told"},

@@ -111,7 +111,7 @@ class Ipvlan(Scene):
 
 def hyphens(words):
     """Keys of a topology from keywords of Python; those of `ip` and sysctl keep their underscore."""
-    kept = ("proxy_arp", "rp_filter")
+    kept = ("proxy_arp", "rp_filter", "mcast_snooping")
     return {key if key in kept else key.replace("_", "-"): value for key, value in words.items()}
 
 

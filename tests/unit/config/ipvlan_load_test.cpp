@@ -37,6 +37,7 @@ TEST(ConfigIpvlan, IV01_mode_is_l3_and_the_flag_bridge_unless_said) {
     EXPECT_EQ(a.mode, IpvlanMode::l3);
     EXPECT_EQ(a.flag, IpvlanFlag::bridge);
     EXPECT_FALSE(a.host_access || a.decrement_ttl || a.dhcp_snoop || a.masquerade);
+    EXPECT_TRUE(a.mcast_snooping);
     EXPECT_EQ(a.masquerade_ports, (Ports{1024, 65535}));
     EXPECT_EQ(a.conntrack.capacity, 65536U);
     EXPECT_TRUE(a.slaves.empty() && a.rules.empty());
@@ -60,6 +61,7 @@ TEST(ConfigIpvlan, reads_every_key_of_an_ipvlan_and_a_slave) {
     host-access: true
     decrement-ttl: true
     dhcp-snoop: false
+    mcast_snooping: false
     masquerade: true
     masquerade-ports: 2000-3000
     conntrack: {on: true, capacity: 1000}
@@ -82,7 +84,7 @@ TEST(ConfigIpvlan, reads_every_key_of_an_ipvlan_and_a_slave) {
     const Ipvlan& a = t.ipvlans.at(0);
     EXPECT_EQ(a.name, "a");
     EXPECT_EQ(a.link, "up");
-    EXPECT_TRUE(a.host_access && a.decrement_ttl && !a.dhcp_snoop && a.masquerade);
+    EXPECT_TRUE(a.host_access && a.decrement_ttl && !a.dhcp_snoop && !a.mcast_snooping && a.masquerade);
     EXPECT_EQ(a.masquerade_ports, (Ports{2000, 3000}));
     EXPECT_TRUE(a.conntrack.on);
     EXPECT_EQ(a.conntrack.capacity, 1000U);

@@ -34,11 +34,18 @@ TEST(ConfigIpvlan, IV01_private_and_vepa_together_are_refused) {
               "vepa)\n");
 }
 
-TEST(ConfigIpvlan, what_is_not_there_yet_is_refused) {
+TEST(ConfigIpvlan, IV19_dhcp_is_snooped_where_clients_can_ask) {
     EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, dhcp-snoop: true}\n"),
-              "t:9:29: ipvlans.a.dhcp-snoop: answers of DHCP servers are given to slaves by "
-              "broadcast only (false)\n");
+              "t:9:29: ipvlans.a.dhcp-snoop: clients ask by broadcast, and l3 and l3s carry none "
+              "(false, or mode: l2)\n");
+    EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, mode: l2, dhcp-snoop: true}\n"), "");
     EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, dhcp-snoop: false}\n"), "");
+}
+
+TEST(ConfigIpvlan, IV15_snooping_is_on_or_off) {
+    EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, mode: l2, mcast_snooping: 2}\n"),
+              "t:9:43: ipvlans.a.mcast_snooping: '2' is not valid here (true or false)\n");
+    EXPECT_EQ(problems_of("ipvlans:\n  a: {link: up, mode: l2, mcast-snooping: false}\n"), "");
 }
 
 TEST(ConfigIpvlan, IV04_a_slave_above_the_mtu_of_the_master_is_refused) {

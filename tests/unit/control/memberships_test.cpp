@@ -56,7 +56,10 @@ std::vector<std::byte> report(GroupChange change, const std::vector<net::Ipv4Add
 
 class MembershipTable : public testing::Test {
   protected:
-    MembershipTable() { table.listen(kOne, {}); }
+    MembershipTable() {
+        table.listen(kOne, {});
+        static_cast<void>(table.take_questions());
+    }
     void says(GroupChange change, const std::vector<net::Ipv4Address>& groups,
               const Sources& sources = {}, Memberships::Listener who = kOne) {
         EXPECT_EQ(table.hear(who, report(change, groups, sources), now), net::ReportKind::report);
@@ -84,6 +87,16 @@ class MembershipTable : public testing::Test {
     };
     std::vector<Asked> asked;
 };
+
+TEST_F(MembershipTable, IV15_who_begins_to_listen_is_asked_for_all_its_groups_once) {
+    table.listen(kTwo, {});
+    table.listen(kTwo, {5});
+    const auto questions = table.take_questions();
+    ASSERT_EQ(questions.size(), 2U);
+    EXPECT_EQ(questions[0].group, net::IpAddress(net::Ipv4Address{}));
+    EXPECT_TRUE(questions[1].group.is_unset());
+    EXPECT_EQ(questions[1].listener, kTwo);
+}
 
 TEST_F(MembershipTable, IV15_a_report_counts_for_260_seconds) {
     says(GroupChange::is_exclude, {group(1)});

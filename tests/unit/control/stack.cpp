@@ -251,6 +251,7 @@ void Stack::tick() {
     punts.take(now);
     neighbours.tick(now);
     routing.tick();
+    punts.tick_slaves(now);
     bridge.age(now, 2048);
     bridge.commit();
     punts.send_released();

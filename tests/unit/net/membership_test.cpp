@@ -223,6 +223,14 @@ TEST(Membership, IV15_queries_are_as_the_rfcs_say) {
               bytes_of("01005e010203020000aa00010800"
                        "46c00024000000000102 3310 00000000 ef010203 94040000"
                        "110afb73ef010203 027d0000"));
+    size = make_group_query(from, Ipv4Address{}, std::chrono::seconds(10), out);
+    EXPECT_EQ(Bytes(out.begin(), out.begin() + 6), bytes_of("01005e000001"));
+    EXPECT_EQ(Bytes(out.begin() + 30, out.begin() + static_cast<std::ptrdiff_t>(size)),
+              bytes_of("e0000001 94040000 1164ec1e 00000000 027d0000"));
+    make_group_query(from, IpAddress{}, std::chrono::seconds(10), out);
+    EXPECT_EQ(Bytes(out.begin(), out.begin() + 6), bytes_of("333300000001"));
+    EXPECT_EQ(Bytes(out.begin() + 38, out.begin() + 54),
+              bytes_of("ff020000000000000000000000000001"));
     IpAddress group6;
     group6.bytes = {0xFF, 0x05};
     group6.bytes[15] = 9;
