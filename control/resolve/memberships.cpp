@@ -39,6 +39,7 @@ void Memberships::forget(Listener listener) {
     changed_ = changed_ || !at->second.groups.empty();
     size_ -= at->second.groups.size();
     members_.erase(at);
+    std::erase_if(questions_, [listener](const Question& one) { return one.listener == listener; });
 }
 
 net::ReportKind Memberships::hear(Listener listener, std::span<const std::byte> packet, Time now) {

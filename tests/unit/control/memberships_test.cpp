@@ -96,6 +96,10 @@ TEST_F(MembershipTable, IV15_who_begins_to_listen_is_asked_for_all_its_groups_on
     EXPECT_EQ(questions[0].group, net::IpAddress(net::Ipv4Address{}));
     EXPECT_TRUE(questions[1].group.is_unset());
     EXPECT_EQ(questions[1].listener, kTwo);
+    table.forget(kTwo);
+    table.listen(kTwo, {});
+    table.forget(kTwo);
+    EXPECT_TRUE(table.take_questions().empty()) << "nobody is there to be asked";
 }
 
 TEST_F(MembershipTable, IV15_a_report_counts_for_260_seconds) {
