@@ -46,7 +46,9 @@ class Talk:
         self.ears[name].send(datagram(self.mac, mac, client, to, UDP(sport=68, dport=67) / Raw(
             bootp(1, transaction, self.mac, kind, client=client, options=options + option(61, b"\xff" + name.encode())))))
         if heard:
-            assert self.server.frames(3, lambda frame: frame[34:38] == b"\0\x44\0\x43", enough=1), "the server hears it"
+            asked = struct.pack("!I", transaction)
+            assert self.server.frames(3, lambda frame: frame[34:38] == b"\0\x44\0\x43" and frame[46:50] == asked,
+                                      enough=1), "the server hears it"
 
     def answer(self, kind, transaction, address, seconds=3600, broadcast=False, extra=b""):
         options = option(54, ip_bytes(PEER)) + (option(51, struct.pack("!I", seconds)) if seconds else b"") + extra
