@@ -43,6 +43,8 @@ inline constexpr std::uint64_t rate_min = 1'000;              ///< bits per seco
 inline constexpr std::uint64_t rate_max = 4'000'000'000'000;  ///< 32 bits of bits per millisecond
 inline constexpr std::uint64_t weight_max = 256;              ///< `ip route`: weight in 8 bits
 inline constexpr std::uint64_t hops_max = 64;                 ///< next hops of one route
+inline constexpr std::uint64_t timeout_min = 1;               ///< seconds
+inline constexpr std::uint64_t timeout_max = 1'000'000;       ///< a clock of 32 bits tells it
 inline constexpr std::uint64_t connections_min = 64;
 inline constexpr std::uint64_t connections_max = 1ULL << 26;
 /// Where connections become known to a packet (NF_IP_PRI_CONNTRACK).

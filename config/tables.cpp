@@ -109,11 +109,9 @@ constexpr std::array port_keys{
     Key<Port>{
         {"addresses", false, &prefixes, "of an underlay port, with prefix length", Effect::items},
         placed<&Port::addresses, &Port::address_where>()},
-    Key<Port>{
-        {"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said", Effect::restart},
-        scalar<&Port::mtu>()},
-    Key<Port>{{"mac", false, &mac, "none: the device's own", Effect::restart},
-              scalar<&Port::mac>()},
+    Key<Port>{{"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said"},
+              scalar<&Port::mtu>()},
+    Key<Port>{{"mac", false, &mac, "none: the device's own"}, scalar<&Port::mac>()},
     Key<Port>{{"rx-queues", false, &queues, "auto: one per worker as far as the device allows",
                Effect::restart},
               scalar<&Port::rx_queues>()},

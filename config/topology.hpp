@@ -330,6 +330,20 @@ struct Slave {
 struct ConntrackOptions {
     bool on = false;                 ///< as the file says; what counts is conntrack_on()
     std::uint32_t capacity = 65536;  ///< connections
+    // Seconds without a packet until a connection is forgotten; words and values of the kernel's
+    // net.netfilter.nf_conntrack_*_timeout*.
+    std::uint32_t tcp_syn_sent = 120;
+    std::uint32_t tcp_syn_recv = 60;
+    std::uint32_t tcp_established = 432'000;
+    std::uint32_t tcp_fin_wait = 120;
+    std::uint32_t tcp_close_wait = 60;
+    std::uint32_t tcp_last_ack = 30;
+    std::uint32_t tcp_time_wait = 120;
+    std::uint32_t tcp_close = 10;
+    std::uint32_t udp = 30;
+    std::uint32_t udp_stream = 120;
+    std::uint32_t icmp = 30;
+    std::uint32_t generic = 600;
     Position where;
     KeyPositions keys{};
 };

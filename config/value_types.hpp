@@ -100,6 +100,7 @@ inline constexpr ValueType priority{.kind = Kind::named_number,
                                     .words = priority_words,
                                     .numbers = priority_numbers};
 inline constexpr ValueType weight = integer(1, limits::weight_max);
+inline constexpr ValueType timeout = integer(limits::timeout_min, limits::timeout_max);
 inline constexpr ValueType connections = integer(limits::connections_min, limits::connections_max);
 inline constexpr ValueType port_range{
     .kind = Kind::port_range, .max = 65536, .words = dynamic_word};

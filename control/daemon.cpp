@@ -7,6 +7,7 @@
 #include <mutex>
 #include <random>
 
+#include "control/apply/tap_addresses.hpp"
 #include "control/apply/words.hpp"
 #include "control/methods.hpp"
 #include "control/telemetry.hpp"
@@ -175,7 +176,10 @@ std::optional<std::string> Daemon::start() {
         }
     }
     loop_.every(kTick, [this] { tick(); });
-    loop_.every(kLinks, [this] { slaves_->follow_links(); });
+    loop_.every(kLinks, [this, addresses = TapAddresses{}]() mutable {
+        slaves_->follow_links();
+        addresses.turn(machine_, *slaves_);
+    });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
         stats_->watch(std::chrono::steady_clock::now());
         telemetry_->renew(*stats_, *slaves_);
@@ -262,6 +266,7 @@ void Daemon::tick() {
         neighbours_->tick(now);
     }
     routing_->tick();
+    slaves_->tick();
     punts_->tick_slaves(now);
     captures_->turn();
     if (persist_) {

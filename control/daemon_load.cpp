@@ -30,7 +30,7 @@ void Daemon::load_ports() {
         entry.trusts_rx_checksum = port.rx_checksum();
         entry.partner = open.partner;
         // A twin may take less than its underlay port does.
-        const std::uint16_t mtu = std::min(open.config->mtu, port.mtu());
+        const std::uint16_t mtu = std::min(device_mtu(topology_, *open.config), port.mtu());
         entry.max_frame = static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader));
         entry.mac = mac.number();
         bridge_->set_port(port.id(), entry);

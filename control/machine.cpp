@@ -125,7 +125,8 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
             const std::uint32_t descriptors = port::TwinOptions{}.descriptors;
             demand.ports.push_back({1, descriptors, 1, descriptors});
         }
-        sizes.mtu = std::max(sizes.mtu, port::mtu_of_buffers(port.device, port.mtu));
+        sizes.mtu =
+            std::max(sizes.mtu, port::mtu_of_buffers(port.device, device_mtu(topology, port)));
     }
     for (const config::Vxlan& vxlan : topology.vxlans) {
         remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
@@ -138,6 +139,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     if (steering_wanted_) {
         demand.ring_slots += workers * topology.system.backlog;
     }
+    buffer_mtu_ = sizes.mtu;
     const std::uint32_t needed = port::packets_needed(demand);
     if (auto problem = refuse_buffers(topology, demand, needed)) {
         return problem;
@@ -159,6 +161,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
 std::optional<std::string> Machine::open_port(const config::Topology& topology,
                                               const config::Port& port) {
     port::PortOptions options = options_of(port, worker_count());
+    options.mtu = device_mtu(topology, port);
     options.rx_interrupts = idle_ == config::IdlePolicy::interrupt;
     std::vector<unsigned> pollers;
     options.place_queues = [&](int node, std::uint16_t queues) {
@@ -174,8 +177,8 @@ std::optional<std::string> Machine::open_port(const config::Topology& topology,
         return problem_at_key(topology, port, opened.failure());
     }
     // Segments would be sized for an MTU that the device drops frames of.
-    if ((*opened)->mtu() < port.mtu) {
-        return "port " + port.name + ": mtu " + std::to_string(port.mtu) +
+    if ((*opened)->mtu() < options.mtu) {
+        return "port " + port.name + ": mtu " + std::to_string(options.mtu) +
                ": the device takes at most " + std::to_string((*opened)->mtu());
     }
     OpenPort open;

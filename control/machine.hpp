@@ -37,6 +37,8 @@ struct WorkerRings {
     WorkerRings(const WorkerRings&) = delete;
 };
 
+/// What the device of a port is to take: of a slave's port, what the slave may (IV-04).
+[[nodiscard]] std::uint16_t device_mtu(const config::Topology& topology, const config::Port& port);
 /// A port of the topology in the words of the port room.
 [[nodiscard]] port::PortOptions options_of(const config::Port& port, unsigned workers);
 /// Names the place in the file when the failure names a key of the port.
@@ -104,6 +106,8 @@ class Machine {
     [[nodiscard]] unsigned worker_count() const noexcept {
         return static_cast<unsigned>(worker_cpus_.size());
     }
+    /// Longest MTU that packet buffers were made for.
+    [[nodiscard]] std::uint16_t buffer_mtu() const noexcept { return buffer_mtu_; }
     /// Slaves have the MAC address of their link: ports that have another one get it.
     void share_macs(const config::Topology& topology);
     /// Why connections that `to` wants tracked would not be one worker's, as queues are spread now.
@@ -112,6 +116,12 @@ class Machine {
     [[nodiscard]] const std::map<std::string, unsigned>& pinned_ipvlans() const noexcept {
         return pinned_ipvlans_;
     }
+    /// Why all queues of a port are one worker's.
+    struct Pin {
+        unsigned worker = 0;
+        std::string why;  ///< what of the topology asks for it, such as `ipvlan ipvl0`
+    };
+    [[nodiscard]] const std::map<std::string, Pin>& pins() const noexcept { return pins_; }
     /// Null when flows stay where they arrive.
     [[nodiscard]] worker::SteeringTable* steering() const noexcept { return steering_.get(); }
     [[nodiscard]] const port::EalInfo& eal() const noexcept { return eal_; }
@@ -145,9 +155,10 @@ class Machine {
     bool workers_run_ = false;
     config::IdlePolicy idle_ = config::IdlePolicy::adaptive;
     unsigned control_cpu_ = 0;
+    std::uint16_t buffer_mtu_ = 0;
     bool steering_wanted_ = false;
     std::vector<unsigned> worker_cpus_;
-    std::map<std::string, unsigned> pins_;  ///< ports by name -> the worker of their ipvlan
+    std::map<std::string, Pin> pins_;  ///< by the name of the port
     std::map<std::string, unsigned> pinned_ipvlans_;
     port::EalInfo eal_;
     std::unique_ptr<port::PoolSet> pools_;

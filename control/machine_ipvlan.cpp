@@ -22,6 +22,17 @@ bool is_tracking_router(const config::Topology& topology, const config::Vxlan& v
 
 }  // namespace
 
+std::uint16_t device_mtu(const config::Topology& topology, const config::Port& port) {
+    for (const config::Ipvlan& ipvlan : topology.ipvlans) {
+        for (const config::Slave& slave : ipvlan.slaves) {
+            if (slave.port == port.name) {
+                return config::effective_mtu(topology, ipvlan, slave);
+            }
+        }
+    }
+    return port.mtu;
+}
+
 std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology) {
     unsigned turn = 0;
     // Tunnel packets arrive at any underlay port, so then all these have one worker.
@@ -38,12 +49,12 @@ std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology
             only = named.empty() ? 0 : named.front();
             for (const config::Port& port : topology.ports) {
                 if (port.role == config::PortRole::underlay) {
-                    pins_[port.name] = *only;
+                    pins_[port.name] = {*only, "router of vxlan " + vxlan.name};
                 }
             }
         }
         for (const std::string& port : vxlan.ports) {
-            pins_[port] = *only;
+            pins_[port] = {*only, "router of vxlan " + vxlan.name};
         }
     }
     for (const config::Ipvlan& ipvlan : topology.ipvlans) {
@@ -63,9 +74,9 @@ std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology
         const std::vector<unsigned> named =
             link == nullptr ? std::vector<unsigned>{} : pollers_of(*link);
         const unsigned worker = named.empty() ? turn++ % worker_count() : named.front();
-        pins_[ipvlan.link] = worker;
+        pins_[ipvlan.link] = {worker, "ipvlan " + ipvlan.name};
         for (const config::Slave& slave : ipvlan.slaves) {
-            pins_[slave.port] = worker;
+            pins_[slave.port] = {worker, "ipvlan " + ipvlan.name};
         }
         pinned_ipvlans_[ipvlan.name] = worker;
         if (worker_count() > 1) {

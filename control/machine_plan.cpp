@@ -134,7 +134,7 @@ std::optional<std::string> refuse_buffers(const config::Topology& topology,
 
 std::vector<unsigned> Machine::pollers_of(const config::Port& port) const {
     if (const auto pin = pins_.find(port.name); pin != pins_.end()) {
-        return {pin->second};
+        return {pin->second.worker};
     }
     std::vector<unsigned> workers;
     for (const unsigned cpu : port.workers) {

@@ -14,6 +14,7 @@ void add_spread_methods(Daemon& daemon);
 
 /// About ipvlans: slaves, rules, connections.
 void add_ipvlan_methods(Daemon& daemon);
+void add_conntrack_methods(Daemon& daemon);
 /// About routing tables.
 void add_route_methods(Daemon& daemon);
 

@@ -38,6 +38,9 @@ void Punts::take(Time now) {
             take_one(item, now);
         }
     }
+    if (routing_ != nullptr) {
+        follow_released(now);
+    }
     ++first_ring_;
     if (left != 0) {
         tunnels_->allow_reuse();  // every ring was seen empty: no packet names an old tunnel
@@ -177,8 +180,9 @@ void Punts::take_unresolved(const path::PuntItem& item, Time now) {
 
 void Punts::answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error) {
     std::array<std::byte, kIcmpErrorFrame> out{};
-    const std::span<const std::byte> bytes = bytes_of(frame);
-    const IcmpMade made = make_icmp_error(bytes, error, 0, out);
+    std::array<std::byte, kQuoted> room;
+    const std::span<const std::byte> bytes = head_of(frame, room);
+    const IcmpMade made = make_icmp_error(bytes, error, 0, out, frame->pkt_len);
     if (!made) {
         return;
     }
@@ -282,6 +286,7 @@ void Punts::send_frame(std::uint16_t port, std::span<const std::byte> frame) {
 }
 
 void Punts::reachable(NeighbourKey key, net::MacAddress mac) {
+    note_answered(key);
     tunnels_->reachable(key, mac);
     if (routing_ != nullptr) {
         routing_->reachable(key, mac);
@@ -292,6 +297,7 @@ void Punts::reachable(NeighbourKey key, net::MacAddress mac) {
 }
 
 void Punts::unreachable(NeighbourKey key) {
+    note_answered(key);
     if (tunnels_ == nullptr) {
         return;
     }
@@ -307,10 +313,15 @@ void Punts::unreachable(NeighbourKey key) {
 }
 
 void Punts::release(NeighbourKey key, net::MacAddress mac, Held&& held) {
+    note_released(held);
     released_.push_back({key, mac, held});
 }
 
-void Punts::give_up(NeighbourKey /*key*/, Held&& held, DropReason reason) {
+void Punts::give_up(NeighbourKey key, Held&& held, DropReason reason) {
+    note_released(held);
+    if (reason != DropReason::neigh_queue_full) {
+        note_answered(key);  // an entry that is removed says nothing else
+    }
     if (reason == DropReason::neigh_failed && is_routed(held)) {
         answer_slave(held.mbuf, port_of(held), IcmpError::host_unreachable, 0);
     } else if (reason == DropReason::neigh_failed && (held.opaque & kOneOfMany) == 0) {
@@ -328,7 +339,11 @@ void Punts::conflict(NeighbourKey own, net::MacAddress other) {
 }
 
 void Punts::table_full(NeighbourKey refused) {
-    spdlog::error("neighbour table is full, {} is not resolved", text(refused.address));
+    constexpr std::chrono::seconds kLogged{10};
+    if (const Time now = Neighbours::Clock::now(); now - full_logged_ >= kLogged) {
+        full_logged_ = now;
+        spdlog::error("neighbour table is full, {} is not resolved", text(refused.address));
+    }
     if (news_) {
         news_("refused", refused, {});
     }

@@ -71,6 +71,12 @@ class Punts final : public NeighbourSink {
     [[nodiscard]] const Neighbours* neighbours() const noexcept { return neighbours_; }
     /// Packets that came and are nowhere, in two's complement; 0 between calls.
     [[nodiscard]] std::uint64_t difference() const noexcept;
+    /// Next hops that packets of one port may wait for at the same time, and how many may wait: who
+    /// asks for each address of a network takes nothing from others.
+    static constexpr std::uint32_t kAskedByOne = 128;
+    static constexpr std::uint32_t kHeldForOne = 256;
+    /// Packets that were dropped as their port had asked for so many.
+    [[nodiscard]] std::uint64_t over_quota() const noexcept { return over_quota_; }
     [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
 
     // --- NeighbourSink
@@ -96,6 +102,12 @@ class Punts final : public NeighbourSink {
     void encapsulate(const Held& held);
     // Of slaves and routes: punts_slaves.cpp.
     void take_next_hop(const path::PuntItem& item, Time now);
+    /// Whether packets of the port may make us ask for this neighbour; notes that they do.
+    bool may_ask(std::uint16_t port, const NeighbourKey& key, Time now);
+    void note_answered(const NeighbourKey& key);
+    void note_released(const Held& held);
+    /// Workers are told of the neighbours that held packets were released to.
+    void follow_released(Time now);
     void take_slave_arp(const path::PuntItem& item);
     void take_slave_nd(const path::PuntItem& item);
     void take_slave_report(const path::PuntItem& item, Time now);
@@ -122,6 +134,14 @@ class Punts final : public NeighbourSink {
         Held held;
     };
     std::vector<Released> released_;
+    struct Asker {
+        std::uint32_t asked = 0;  ///< neighbours that have not answered yet
+        std::uint32_t held = 0;   ///< packets
+    };
+    std::map<std::uint16_t, Asker> askers_;           ///< by the port that packets came from
+    std::map<NeighbourKey, std::uint16_t> asked_by_;  ///< who has not answered yet, for which port
+    std::uint64_t over_quota_ = 0;
+    Time full_logged_{};
     step::Context context_;
     PuntCounters counters_;
     std::size_t first_ring_ = 0;

@@ -4,6 +4,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,6 +44,13 @@ inline std::uint32_t memory_of(const rte_mbuf* mbuf) {
 
 inline std::span<const std::byte> bytes_of(const rte_mbuf* mbuf) {
     return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+}
+
+/// The beginning of a frame that may lie in several buffers: in `room` where it does.
+inline std::span<const std::byte> head_of(const rte_mbuf* mbuf, std::span<std::byte> room) {
+    const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(mbuf->pkt_len, room.size()));
+    const void* at = rte_pktmbuf_read(mbuf, 0, size, room.data());
+    return {static_cast<const std::byte*>(at), size};
 }
 
 }  // namespace vxplane::control

@@ -48,14 +48,61 @@ void Punts::take_next_hop(const path::PuntItem& item, Time now) {
         drop(item.mbuf, DropReason::port_gone);
         return;
     }
+    if (!may_ask(item.in_port, *key, now)) {
+        ++over_quota_;
+        drop(item.mbuf, DropReason::neigh_queue_full);
+        return;
+    }
     Held held;
     held.mbuf = item.mbuf;
     held.bytes = memory_of(item.mbuf);
     held.tunnel = item.tunnel;
     held.segment = item.segment;
     held.opaque = opaque_of(item, routing_->serial(item.tunnel)) | kRouted;
+    ++askers_[item.in_port].held;
     neighbours_->hold(*key, std::move(held), now);
-    routing_->follow(*key, now);
+}
+
+bool Punts::may_ask(std::uint16_t port, const NeighbourKey& key, Time now) {
+    const auto known = neighbours_->find(key, now);
+    if (known && is_usable(known->state)) {
+        return true;
+    }
+    Asker& asker = askers_[port];
+    if (asker.held >= kHeldForOne) {
+        return false;
+    }
+    // A gateway is asked for whoever sends.
+    if ((known && known->wanted != 0) || asked_by_.contains(key)) {
+        return true;
+    }
+    if (asker.asked >= kAskedByOne) {
+        return false;
+    }
+    ++asker.asked;
+    asked_by_[key] = port;
+    return true;
+}
+
+void Punts::note_answered(const NeighbourKey& key) {
+    if (const auto at = asked_by_.find(key); at != asked_by_.end()) {
+        --askers_[at->second].asked;
+        asked_by_.erase(at);
+    }
+}
+
+void Punts::note_released(const Held& held) {
+    if (is_routed(held)) {
+        --askers_[port_of(held)].held;
+    }
+}
+
+void Punts::follow_released(Time now) {
+    for (const Released& one : released_) {
+        if (is_routed(one.held)) {
+            routing_->follow(one.key, now);
+        }
+    }
 }
 
 void Punts::send_routed(NeighbourKey key, net::MacAddress mac, const Held& held) {
@@ -216,7 +263,8 @@ void Punts::take_refused(const path::PuntItem& item) {
 
 void Punts::reject(const path::PuntItem& item) {
     std::array<std::byte, kResetFrame> out{};
-    const std::span<const std::byte> frame = bytes_of(item.mbuf);
+    std::array<std::byte, kQuoted> room;
+    const std::span<const std::byte> frame = head_of(item.mbuf, room);
     const Reset made = item.tunnel == 0 ? make_reset(frame, out) : Reset{};
     if (!made.is_tcp) {
         answer_slave(item.mbuf, item.in_port,
@@ -235,7 +283,8 @@ bool Punts::may_answer(std::span<const std::byte> frame, std::uint16_t port) {
 }
 
 void Punts::answer_slave(rte_mbuf* mbuf, std::uint16_t port, IcmpError error, std::uint16_t mtu) {
-    const std::span<const std::byte> frame = bytes_of(mbuf);
+    std::array<std::byte, kQuoted> room;
+    const std::span<const std::byte> frame = head_of(mbuf, room);
     const auto ends = ends_of(frame);
     if (!ends) {
         return;
@@ -252,7 +301,7 @@ void Punts::answer_slave(rte_mbuf* mbuf, std::uint16_t port, IcmpError error, st
         }
     }
     std::array<std::byte, kIcmpErrorFrame> out{};
-    const IcmpMade made = make_router_error(frame, router, error, mtu, out);
+    const IcmpMade made = make_router_error(frame, router, error, mtu, out, mbuf->pkt_len);
     if (!made || !may_answer(frame, port)) {
         return;
     }

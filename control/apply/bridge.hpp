@@ -125,6 +125,10 @@ class Bridge {
         shape_changed_ = shape_changed_ || ports_[id].mac != mac;
         ports_[id].mac = mac;
     }
+    void set_max_frame(std::uint16_t id, std::uint16_t bytes) {
+        shape_changed_ = shape_changed_ || ports_[id].max_frame != bytes;
+        ports_[id].max_frame = bytes;
+    }
     /// Frames to the segment's own address are routed by this master; kNoMaster: they are not.
     void set_router(std::uint16_t segment, std::uint16_t master, Time now);
     /// `part` takes part in every publication from now on, and outlives this.

@@ -1,6 +1,5 @@
 #include "control/apply/reload.hpp"
 
-#include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -54,7 +53,8 @@ bool is_live(const config::Change& change) {
     }
     if (change.path.starts_with("ports.")) {
         return ends_with(change.path, "addresses") || ends_with(change.path, "learning") ||
-               ends_with(change.path, "promiscuous");
+               ends_with(change.path, "promiscuous") || ends_with(change.path, "mtu") ||
+               ends_with(change.path, "mac");
     }
     return true;
 }
@@ -81,6 +81,7 @@ std::vector<std::string> Reload::refusals() const {
                           ": it takes a restart");
         }
     }
+    refuse_ports(all);
     for (std::string& one : parts_.machine.unpinned(to_)) {
         all.push_back(std::move(one));
     }
@@ -115,6 +116,7 @@ Reload::Problem Reload::apply() {
         parts_.bridge.sweep(nexthops_of(from_), now_);
         return problem;
     }
+    set_frames();
     parts_.slaves.accept(to_, now_);
     set_ports();
     parts_.tunnels.reroute(now_);
@@ -130,6 +132,9 @@ Reload::Problem Reload::apply() {
 
 Reload::Problem Reload::prepare() {
     undo([this] { set_underlay(from_); });
+    if (auto problem = prepare_ports()) {
+        return problem;
+    }
     set_underlay(to_);
     undo([this] { set_routes(from_); });
     if (auto problem = set_routes(to_)) {
@@ -344,44 +349,6 @@ Reload::Problem Reload::put_entry(const FdbRequest& request) {
         undo([this, request] { parts_.bridge.remove(request.segment, request.mac, std::nullopt); });
     }
     return std::nullopt;
-}
-
-void Reload::set_ports() {
-    for (const config::Port& port : to_.ports) {
-        const OpenPort* open = parts_.machine.by_name(port.name);
-        if (open == nullptr) {
-            continue;
-        }
-        const std::uint16_t id = open->port->id();
-        parts_.bridge.change_port(id, port.learning, port.promiscuous);
-        const config::Port* before = config::find_port(from_, port.name);
-        if (before != nullptr && before->promiscuous != port.promiscuous &&
-            port.role == config::PortRole::underlay) {
-            const int done =
-                port.promiscuous ? rte_eth_promiscuous_enable(id) : rte_eth_promiscuous_disable(id);
-            if (done != 0) {
-                spdlog::warn("port {}: the device keeps its promiscuous mode", port.name);
-            }
-        }
-    }
-}
-
-void Reload::announce() {
-    for (const config::Port& port : to_.ports) {
-        const OpenPort* open = parts_.machine.by_name(port.name);
-        const config::Port* before = config::find_port(from_, port.name);
-        if (open == nullptr || before == nullptr) {
-            continue;
-        }
-        const bool has_more = std::any_of(
-            port.addresses.begin(), port.addresses.end(), [before](const config::IpPrefix& one) {
-                return std::find(before->addresses.begin(), before->addresses.end(), one) ==
-                       before->addresses.end();
-            });
-        if (has_more) {
-            parts_.neighbours.announce(open->port->id());
-        }
-    }
 }
 
 }  // namespace vxplane::control

@@ -52,6 +52,12 @@ class Reload {
     using Undo = std::function<void()>;
 
     Problem prepare();
+    // Ports: reload_ports.cpp.
+    void refuse_ports(std::vector<std::string>& all) const;
+    Problem prepare_ports();
+    void set_frames();
+    void set_ports();
+    void announce();
     void set_underlay(const config::Topology& topology);
     Problem set_routes(const config::Topology& topology);
     Problem prepare_neighbours();
@@ -62,8 +68,6 @@ class Reload {
     Problem put_entry(const FdbRequest& request);
     void undo(Undo action) { undo_.push_back(std::move(action)); }
     void finally(Undo action) { last_.push_back(std::move(action)); }
-    void set_ports();
-    void announce();
 
     ReloadParts parts_;
     const config::Topology& from_;

@@ -254,7 +254,7 @@ std::uint32_t Routing::neighbour(NeighbourKey key) {
     known_[at] = {};
     known_[at].key = key;
     known_at_[key] = at;
-    changed_ = true;
+    late_ = true;  // as long as no next hop leads there nobody misses it
     return at;
 }
 
@@ -307,7 +307,11 @@ void Routing::reachable(NeighbourKey key, net::MacAddress mac) {
         return;
     }
     Known& known = known_[at->second];
-    changed_ = changed_ || !known.usable || known.mac != mac;
+    if (known.usable ? known.mac != mac : known.gateways != 0) {
+        changed_ = true;
+    } else if (!known.usable) {
+        late_ = true;
+    }
     known.mac = mac;
     known.usable = true;
     known.failed = false;
@@ -326,6 +330,8 @@ void Routing::unreachable(NeighbourKey key) {
 }
 
 void Routing::tick() {
+    ticks_ = std::min(ticks_ + 1, kNewsTicks);
+    changed_ = changed_ || (late_ && ticks_ == kNewsTicks);
     if (any_failed_) {
         any_failed_ = false;
         for (std::uint32_t at = 0; at < known_.size(); ++at) {
@@ -380,7 +386,8 @@ void Routing::fill(table::Tables& next) {
     next.neighbours = table::Shared<table::Neighbour>(std::move(neighbours));
     next.neighbour_addresses = std::make_shared<const table::AddressMap>(addresses);
     fill_tables(next);
-    changed_ = false;
+    changed_ = late_ = false;
+    ticks_ = 0;
 }
 
 }  // namespace vxplane::control

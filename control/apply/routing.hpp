@@ -71,6 +71,9 @@ class Routing final : public TablePart {
     /// Number of the table of no route, and of that of the host.
     static constexpr std::uint32_t kNoTable = 0;
     static constexpr std::uint32_t kMain = 1;
+    /// New neighbours on the link are published once in so many calls of tick(): until then their
+    /// packets take the way through control, and who finds thousands of them makes no storm.
+    static constexpr unsigned kNewsTicks = 10;
 
     Routing(Bridge& bridge, Tunnels& tunnels, Neighbours& neighbours, Publisher& publisher);
     ~Routing() override;
@@ -218,7 +221,9 @@ class Routing final : public TablePart {
     std::size_t followed_ = 0;
     bool any_failed_ = false;
     bool changed_ = false;
-    bool active_ = false;  ///< there was a table once
+    bool late_ = false;            ///< neighbours have come that workers may hear of a little later
+    unsigned ticks_ = kNewsTicks;  ///< since the last of these were told
+    bool active_ = false;          ///< there was a table once
 };
 
 }  // namespace vxplane::control

@@ -10,6 +10,7 @@
 
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
+#include "control/apply/interface_id.hpp"
 #include "control/apply/slave_routes.hpp"
 #include "control/resolve/leases.hpp"
 
@@ -19,20 +20,22 @@ namespace {
 
 constexpr std::uint16_t kEthernet = sizeof(net::EthernetHeader);
 
+void add_group(table::GroupFilter& filter, net::MacAddress group) {
+    const std::uint64_t mac = group.number();
+    if (filter.hears(mac)) {
+        return;
+    }
+    if (filter.count == table::GroupFilter::kRoom) {
+        filter.all = true;
+        return;
+    }
+    filter.macs[filter.count++] = mac;
+}
+
 table::GroupFilter groups_of(const config::Slave& slave) {
     table::GroupFilter filter;
     filter.all = slave.allmulticast;
-    const auto add = [&filter](net::MacAddress group) {
-        const std::uint64_t mac = group.number();
-        if (filter.hears(mac)) {
-            return;
-        }
-        if (filter.count == table::GroupFilter::kRoom) {
-            filter.all = true;
-            return;
-        }
-        filter.macs[filter.count++] = mac;
-    };
+    const auto add = [&filter](net::MacAddress group) { add_group(filter, group); };
     add(net::group_mac(net::Ipv4Address::of(224, 0, 0, 1)));
     bool has_v6 = false;
     for (const config::IpPrefix& own : slave.addresses) {
@@ -148,6 +151,19 @@ Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
         if (auto problem = prepare_master(topology, ipvlan, next_)) {
             return problem;
         }
+    }
+    // In l2 a host that speaks IPv6 is asked for, and answered, by its link-local address (IV-10).
+    const std::vector<std::uint16_t> ids = interface_numbers(slave_names_);
+    for (std::uint16_t i = 0; i < next_.slaves.size(); ++i) {
+        table::Slave& slave = next_.slaves[i];
+        if (slave.port == table::kNoPort || !slave.up || slave.address6.is_unset() ||
+            next_.masters[slave.master].mode != table::IpvlanMode::l2) {
+            continue;
+        }
+        const auto mac = net::MacAddress::from_number(next_.masters[slave.master].mac);
+        const net::IpAddress own = link_local(interface_id(mac, ids[i]));
+        next_.addresses.push_back({{own, table::slave_scope(slave.master, slave.vrf)}, i});
+        add_group(slave.groups, net::group_mac(net::solicited_node(own)));
     }
     for (const config::Vxlan& vxlan : topology.vxlans) {
         const auto segment = bridge_.find_segment(vxlan.name);
@@ -326,11 +342,12 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     masters_ = std::move(next_.masters);
     const std::vector<table::Slave> before = std::exchange(slaves_, std::move(next_.slaves));
     of_master_ = std::move(next_.of_master);
-    addresses_ = std::move(next_.addresses);
+    const auto addresses = std::exchange(addresses_, std::move(next_.addresses));
     hook_sets_ = std::move(next_.hook_sets);
     rules_ = std::move(next_.rules);
     next_ = {};
-    flush_connections_of_the_gone(before);
+    flush_connections_of_the_gone(before, addresses);
+    set_timeouts();
     adapt_learned();
     tell_carrier();
     changed_ = true;

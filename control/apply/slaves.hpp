@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -66,6 +67,8 @@ class Slaves final : public TablePart {
     /// as far as a driver can tell them, and no packet goes to them or comes from them. Called
     /// often.
     void follow_links();
+    /// Hands flushes to workers as they have room for them; called often.
+    void tick();
     [[nodiscard]] bool has_carrier(const table::Slave& slave) const {
         return slave.master >= dark_.size() || !dark_[slave.master];
     }
@@ -136,7 +139,10 @@ class Slaves final : public TablePart {
                        const config::Slave& slave, std::uint16_t master, State& next);
     Problem prepare_rules(const config::Ipvlan& ipvlan, std::uint16_t number, State& next);
     /// Of slaves that were there in `before`, and are not any more.
-    void flush_connections_of_the_gone(const std::vector<table::Slave>& before);
+    void flush_connections_of_the_gone(
+        const std::vector<table::Slave>& before,
+        const std::vector<std::pair<table::ScopedAddress, std::uint32_t>>& addresses);
+    void set_timeouts();
     Problem prepare_tables(const config::Topology& topology, State& next, Time now);
     /// What was learned and the topology does not allow any more is forgotten.
     void adapt_learned();
@@ -171,6 +177,7 @@ class Slaves final : public TablePart {
     std::map<std::string, std::uint32_t> rule_ids_;
     std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
     std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
+    std::deque<std::pair<std::string, table::ConnFilter>> flushes_;  ///< that wait, by ipvlan
     std::vector<bool> dark_;                          ///< masters whose port has no link
     Memberships memberships_;
     std::unique_ptr<Leases> leases_;

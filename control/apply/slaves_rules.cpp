@@ -1,6 +1,4 @@
 // Rules of ipvlans and the connections that they look at; what a running daemon cannot change.
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "config/resolve.hpp"
@@ -118,33 +116,6 @@ Slaves::Problem Slaves::prepare_rules(const config::Ipvlan& ipvlan, std::uint16_
         master.hooked = master.hooked || out.hooks != 0;
     }
     return std::nullopt;
-}
-
-void Slaves::flush_connections_of_the_gone(const std::vector<table::Slave>& before) {
-    const auto is_there = [](const table::Slave& slave) {
-        return slave.port != table::kNoPort && slave.up;
-    };
-    for (const auto& [name, conntrack] : conntracks_) {
-        const auto master = find_master(name);
-        if (!master || masters_[*master].conntrack == nullptr) {
-            conntrack->request_flush({});
-            continue;
-        }
-        for (std::size_t i = 0; i < before.size(); ++i) {
-            if (!is_there(before[i]) || is_there(slaves_[i]) ||
-                !slave_names_[i].starts_with(name + "/")) {
-                continue;
-            }
-            table::ConnFilter filter;
-            filter.slave = static_cast<std::uint16_t>(i);
-            if (conntrack->request_flush(filter) == 0) {
-                spdlog::warn(
-                    "slave {}: connections stay until they time out, too many slaves went "
-                    "at once",
-                    slave_names_[i]);
-            }
-        }
-    }
 }
 
 std::vector<std::string> Slaves::refusals(const config::Topology& to) const {

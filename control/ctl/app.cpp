@@ -60,6 +60,9 @@ class App {
             auto got = client_.call(command_.method, params);
             if (std::holds_alternative<Failure>(got)) return got;
             Json& result = std::get<Json>(got);
+            if (result.contains("next") && command_.limit != 0) {
+                if (auto failure = ask_for_more(params, result)) return *failure;
+            }
             if (whole.is_null()) {
                 whole = std::move(result);
             } else if (at(whole, "/removed").is_number_integer() &&
@@ -69,6 +72,22 @@ class App {
             }
         }
         return whole;
+    }
+
+    // Of an answer in pages: the others, up to the limit.
+    std::optional<Failure> ask_for_more(Json params, Json& whole) {
+        while (whole.contains("next") && whole["entries"].size() < command_.limit) {
+            params["from"] = whole["next"];
+            params["limit"] = command_.limit - whole["entries"].size();
+            auto got = client_.call(command_.method, params);
+            if (auto* failure = std::get_if<Failure>(&got)) return *failure;
+            Json& result = std::get<Json>(got);
+            for (Json& entry : result["entries"]) whole["entries"].push_back(std::move(entry));
+            whole["cut"] = result["cut"];
+            whole.erase("next");
+            if (result.contains("next")) whole["next"] = result["next"];
+        }
+        return std::nullopt;
     }
 
     void print_json(const Json& value) {

@@ -155,6 +155,8 @@ Command parse(Line& line, bool all) {
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
+    if (object.starts_with("port") && !line.empty() && line.peek() == "set")
+        return parse_port_set(line);
     if (object.starts_with("port")) return show(line, "ports", View::ports, View::port);
     if (object.starts_with("worker")) return show(line, "workers", View::workers, View::workers);
     if (object.starts_with("segment")) return show(line, "segments", View::segments, View::segment);
@@ -213,7 +215,8 @@ std::variant<Command, Usage> parse_command(const std::vector<std::string>& words
 std::string grammar() {
     return R"(vxctl [OPTIONS] OBJECT [VERB] [KEY VALUE]...
   version | health
-  port [show [NAME]]        worker [show]        segment [show [NAME]]
+  port [show [NAME]]        port set NAME [mac MAC] [mtu N]
+  worker [show]             segment [show [NAME]]
   fdb show [segment NAME] [mac MAC] [STATE] [limit N]
   fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
   fdb del MAC dev SEGMENT [dst IP]
@@ -223,7 +226,7 @@ std::string grammar() {
   route del TO table TABLE
   slave [show [SLAVE]]      slave set SLAVE up|down
   ipvlan [show]             ipvlan set NAME [mode l2|l3|l3s] [flag bridge|private|vepa]
-  rule [show]               conntrack count
+  rule [show]               conntrack count|timeouts
   conntrack show|flush [ipvlan NAME] [slave SLAVE] [vrf NAME] [protocol P] [address IP] [port N]
   drops [--all]             stages               stats reset
   reload [--dry-run]        capture [list]       capture stop ID

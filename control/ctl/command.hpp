@@ -14,9 +14,10 @@ struct Command {
     std::string method;
     std::vector<Json> calls{Json::object()};  ///< params of each call; several only for `fdb flush`
     View view = View::raw;
-    bool writes = false;   ///< cannot be watched
-    bool follows = false;  ///< `events`: subscribe, then print what comes
-    std::string only{};    ///< of `methods`: the one to show
+    bool writes = false;    ///< cannot be watched
+    bool follows = false;   ///< `events`: subscribe, then print what comes
+    std::string only{};     ///< of `methods`: the one to show
+    std::size_t limit = 0;  ///< of an answer in pages: entries of all pages together
 };
 
 /// Why the words are no command; goes with exit code 2.

@@ -1,4 +1,6 @@
 // Words about ipvlans, their slaves and routing tables, and tracked connections.
+#include <algorithm>
+
 #include "control/ctl/line.hpp"
 
 namespace vxplane::control::ctl {
@@ -69,6 +71,21 @@ Command parse_route(Line& line) {
     return command;
 }
 
+Command parse_port_set(Line& line) {
+    line.take("verb");
+    Command command{.method = "port.set", .view = View::changes, .writes = true};
+    Json& params = command.calls[0];
+    params["name"] = line.take("name of a port");
+    while (!line.empty()) {
+        const std::string key = line.choose("word", {"mac", "mtu"});
+        if (params.contains(key)) throw Refused{key + " is given twice"};
+        std::string value = line.take("value of " + key);
+        params[key] = key == "mtu" ? Json(number(value, key)) : Json(std::move(value));
+    }
+    if (params.size() == 1) throw Refused{"missing mac or mtu"};
+    return command;
+}
+
 Command parse_slave(Line& line) {
     const std::string verb = line.empty() ? "show" : line.choose("verb", {"show", "list", "set"});
     Command command{.method = "slaves", .view = View::slaves};
@@ -102,9 +119,11 @@ Command parse_ipvlan(Line& line) {
 
 Command parse_conntrack(Line& line) {
     const std::string verb =
-        line.empty() ? "show" : line.choose("verb", {"show", "list", "count", "flush"});
+        line.empty() ? "show" : line.choose("verb", {"show", "list", "count", "timeouts", "flush"});
+    if (verb == "timeouts") return {.method = "conntrack.timeouts", .view = View::timeouts};
     if (verb == "count") return {.method = "conntrack.count", .view = View::connection_counts};
-    Command command{.method = "conntrack.show", .view = View::connections};
+    constexpr std::size_t kDefaultLimit = 10'000;
+    Command command{.method = "conntrack.show", .view = View::connections, .limit = kDefaultLimit};
     if (verb == "flush") {
         command = {.method = "conntrack.flush", .view = View::silent, .writes = true};
     }
@@ -117,6 +136,10 @@ Command parse_conntrack(Line& line) {
         if (params.contains(key)) throw Refused{key + " is given twice"};
         const bool is_number = key == "port" || key == "limit";
         params[key] = is_number ? Json(number(value, key)) : Json(std::move(value));
+    }
+    if (!command.writes && params.contains("limit")) {
+        command.limit = static_cast<std::size_t>(
+            std::max<std::int64_t>(params["limit"].get<std::int64_t>(), 0));
     }
     return command;
 }

@@ -58,7 +58,8 @@ const std::map<View, Shape>& shapes() {
            {"UNACCOUNTED", "/unaccounted", number},
            {"POLLS", "/polls", count},
            {"EMPTY", "/_empty", number},
-           {"BURST", "/packets_per_burst", number}},
+           {"BURST", "/packets_per_burst", number},
+           {"PINNED", "/_pinned"}},
           {"/id"},
           "no workers"}},
         {View::captures,
@@ -193,6 +194,7 @@ Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
             }
         } else if (view == View::workers) {
             row["_tx"] = tx_plan(row);
+            row["_pinned"] = pinned_ports(row);
             row["_empty"] =
                 percent(growth(row, before, "/empty_polls"), growth(row, before, "/polls"));
         } else if (view == View::stages && before != nullptr) {

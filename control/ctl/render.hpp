@@ -37,6 +37,7 @@ enum class View : std::uint8_t {
     rules,
     connections,
     connection_counts,
+    timeouts,
 };
 
 /// Text with a final newline, or nothing. `earlier` is the result of the sample before (only for
@@ -46,6 +47,8 @@ enum class View : std::uint8_t {
 [[nodiscard]] std::string render_rates(View view, const Json& result, const Json& earlier,
                                        double seconds);
 
+/// Ports that only this worker polls, and why.
+[[nodiscard]] std::string pinned_ports(const Json& worker);
 /// The views from `slaves` on.
 [[nodiscard]] std::string render_ipvlan(View view, const Json& result);
 

@@ -158,12 +158,28 @@ std::string slave_details(const Json& rows) {
     return text;
 }
 
+const std::vector<Column>& timeout_columns() {
+    static const std::vector<Column> columns{
+        {"IPVLAN", "/ipvlan"}, {"KEY", "/key"}, {"SECONDS", "/seconds", Kind::number}};
+    return columns;
+}
+
 std::string as_table(const Json& rows, const std::string& when_empty,
                      const std::vector<Column>& columns) {
     return rows.empty() ? when_empty + "\n" : table(columns, rows, {}, nullptr);
 }
 
 }  // namespace
+
+std::string pinned_ports(const Json& worker) {
+    std::string text;
+    const Json& pins = at(worker, "/pinned");
+    for (std::size_t i = 0; pins.is_array() && i < pins.size(); ++i) {
+        text += (i == 0 ? "" : " ") + cell(at(pins[i], "/port")) + "(" + cell(at(pins[i], "/why")) +
+                ")";
+    }
+    return text.empty() ? "-" : text;
+}
 
 std::string render_ipvlan(View view, const Json& result) {
     const std::string more = at(result, "/cut") == true ? "and more (limit)\n" : "";
@@ -180,6 +196,8 @@ std::string render_ipvlan(View view, const Json& result) {
             return as_table(result, "no slaves", slave_columns()) + slave_details(result);
         case View::ipvlans:
             return as_table(result, "no ipvlans", ipvlan_columns());
+        case View::timeouts:
+            return as_table(result, "no connections are tracked", timeout_columns());
         default:
             return as_table(result, "no connections are tracked", count_columns());
     }

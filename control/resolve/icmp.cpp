@@ -45,7 +45,9 @@ struct Ipv4Packet {
     std::span<const std::byte> payload;  ///< behind the options
 };
 
-Ipv4Packet read_ipv4(std::span<const std::byte> frame, std::size_t offset, Be16 type) {
+/// `arrived`: bytes of the whole frame, of which `frame` is the beginning.
+Ipv4Packet read_ipv4(std::span<const std::byte> frame, std::size_t offset, Be16 type,
+                     std::size_t arrived) {
     Ipv4Packet packet;
     packet.offset = offset;
     if (type != net::ether_type::kIpv4) {
@@ -63,12 +65,12 @@ Ipv4Packet read_ipv4(std::span<const std::byte> frame, std::size_t offset, Be16 
         packet.why = NoIcmp::not_ipv4;
     } else if (header < sizeof(Ipv4Header) || total < header) {
         packet.why = NoIcmp::bad_header;
-    } else if (offset + total > frame.size()) {
+    } else if (offset + total > arrived || offset + header > frame.size()) {
         packet.why = NoIcmp::truncated;
     } else if (net::fold(net::add_bytes(0, frame.data() + offset, header)) != 0xFFFF) {
         packet.why = NoIcmp::bad_header;
     } else {
-        packet.bytes = frame.subspan(offset, total);
+        packet.bytes = frame.subspan(offset, std::min(total, frame.size() - offset));
         packet.payload = packet.bytes.subspan(header);
     }
     return packet;
@@ -188,7 +190,7 @@ IcmpMade make_echo_reply(std::span<const std::byte> request, std::span<const Own
     if (ethernet.type == net::ether_type::kIpv6) {
         return make_echo6_reply(request, own, out);
     }
-    const Ipv4Packet packet = read_ipv4(request, sizeof ethernet, ethernet.type);
+    const Ipv4Packet packet = read_ipv4(request, sizeof ethernet, ethernet.type, request.size());
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
     }
@@ -250,10 +252,12 @@ namespace {
 
 /// `router`: null for an error in the name of the destination.
 IcmpMade make_ipv4_error(std::span<const std::byte> frame, const net::Ipv4Address* router,
-                         IcmpError error, std::uint16_t mtu, std::span<std::byte> out) {
+                         IcmpError error, std::uint16_t mtu, std::span<std::byte> out,
+                         std::size_t arrived) {
     const auto ethernet = net::load<EthernetHeader>(frame.data());
     const net::FrameFacts facts = net::shape_of(frame.data(), frame.size());
-    const Ipv4Packet packet = read_ipv4(frame, facts.l3_offset, facts.type);
+    const Ipv4Packet packet =
+        read_ipv4(frame, facts.l3_offset, facts.type, std::max(arrived, frame.size()));
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
     }
@@ -290,21 +294,23 @@ IcmpMade make_ipv4_error(std::span<const std::byte> frame, const net::Ipv4Addres
 }  // namespace
 
 IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
-                         std::span<std::byte> out) noexcept {
-    return frame.size() < sizeof(EthernetHeader) ? refuse(NoIcmp::truncated)
-                                                 : make_ipv4_error(frame, nullptr, error, mtu, out);
+                         std::span<std::byte> out, std::size_t arrived) noexcept {
+    return frame.size() < sizeof(EthernetHeader)
+               ? refuse(NoIcmp::truncated)
+               : make_ipv4_error(frame, nullptr, error, mtu, out, arrived);
 }
 
 IcmpMade make_router_error(std::span<const std::byte> frame, const net::IpAddress& router,
-                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out) noexcept {
+                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out,
+                           std::size_t arrived) noexcept {
     if (frame.size() < sizeof(EthernetHeader)) {
         return refuse(NoIcmp::truncated);
     }
     if (!router.is_v4()) {
-        return make_ipv6_error(frame, router, error, mtu, out);
+        return make_ipv6_error(frame, router, error, mtu, out, arrived);
     }
     const net::Ipv4Address address = router.v4();
-    return make_ipv4_error(frame, &address, error, mtu, out);
+    return make_ipv4_error(frame, &address, error, mtu, out, arrived);
 }
 
 // --- limiter ---------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ struct IcmpMade {
 /// Longest frame of an error: two VLAN tags and 576 bytes of IPv4 (RFC 1812 section 4.3.2.3) or
 /// 1280 of IPv6 (RFC 4443 section 2.4 c).
 constexpr std::size_t kIcmpErrorFrame = 14 + 8 + 1280;
+/// No error quotes or looks at more of a frame.
+constexpr std::size_t kQuoted = 2048;
 /// Room that make_echo_reply() needs for a request frame of this size.
 constexpr std::size_t echo_reply_room(std::size_t request) noexcept {
     return request < 60 ? 60 : request;
@@ -67,15 +69,18 @@ enum class IcmpError : std::uint8_t {
 /// to its sender, MAC addresses swapped, as much of the packet quoted as 576 bytes hold. `mtu` is
 /// said with fragmentation_needed only (RFC 1191), whose further rules are those of the kernel's
 /// tunnels: no answer to any fragment, nor for an MTU below 576. `out` must not overlap `frame`.
+/// `arrived`: bytes of the whole frame where `frame` is only its beginning, which is enough with
+/// kQuoted bytes; 0 = it is the whole one.
 IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
-                         std::span<std::byte> out) noexcept;
+                         std::span<std::byte> out, std::size_t arrived = 0) noexcept;
 
 /// Answers a frame (at most two VLAN tags, which are kept) in the name of `router`, one of our
 /// addresses of the packet's family, back to the MAC address that sent it, MAC addresses swapped.
 /// Rules of RFC 1812 section 4.3.2.7 and RFC 4443 section 2.4; as much of the packet quoted as 576
-/// (IPv4) or 1280 bytes (IPv6) hold. `mtu` as above. `out` must not overlap `frame`.
+/// (IPv4) or 1280 bytes (IPv6) hold. `mtu` and `arrived` as above. `out` must not overlap `frame`.
 IcmpMade make_router_error(std::span<const std::byte> frame, const net::IpAddress& router,
-                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out) noexcept;
+                           IcmpError error, std::uint16_t mtu, std::span<std::byte> out,
+                           std::size_t arrived = 0) noexcept;
 
 /// At most `rate` messages per source in each second that begins with its first one. A fixed
 /// table: when a new source finds only sources in their second around its place, it is suppressed;

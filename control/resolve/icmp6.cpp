@@ -39,7 +39,9 @@ struct Ipv6Packet {
     std::span<const std::byte> payload;  ///< behind the extension headers
 };
 
-Ipv6Packet read_ipv6(std::span<const std::byte> frame, std::size_t offset, Be16 type) {
+/// `arrived`: bytes of the whole frame, of which `frame` is the beginning.
+Ipv6Packet read_ipv6(std::span<const std::byte> frame, std::size_t offset, Be16 type,
+                     std::size_t arrived) {
     Ipv6Packet packet;
     if (type != net::ether_type::kIpv6) {
         packet.why = NoIcmp::not_ipv4;
@@ -57,12 +59,12 @@ Ipv6Packet read_ipv6(std::span<const std::byte> frame, std::size_t offset, Be16 
         packet.why = NoIcmp::bad_header;
         return packet;
     }
-    if (offset + total > frame.size()) {
+    if (offset + total > arrived) {
         packet.why = NoIcmp::truncated;
         return packet;
     }
-    packet.bytes = frame.subspan(offset, total);
-    packet.upper = net::upper_of(packet.bytes.data(), total);
+    packet.bytes = frame.subspan(offset, std::min(total, frame.size() - offset));
+    packet.upper = net::upper_of(packet.bytes.data(), packet.bytes.size());
     if (!packet.upper.is_whole) {
         packet.why = NoIcmp::truncated;
         return packet;
@@ -147,7 +149,7 @@ NoIcmp why_silent(const EthernetHeader& ethernet, const Ipv6Packet& packet, Icmp
 IcmpMade make_echo6_reply(std::span<const std::byte> request, std::span<const OwnAddress> own,
                           std::span<std::byte> out) noexcept {
     const auto ethernet = net::load<EthernetHeader>(request.data());
-    const Ipv6Packet packet = read_ipv6(request, sizeof ethernet, ethernet.type);
+    const Ipv6Packet packet = read_ipv6(request, sizeof ethernet, ethernet.type, request.size());
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
     }
@@ -200,10 +202,12 @@ IcmpMade make_echo6_reply(std::span<const std::byte> request, std::span<const Ow
 }
 
 IcmpMade make_ipv6_error(std::span<const std::byte> frame, const IpAddress& router, IcmpError error,
-                         std::uint16_t mtu, std::span<std::byte> out) noexcept {
+                         std::uint16_t mtu, std::span<std::byte> out,
+                         std::size_t arrived) noexcept {
     const auto ethernet = net::load<EthernetHeader>(frame.data());
     const net::FrameFacts facts = net::shape_of(frame.data(), frame.size());
-    const Ipv6Packet packet = read_ipv6(frame, facts.l3_offset, facts.type);
+    const Ipv6Packet packet =
+        read_ipv6(frame, facts.l3_offset, facts.type, std::max(arrived, frame.size()));
     if (packet.why != NoIcmp::made) {
         return refuse(packet.why);
     }

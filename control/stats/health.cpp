@@ -98,6 +98,7 @@ Json Reader::health() const {
             {"learn_refused", bridge_.counters().learn_refused},
             {"learn_deferred", bridge_.counters().learn_deferred},
             {"icmp_suppressed", punts_.icmp_suppressed()},
+            {"neigh_over_quota", punts_.over_quota()},
             {"control",
              {{"taken", punts.taken},
               {"made", punts.made},

@@ -1,4 +1,5 @@
 // Slaves of ipvlans: what they are, and what went through their ports.
+#include "control/apply/interface_id.hpp"
 #include "control/apply/words.hpp"
 #include "control/resolve/leases.hpp"
 #include "control/stats/stats.hpp"
@@ -44,6 +45,11 @@ void add_leases(Json& row, const Slaves& slaves, const SlaveView& view) {
 
 Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name) const {
     Json out = Json::array();
+    std::vector<std::string> names;
+    for (std::uint16_t i = 0; !slaves.name_of(i).empty(); ++i) {
+        names.push_back(slaves.name_of(i));
+    }
+    const std::vector<std::uint16_t> ids = interface_numbers(names);
     for (const SlaveView& view : slaves.views()) {
         const std::string full = view.ipvlan + "/" + view.name;
         if (name && *name != view.name && *name != full) {
@@ -64,26 +70,30 @@ Json Reader::slaves(const Slaves& slaves, const std::optional<std::string>& name
         }
         constexpr std::array<std::string_view, 3> kModes{"l2", "l3", "l3s"};
         // What the slave sends is what its port receives.
-        out.push_back({{"name", view.name},
-                       {"ipvlan", view.ipvlan},
-                       {"port", view.config->port},
-                       {"mode", kModes[static_cast<std::size_t>(master.mode)]},
-                       {"addresses", addresses},
-                       {"vrf", view.config->vrf},
-                       {"mac", text(net::MacAddress::from_number(master.mac))},
-                       {"mtu", slave.max_frame - sizeof(net::EthernetHeader)},
-                       {"state", !slave.up  ? "down"
-                                 : !carrier ? "no-carrier"
-                                            : "up"},
-                       {"nat", nat},
-                       {"rx",
-                        {{"packets", now.tx_packets - zero.tx_packets},
-                         {"bytes", now.tx_bytes - zero.tx_bytes},
-                         {"multicast", now.tx_groups - zero.tx_groups}}},
-                       {"tx",
-                        {{"packets", now.rx_packets - zero.rx_packets},
-                         {"bytes", now.rx_bytes - zero.rx_bytes},
-                         {"drops", now.dropped - zero.dropped}}}});
+        out.push_back(
+            {{"name", view.name},
+             {"ipvlan", view.ipvlan},
+             {"port", view.config->port},
+             {"mode", kModes[static_cast<std::size_t>(master.mode)]},
+             {"addresses", addresses},
+             {"vrf", view.config->vrf},
+             {"mac", text(net::MacAddress::from_number(master.mac))},
+             {"interface_id", ids[view.number]},
+             {"link_local", text(link_local(interface_id(net::MacAddress::from_number(master.mac),
+                                                         ids[view.number])))},
+             {"mtu", slave.max_frame - sizeof(net::EthernetHeader)},
+             {"state", !slave.up  ? "down"
+                       : !carrier ? "no-carrier"
+                                  : "up"},
+             {"nat", nat},
+             {"rx",
+              {{"packets", now.tx_packets - zero.tx_packets},
+               {"bytes", now.tx_bytes - zero.tx_bytes},
+               {"multicast", now.tx_groups - zero.tx_groups}}},
+             {"tx",
+              {{"packets", now.rx_packets - zero.rx_packets},
+               {"bytes", now.rx_bytes - zero.rx_bytes},
+               {"drops", now.dropped - zero.dropped}}}});
         add_groups(out.back(), slaves, view);
         add_leases(out.back(), slaves, view);
     }

@@ -192,6 +192,13 @@ Json Reader::workers() const {
         row["unaccounted"] = worker->counters().unaccounted.get();
         row["foreign_buffers"] = worker->pools().foreign();
         row["refused_buffers"] = worker->pools().refused();
+        // Ports that only this worker may poll, as it tracks their connections.
+        row["pinned"] = Json::array();
+        for (const auto& [port, pin] : machine_.pins()) {
+            if (pin.worker == id) {
+                row["pinned"].push_back({{"port", port}, {"why", pin.why}});
+            }
+        }
         out.push_back(std::move(row));
     }
     return out;

@@ -42,19 +42,33 @@ void publish(T& place, const T& value) noexcept {
     }
 }
 
+ConnTimeouts within_clock(ConnTimeouts timeouts) noexcept {
+    for (std::uint32_t& timeout : timeouts.tcp) {
+        timeout = std::min(timeout, ConnTimeouts::kLongest);
+    }
+    for (std::uint32_t* timeout : {&timeouts.udp, &timeouts.udp_stream, &timeouts.icmp,
+                                   &timeouts.generic, &timeouts.fragment}) {
+        *timeout = std::min(*timeout, ConnTimeouts::kLongest);
+    }
+    return timeouts;
+}
+
+/// Word by word: the other side may be at the same words.
+void copy_timeouts(ConnTimeouts& to, const ConnTimeouts& from) noexcept {
+    constexpr std::size_t kWords = sizeof(ConnTimeouts) / sizeof(std::uint32_t);
+    auto* into = reinterpret_cast<std::uint32_t*>(&to);
+    const auto* of = reinterpret_cast<const std::uint32_t*>(&from);
+    for (std::size_t i = 0; i < kWords; ++i) {
+        __atomic_store_n(into + i, __atomic_load_n(of + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+    }
+}
+
 }  // namespace
 
 Conntrack::Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts)
-    : capacity_{capacity}, timeouts_{timeouts} {
+    : capacity_{capacity}, timeouts_{within_clock(timeouts)}, timeouts_wanted_{timeouts_} {
     if (capacity == 0 || capacity > kMaxCapacity) {
         throw std::bad_alloc{};
-    }
-    for (std::uint32_t& timeout : timeouts_.tcp) {
-        timeout = std::min(timeout, ConnTimeouts::kLongest);
-    }
-    for (std::uint32_t* timeout : {&timeouts_.udp, &timeouts_.udp_stream, &timeouts_.icmp,
-                                   &timeouts_.generic, &timeouts_.fragment}) {
-        *timeout = std::min(*timeout, ConnTimeouts::kLongest);
     }
     std::random_device random;
     for (std::uint64_t& seed : seeds_) {
@@ -317,6 +331,19 @@ void Conntrack::poll(std::uint32_t now) noexcept {
         fragments_.sweep(now);
     }
     flush_some();
+    if (timeouts_asked_.load(std::memory_order_relaxed) != timeouts_taken_) [[unlikely]] {
+        take_timeouts();
+    }
+}
+
+void Conntrack::set_timeouts(const ConnTimeouts& timeouts) noexcept {
+    copy_timeouts(timeouts_wanted_, within_clock(timeouts));
+    timeouts_asked_.fetch_add(1, std::memory_order_release);
+}
+
+void Conntrack::take_timeouts() noexcept {
+    timeouts_taken_ = timeouts_asked_.load(std::memory_order_acquire);
+    copy_timeouts(timeouts_, timeouts_wanted_);
 }
 
 std::uint64_t Conntrack::request_flush(const ConnFilter& filter) noexcept {

@@ -189,7 +189,11 @@ class Conntrack {
     // --- any thread
     [[nodiscard]] ConntrackStats stats() const noexcept;
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
-    [[nodiscard]] const ConnTimeouts& timeouts() const noexcept { return timeouts_; }
+    /// Control's: what counts from the worker's next poll on. A connection that is there has the
+    /// new one from its next packet on, as in the kernel.
+    void set_timeouts(const ConnTimeouts& timeouts) noexcept;
+    /// Control's: as they were set last.
+    [[nodiscard]] const ConnTimeouts& timeouts() const noexcept { return timeouts_wanted_; }
     [[nodiscard]] std::size_t memory_bytes() const noexcept;
     /// Places from 0 to this can be in use.
     [[nodiscard]] std::uint32_t places() const noexcept {
@@ -289,6 +293,7 @@ class Conntrack {
     void sweep(std::uint32_t now) noexcept;
     bool is_free(const ConnTuple& reply, std::uint32_t now) noexcept;
     void flush_some() noexcept;
+    void take_timeouts() noexcept;
     std::uint32_t random() noexcept;
 
     Connection* places_ = nullptr;
@@ -329,6 +334,11 @@ class Conntrack {
     std::uint32_t flush_at_ = 0;
     alignas(64) std::array<ConnFilter, kFlushRoom> flushes_{};
     std::atomic<std::uint64_t> flushes_asked_{0};
+
+    // Control writes, then counts; the worker reads once more when it was counted meanwhile.
+    ConnTimeouts timeouts_wanted_;
+    std::atomic<std::uint32_t> timeouts_asked_{0};
+    std::uint32_t timeouts_taken_ = 0;  ///< the worker's
     alignas(64) std::atomic<std::uint64_t> flushes_done_{0};
 };
 

@@ -67,10 +67,10 @@ vm1      access    down     -  -                             -          -       
 
 TEST(CtlRender, workers) {
     const Json workers = parse(R"([{"id":0,"cpu":1,"state":"polling","queues":["vm1/0","uplink0/0"],
-"polls":1000,"empty_polls":250,"received":10,"sent":9,"copies":1,"dropped":1,"diverted":0,"injected":0,"held":0,"unaccounted":0,"packets_per_burst":1.5,
+"polls":1000,"empty_polls":250,"received":10,"sent":9,"copies":1,"dropped":1,"diverted":0,"injected":0,"held":0,"unaccounted":0,"packets_per_burst":1.5,"pinned":[{"port":"vm1","why":"ipvlan a"}],
 "numa_node":0,"steered_in":4,"steered_out":3,"queued":2,"tx":[{"queue":"vm1/0","through_worker":1},{"queue":"uplink0/0"}]}])");
-    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    NODE  QUEUES           SENDS-BY           RECEIVED  SENT  COPIES  DROPPED  STEERED-IN  STEERED-OUT  QUEUED  DIVERTED  INJECTED  UNACCOUNTED  POLLS   EMPTY  BURST
- 0    1  polling     0  vm1/0,uplink0/0  vm1/0>1,uplink0/0        10     9       1        1           4            3       2         0         0            0   1000  25.00%   1.50
+    EXPECT_EQ(render(View::workers, workers), R"(ID  CPU  STATE    NODE  QUEUES           SENDS-BY           RECEIVED  SENT  COPIES  DROPPED  STEERED-IN  STEERED-OUT  QUEUED  DIVERTED  INJECTED  UNACCOUNTED  POLLS   EMPTY  BURST  PINNED
+ 0    1  polling     0  vm1/0,uplink0/0  vm1/0>1,uplink0/0        10     9       1        1           4            3       2         0         0            0   1000  25.00%   1.50  vm1(ipvlan a)
 )");
     Json later = workers;
     later[0]["polls"] = 1100;

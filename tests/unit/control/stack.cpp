@@ -196,9 +196,18 @@ void Stack::receive(std::uint16_t port, const std::vector<Bytes>& frames, unsign
         while (n < burst.size() && first < frames.size()) {
             rte_mbuf* mbuf = world.machine.control_pools().packet();
             ASSERT_NE(mbuf, nullptr);
+            // Jumbo frames arrive in several buffers, as from a NIC that scatters.
             const Bytes& bytes = frames[first++];
-            std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())),
-                        bytes.data(), bytes.size());
+            for (std::size_t done = 0; done < bytes.size();) {
+                rte_mbuf* segment = done == 0 ? mbuf : world.machine.control_pools().packet();
+                ASSERT_NE(segment, nullptr);
+                const auto size =
+                    std::min<std::size_t>(bytes.size() - done, rte_pktmbuf_tailroom(segment));
+                std::memcpy(rte_pktmbuf_append(segment, static_cast<std::uint16_t>(size)),
+                            bytes.data() + done, size);
+                ASSERT_TRUE(done == 0 || rte_pktmbuf_chain(mbuf, segment) == 0);
+                done += size;
+            }
             burst[n++] = mbuf;
         }
         world.machine.workers()[worker]->receive(port, burst.data(), n);
@@ -251,6 +260,7 @@ void Stack::tick() {
     punts.take(now);
     neighbours.tick(now);
     routing.tick();
+    slaves.tick();
     punts.tick_slaves(now);
     bridge.age(now, 2048);
     bridge.commit();
