@@ -205,9 +205,14 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{
         {"srcport", false, &port_range, "outer UDP source ports; [32768, 60999] unless said"},
         scalar<&Vxlan::srcport>()},
-    Key<Vxlan>{{"ttl", false, &ttl, "of the outer header; auto is 64"}, scalar<&Vxlan::ttl>()},
-    Key<Vxlan>{{"tos", false, &tos, "of the outer header"}, scalar<&Vxlan::tos>()},
-    Key<Vxlan>{{"df", false, &df, "don't-fragment bit of the outer header"}, scalar<&Vxlan::df>()},
+    Key<Vxlan>{
+        {"ttl", false, &ttl, "of the outer header; auto is 64, inherit that of the inner packet"},
+        scalar<&Vxlan::ttl>()},
+    Key<Vxlan>{{"tos", false, &tos, "of the outer header; inherit: the DSCP of the inner packet"},
+               scalar<&Vxlan::tos>()},
+    Key<Vxlan>{
+        {"df", false, &df, "don't-fragment bit of the outer header; inherit: set for IPv6 inside"},
+        scalar<&Vxlan::df>()},
     Key<Vxlan>{{"ecn", false, &ecn, "how congestion marks are carried over"},
                scalar<&Vxlan::ecn>()},
     Key<Vxlan>{{"udpcsum", false, &boolean, "outer UDP checksum; false unless said"},

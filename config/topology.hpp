@@ -181,7 +181,7 @@ struct PortRange {
     auto operator<=>(const PortRange&) const = default;
 };
 
-enum class Df : std::uint8_t { unset, set };
+enum class Df : std::uint8_t { unset, set, inherit };
 enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
 
 /// One entry of `vxlans:`; the words are those of `ip link add type vxlan`.
@@ -193,8 +193,10 @@ struct Vxlan {
     std::optional<IpAddress> remote;  ///< shorthand for one entry of the flood list
     std::uint16_t dstport = 4789;     ///< RFC 7348 section 5
     PortRange srcport;
-    std::uint8_t ttl = 0;  ///< 0 = auto: 64 to a unicast remote
-    std::uint8_t tos = 0;
+    static constexpr std::uint16_t kInheritTtl = 256;
+    static constexpr std::uint8_t kInheritTos = 1;
+    std::uint16_t ttl = 0;  ///< 0 = auto: 64 to a unicast remote; kInheritTtl
+    std::uint8_t tos = 0;   ///< or kInheritTos
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
     bool udpcsum = false;        ///< RFC 7348 section 5: SHOULD be zero

@@ -29,7 +29,12 @@ inline constexpr std::array rss_words{
 inline constexpr std::array level_words{Words("outer"), Words("inner")};
 inline constexpr std::array auto_on_off_words{Words("auto"), Words("on"), Words("off")};
 inline constexpr std::array fdb_words{Words("permanent"), Words("static")};
-inline constexpr std::array df_words{Words("unset"), Words("set")};
+inline constexpr std::array df_words{Words("unset"), Words("set"), Words("inherit")};
+inline constexpr std::array ttl_words{Words("auto"), Words("inherit")};
+inline constexpr std::array<std::int64_t, 2> ttl_numbers{0, 256};
+// The kernel writes `inherit` as 1, too: the lowest bits are those of ECN and cannot be given.
+inline constexpr std::array tos_words{Words("inherit")};
+inline constexpr std::array<std::int64_t, 1> tos_numbers{1};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array auto_word{Words("auto")};
 inline constexpr std::array dynamic_word{Words("dynamic")};
@@ -132,8 +137,10 @@ inline constexpr ValueType backlog = integer(limits::backlog_min, limits::backlo
 inline constexpr ValueType route_type = one_of(route_words);
 inline constexpr ValueType vni = integer(limits::vni_min, limits::vni_max);
 inline constexpr ValueType udp_port = integer(1, 65535);
-inline constexpr ValueType ttl = auto_or(0, 255);
-inline constexpr ValueType tos = integer(0, 255);
+inline constexpr ValueType ttl{
+    .kind = Kind::named_number, .min = 0, .max = 255, .words = ttl_words, .numbers = ttl_numbers};
+inline constexpr ValueType tos{
+    .kind = Kind::named_number, .min = 0, .max = 255, .words = tos_words, .numbers = tos_numbers};
 inline constexpr ValueType df = one_of(df_words);
 inline constexpr ValueType ecn = one_of(ecn_words);
 inline constexpr ValueType ageing = integer(0, limits::ageing_max);

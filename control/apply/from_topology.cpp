@@ -25,8 +25,13 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     profile.dstport = vxlan.dstport;
     profile.source_port_lo = vxlan.srcport.lo;
     profile.source_port_span = static_cast<std::uint16_t>(vxlan.srcport.hi - vxlan.srcport.lo);
-    profile.ttl = vxlan.ttl == 0 ? 64 : vxlan.ttl;
-    profile.tos = vxlan.tos;
+    profile.inherit.ttl = vxlan.ttl == config::Vxlan::kInheritTtl;
+    profile.inherit.tos = vxlan.tos == config::Vxlan::kInheritTos;
+    profile.inherit.df = vxlan.df == config::Df::inherit;
+    // For what is not IP inside, too.
+    const bool automatic = vxlan.ttl == 0 || profile.inherit.ttl;
+    profile.ttl = automatic ? std::uint8_t{64} : static_cast<std::uint8_t>(vxlan.ttl);
+    profile.tos = profile.inherit.tos ? std::uint8_t{0} : vxlan.tos;
     profile.dont_fragment = vxlan.df == config::Df::set;
     profile.udp_checksum = vxlan.udpcsum;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;

@@ -100,6 +100,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.ttl = profile.ttl;
     spec.tos = profile.tos;
     spec.dont_fragment = profile.dont_fragment;
+    spec.inherit = profile.inherit;
     spec.udp_checksum = profile.udp_checksum;
     spec.ecn = profile.ecn;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.

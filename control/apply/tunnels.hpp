@@ -28,6 +28,7 @@ struct TunnelProfile {
     std::uint8_t ttl = 64;
     std::uint8_t tos = 0;
     bool dont_fragment = false;
+    table::Inherit inherit;
     bool udp_checksum = false;
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;

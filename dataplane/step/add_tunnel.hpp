@@ -46,8 +46,8 @@ class AddTunnel {
         }
         std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
         write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
-        if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
-            add_udp_checksum(p.mbuf());
+        if ((tunnel.flags & (table::Tunnel::kUdpChecksum | table::Tunnel::kInherits)) != 0) {
+            finish(p.mbuf(), tunnel.flags, meta);
         }
         meta.out_port = tunnel.out_port;
         meta.counts_segment = true;
@@ -122,8 +122,43 @@ class AddTunnel {
     }
 
     // Apart from the common way, which keeps its registers.
-    [[gnu::noinline]] static void add_udp_checksum(rte_mbuf* mbuf) noexcept {
-        const auto* ip = rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, kIp);
+    [[gnu::noinline]] static void finish(rte_mbuf* mbuf, std::uint8_t flags,
+                                         const packet::PacketMeta& meta) noexcept {
+        auto* ip = rte_pktmbuf_mtod_offset(mbuf, net::Ipv4Header*, kIp);
+        if ((flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
+            // The inner frame begins behind the header, or in a buffer of its own.
+            const std::byte* frame = mbuf->data_len > kHeader
+                                         ? rte_pktmbuf_mtod_offset(mbuf, std::byte*, kHeader)
+                                         : rte_pktmbuf_mtod(mbuf->next, std::byte*);
+            inherit(*ip, frame + meta.l3_offset, flags);
+        }
+        if ((flags & table::Tunnel::kUdpChecksum) != 0) {
+            add_udp_checksum(mbuf, ip);
+        }
+    }
+    /// As the kernel's vxlan_xmit_one() and ip_tunnel_get_ttl(); `inner` is a whole IP header.
+    static void inherit(net::Ipv4Header& outer, const std::byte* inner,
+                        std::uint8_t flags) noexcept {
+        const auto& v4 = *reinterpret_cast<const net::Ipv4Header*>(inner);
+        const auto& v6 = *reinterpret_cast<const net::Ipv6Header*>(inner);
+        const bool is_v4 = v4.version() == 4;
+        if ((flags & table::Tunnel::kInheritTtl) != 0) {
+            const std::uint8_t ttl = is_v4 ? v4.ttl : v6.hop_limit;
+            outer.ttl = ttl == 0 ? outer.ttl : ttl;
+        }
+        if ((flags & table::Tunnel::kInheritTos) != 0) {
+            const std::uint8_t tos = is_v4 ? v4.tos : v6.traffic_class();
+            outer.tos =
+                static_cast<std::uint8_t>((outer.tos & net::kEcnMask) | (tos & ~net::kEcnMask));
+        }
+        if ((flags & table::Tunnel::kInheritDf) != 0 &&
+            (!is_v4 || (v4.fragment.value() & net::Ipv4Header::kDontFragment) != 0)) {
+            outer.fragment = net::Be16::of(net::Ipv4Header::kDontFragment);
+        }
+        outer.checksum = {};
+        outer.checksum = net::finish(net::add_bytes(0, &outer, sizeof outer));
+    }
+    static void add_udp_checksum(rte_mbuf* mbuf, const net::Ipv4Header* ip) noexcept {
         auto* udp = rte_pktmbuf_mtod_offset(mbuf, net::UdpHeader*, kUdp);
         const std::uint16_t length = udp->length.value();
         udp->checksum = net::udp_finish(

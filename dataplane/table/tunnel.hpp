@@ -24,7 +24,7 @@ struct alignas(64) Tunnel {
     // --- not sent
     TunnelState state;
     packet::DropReason refusal;  ///< why, unless ready or waiting
-    std::uint8_t flags;          ///< kUdpChecksum, kChangingId, kEcnRfc3168
+    std::uint8_t flags;          ///< kUdpChecksum and the like
     std::uint8_t reserved;
     std::uint16_t out_port;  ///< DPDK port id
     std::uint16_t ip_sum;    ///< IPv4 header folded, length and id counted as zero; host order
@@ -42,11 +42,24 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kChangingId = 2;
     /// CE is shown outside as ECT(0).
     static constexpr std::uint8_t kEcnRfc3168 = 4;
+    static constexpr std::uint8_t kInheritTtl = 8;
+    static constexpr std::uint8_t kInheritTos = 16;
+    static constexpr std::uint8_t kInheritDf = 32;
+    static constexpr std::uint8_t kInherits = kInheritTtl | kInheritTos | kInheritDf;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 };
 static_assert(sizeof(Tunnel) == 64);
 static_assert(sizeof(Tunnel) - Tunnel::kPrefix == net::kVxlanIpv4Overhead);
+
+/// What the outer header takes from an IP packet inside, as `ttl inherit`, `tos inherit` and
+/// `df inherit` of ip-link(8). Other frames get what the rest of the spec says.
+struct Inherit {
+    bool ttl = false;
+    bool tos = false;  ///< DSCP; ECN has its own rules
+    bool df = false;   ///< of IPv4; set for IPv6, which nobody fragments on its way
+    auto operator<=>(const Inherit&) const = default;
+};
 
 /// Everything that shapes an outer header. Control fills it and calls make_tunnel.
 struct TunnelSpec {
@@ -58,6 +71,7 @@ struct TunnelSpec {
     std::uint8_t ttl = 64;
     std::uint8_t tos = 0;
     bool dont_fragment = false;
+    Inherit inherit;
     bool udp_checksum = false;
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
@@ -73,10 +87,12 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     Tunnel t{};
     t.state = spec.state;
     t.refusal = spec.refusal;
-    t.flags =
-        static_cast<std::uint8_t>((spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
-                                  (spec.dont_fragment ? 0 : Tunnel::kChangingId) |
-                                  (spec.ecn == net::EcnMode::rfc3168 ? Tunnel::kEcnRfc3168 : 0));
+    t.flags = static_cast<std::uint8_t>(
+        (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
+        (spec.dont_fragment ? 0 : Tunnel::kChangingId) |
+        (spec.ecn == net::EcnMode::rfc3168 ? Tunnel::kEcnRfc3168 : 0) |
+        (spec.inherit.ttl ? Tunnel::kInheritTtl : 0) |
+        (spec.inherit.tos ? Tunnel::kInheritTos : 0) | (spec.inherit.df ? Tunnel::kInheritDf : 0));
     t.out_port = spec.out_port;
     t.source_port_lo = spec.source_port_lo;
     t.source_port_span = spec.source_port_span;

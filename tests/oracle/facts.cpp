@@ -145,6 +145,20 @@ Frames without_inner_ecn(Frames frames) {
     return frames;
 }
 
+Frames without_outer_df(Frames frames) {
+    for (Bytes& frame : frames["wire"]) {
+        const L3 l3 = l3_of(frame, 0);
+        if (l3.type != 0x0800 || frame.size() < l3.at + l3.least()) continue;
+        frame[l3.at + 6] &= 0xBF;
+        frame[l3.at + 10] = frame[l3.at + 11] = 0;
+        const auto begin = frame.begin() + static_cast<std::ptrdiff_t>(l3.at);
+        const std::uint16_t sum = support::rfc1071(Bytes(begin, begin + 20));
+        frame[l3.at + 10] = static_cast<std::uint8_t>(sum >> 8);
+        frame[l3.at + 11] = static_cast<std::uint8_t>(sum);
+    }
+    return frames;
+}
+
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     Facts facts{"vxlan"};
     for (const Injected& injected : one.inject) {

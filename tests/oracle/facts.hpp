@@ -20,7 +20,7 @@ using Facts = std::set<std::string>;
 ///   kernel_too_big configured         vni_zero
 /// The replay adds what it saw: we_are_silent we_deliver we_ask_control we_drop:REASON, and of the
 /// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs
-/// only_copies_to_tenants_differ
+/// only_copies_to_tenants_differ only_outer_df_differs
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology);
 
 /// ARP, ICMP, IGMP or ND that the VTEP's own IP stack sends to the underlay.
@@ -28,5 +28,9 @@ bool is_own_stack(const Bytes& frame);
 
 /// With the ECN bits and the checksum of the IP header cleared in what was delivered to tenants.
 Frames without_inner_ecn(Frames frames);
+
+/// With DF of the outer IPv4 header cleared, and a checksum that fits, in what left by the
+/// underlay.
+Frames without_outer_df(Frames frames);
 
 }  // namespace vxplane::oracle

@@ -125,13 +125,16 @@ Case without_copies(Case one) {
     return one;
 }
 
+Case without_df(Case one) {
+    one.expect = without_outer_df(std::move(one.expect));
+    return one;
+}
+
 /// What of the configuration keeps this case from being played; empty: nothing.
 std::string obstacle(const Case& one, const Setup& setup) {
     if (!setup.unsupported.empty()) return setup.unsupported;
     if (!one.not_comparable.empty()) return one.not_comparable;
     for (const Injected& injected : one.inject) {
-        if (injected.port != "wire" && !setup.unsupported_encap.empty())
-            return setup.unsupported_encap;
         // Anywhere in the frame: as its own address, or as one of the frame inside.
         for (const auto& [mac, what] : setup.unsupported_macs) {
             const net::MacAddress address = support::mac(mac);
@@ -170,6 +173,8 @@ Result judge(const Case& one, const Recording& recording, const Setup& setup, Sc
         facts.insert("only_copies_to_tenants_differ");
     } else if (without_inner_ecn(one.expect) == without_inner_ecn(ours)) {
         facts.insert("only_inner_ecn_differs");
+    } else if (difference(recording, without_df(one), without_outer_df(ours), setup).empty()) {
+        facts.insert("only_outer_df_differs");
     }
     for (const Memory memory : {Memory::exact, Memory::split}) {
         Facts others;

@@ -84,19 +84,19 @@ void add_link(Words words, Setup& setup) {
         } else if (word == "ttl" || word == "hoplimit") {
             const std::string value = words.next();
             if (value == "inherit")
-                setup.unsupported_encap = "ttl inherit";
+                setup.options.inherit.ttl = true;
             else if (value != "auto" && value != "0")
                 setup.options.ttl = static_cast<std::uint8_t>(number(value));
         } else if (word == "tos" || word == "dsfield") {
             const std::string value = words.next();
             // 1 is how the kernel writes "inherit"; ip(8) reads the number as hexadecimal.
             if (value == "inherit" || number(value, 16) == 1)
-                setup.unsupported_encap = "tos inherit";
+                setup.options.inherit.tos = true;
             else
                 setup.options.tos = static_cast<std::uint8_t>(number(value, 16));
         } else if (word == "df") {
             const std::string value = words.next();
-            if (value != "set" && value != "unset") setup.unsupported_encap = "df " + value;
+            setup.options.inherit.df = value == "inherit";
             setup.options.dont_fragment = value == "set";
         } else if (word == "ageing") {
             words.next();

@@ -24,7 +24,6 @@ struct Setup {
     };
 
     std::string unsupported{};  ///< the first option that vxplane does not have; empty: all is fine
-    std::string unsupported_encap{};  ///< the same, of account for frames from tenants only
     std::map<std::string, std::string> unsupported_macs{};  ///< FDB entries: MAC -> what is missing
 
     std::uint32_t vni = 0;

@@ -75,6 +75,51 @@ TEST(VxlanEncap, VX04_destination_port_is_the_configured_one) {
         .check();
 }
 
+TEST(VxlanEncap, VX09_VX10_VX12_what_is_inherited_is_that_of_the_inner_packet) {
+    struct Row {
+        Frame inner;
+        std::uint8_t ttl, tos;
+        bool df;
+    };
+    const auto v4 = [](Ip4 words) { return a_frame().to(host(12)).ipv4(words).udp(1, 2); };
+    const auto v6 = [](Ip6 words) { return a_frame().to(host(12)).ipv6(words).udp(1, 2); };
+    const std::vector<Row> rows{
+        {v4({.tos = 0xB8, .ttl = 7, .fragment = 0x4000}).payload(18), 7, 0xB8, true},
+        {v4({.tos = 0x29, .ttl = 255}).payload(1000), 255, 0x29, false},
+        {v4({.ttl = 0}).payload(18), 64, 0, false},
+        {v6({.traffic_class = 0x2A, .hop_limit = 3}).payload(18), 3, 0x2A, true},
+        {a_frame().to(host(12)).type(0x88B5).payload(50), 64, 0, false},
+    };
+    for (const bool checksum : {false, true}) {
+        SceneWords words;
+        words.tunnel.inherit = {true, true, true};
+        words.tunnel.udp_checksum = checksum;
+        Scene s(words);
+        for (const Row& row : rows) {
+            const Outer outer = tunnelled(s, row.inner);
+            EXPECT_EQ(outer.ttl, row.ttl);
+            EXPECT_EQ(outer.tos, row.tos);
+            EXPECT_EQ(outer.fragment, row.df ? 0x4000 : 0);
+        }
+        // In a flood the header has a buffer of its own.
+        const Frame broadcast =
+            a_frame()
+                .to(net::MacAddress::from_number(net::MacAddress::kBroadcastNumber))
+                .ipv4({.tos = 0xB8, .ttl = 9})
+                .udp(1, 2)
+                .payload(18);
+        const Seen seen = s.lab.receive(s.vm1, {broadcast.bytes()});
+        expect_law(seen);
+        EXPECT_FALSE(seen.sent_by(s.up).empty());
+        for (const Bytes& frame : seen.sent_by(s.up)) {
+            const Outer outer = take_apart(frame);
+            EXPECT_TRUE(outer.whole && outer.ip_checksum_right && outer.udp_checksum_right);
+            EXPECT_EQ(outer.ttl, 9);
+            EXPECT_EQ(outer.tos, 0xB8);
+        }
+    }
+}
+
 TEST(VxlanEncap, VX05_source_port_is_in_the_range) {
     for (const auto& [lo, span] : {std::pair<std::uint16_t, std::uint16_t>{32768, 28231},
                                    {49152, 16384},

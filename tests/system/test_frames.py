@@ -70,19 +70,35 @@ def masked(frame):
     return bytes(frame)
 
 
+def outer_words(options, inner):
+    """TTL, TOS and DF of the outer header for a frame that does not speak of congestion."""
+    ttl, tos, df = options.get("ttl", 64), options.get("tos", 0), options.get("df", "unset")
+    ip = inner.getlayer(IP) or inner.getlayer(IPv6)
+    v4 = IP in inner
+    if ttl == "inherit":
+        ttl = (ip.ttl if v4 else ip.hlim) if ip else 64
+    if tos == "inherit":
+        tos = (ip.tos if v4 else ip.tc) if ip else 0
+    if df == "inherit":
+        df = "set" if ip and (not v4 or ip.flags.DF) else "unset"
+    return {"ttl": ttl, "tos": tos, "flags": "DF" if df == "set" else 0}
+
+
 @pytest.mark.parametrize("options", [{}, {"dstport": 8472}, {"ttl": 9}, {"tos": 0x28}, {"df": "set"},
-                                     {"srcport": [50000, 50100]}, {"udpcsum": True}],
+                                     {"srcport": [50000, 50100]}, {"udpcsum": True}, {"ttl": "inherit"},
+                                     {"tos": "inherit"}, {"df": "inherit", "udpcsum": True}],
                          ids=lambda options: next(iter(options), "plain"))
-def test_VX01_VX02_VX03_VX04_VX05_encapsulated_bytes(lab, options):
-    frames = inner_frames()
+def test_VX01_VX02_VX03_VX04_VX05_VX09_VX10_VX12_encapsulated_bytes(lab, options):
+    frames = inner_frames() + [
+        bytes(Ether(src=TENANT_MAC, dst=REMOTE_MAC) / IP(src="10.0.0.1", dst="10.0.0.2", ttl=7, tos=0xB8) / ICMP()),
+        bytes(Ether(src=TENANT_MAC, dst=REMOTE_MAC) / IPv6(src="fd00::1", dst="fd00::2", hlim=5, tc=0x28) / UDP())]
     bench = PcapBench(lab, access_in=frames, **options)
     sent = bench.sent("underlay", len(frames))
     assert len(sent) == len(frames)
     for inner, got in zip(frames, sent):
         assert got[50:] == inner, "the inner frame is not untouched"
         header = IP(got[14:34])
-        wanted = IP(src=VTEP, dst=PEER, ttl=options.get("ttl", 64), tos=options.get("tos", 0), proto=17,
-                    len=len(inner) + 36, id=header.id, flags="DF" if options.get("df") else 0)
+        wanted = IP(src=VTEP, dst=PEER, proto=17, len=len(inner) + 36, id=header.id, **outer_words(options, Ether(inner)))
         assert got[:14] == bytes(Ether(dst=PEER_MAC, src=bench.mac, type=0x0800))
         assert got[14:34] == bytes(wanted), f"{header!r}"
         source, destination, length, checksum = (int.from_bytes(got[at:at + 2], "big") for at in (34, 36, 38, 40))

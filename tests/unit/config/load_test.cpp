@@ -90,6 +90,9 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     EXPECT_EQ(a.fdb[0].dst.at(0).text(), "10.0.0.3");
     EXPECT_EQ(a.fdb[0].state, FdbState::static_);
     EXPECT_EQ(segment("ttl: auto").ttl, 0);
+    EXPECT_EQ(segment("ttl: inherit").ttl, Vxlan::kInheritTtl);
+    EXPECT_EQ(segment("tos: inherit").tos, Vxlan::kInheritTos);
+    EXPECT_EQ(segment("df: inherit").df, Df::inherit);
 }
 
 TEST(ConfigLoad, reads_system_ports_routes_neighbours_and_nexthops) {
