@@ -166,6 +166,9 @@ constexpr std::array route_keys{
                scalar<&Route::via>()},
     Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
                scalar<&Route::dev>()},
+    Key<Route>{
+        {"slave", false, &text, "instead of via and dev: what is behind a slave of an ipvlan"},
+        scalar<&Route::slave>()},
 };
 
 constexpr std::array neighbour_keys{

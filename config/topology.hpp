@@ -139,6 +139,8 @@ struct Route {
     RouteType type = RouteType::unicast;
     std::optional<IpAddress> via;
     std::string dev{};  ///< empty = the underlay port whose subnet holds `via`
+    /// To what is behind a slave, from the slave's link; instead of via and dev. See resolve_slave.
+    std::string slave{};
     Position where;
     KeyPositions keys{};
 };
@@ -314,6 +316,8 @@ struct Slave {
     bool up = true;
     Urpf rp_filter = Urpf::off;
     bool check_source = false;  ///< only own addresses may be the source
+    /// Gets what routes say is behind it; in mode l3s from siblings alone.
+    bool forwarding = true;
     bool proxy_arp = true;      ///< l3, l3s: ARP and ND are answered
     bool allmulticast = false;  ///< l2: hears all groups
     std::vector<IpAddress>

@@ -11,8 +11,34 @@
 namespace vxplane::config {
 namespace {
 
+void judge_slave(Judge& judge, const Route& route, const std::string& path) {
+    const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    if (route.via || !route.dev.empty()) {
+        judge.refuse(at("slave"), path + ".slave",
+                     "the route leads several ways (slave, or via and dev)");
+        return;
+    }
+    if (resolve_slave(judge.topology(), nullptr, route.slave)) return;
+    const bool full = route.slave.find('/') != route.slave.npos;
+    std::vector<std::string> names;
+    for (const Ipvlan& ipvlan : judge.topology().ipvlans) {
+        for (const Slave& one : ipvlan.slaves) {
+            names.push_back(full ? ipvlan.name + "/" + one.name : one.name);
+        }
+    }
+    const bool several = std::ranges::find(names, route.slave) != names.end();
+    judge.refuse(at("slave"), path + ".slave",
+                 several ? quoted(route.slave) + " is a slave of several ipvlans (IPVLAN/NAME)"
+                         : "there is no slave " + quoted(route.slave) +
+                               nearest_text(route.slave, names) + " (a slave, or IPVLAN/NAME)");
+}
+
 void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
     const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    if (!route.slave.empty()) {
+        judge_slave(judge, route, path);
+        return;
+    }
     const Port* dev = nullptr;
     if (!route.dev.empty()) {
         dev = judge.port(at("dev"), path + ".dev", route.dev, PortRole::underlay);
@@ -20,7 +46,7 @@ void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
     }
     if (!route.via) {
         if (dev == nullptr) {
-            judge.refuse(route.where, path, "a unicast route leads nowhere (via or dev)");
+            judge.refuse(route.where, path, "a unicast route leads nowhere (via, dev or slave)");
         }
         return;
     }
@@ -73,6 +99,10 @@ void judge_route(Judge& judge, const Route& route, const std::string& path) {
     if (route.via) {
         judge.refuse(at("via"), path + ".via",
                      "a route of type " + type + " has no next hop (via with unicast only)");
+    }
+    if (!route.slave.empty()) {
+        judge.refuse(at("slave"), path + ".slave",
+                     "a route of type " + type + " leads to no slave (slave with unicast only)");
     }
     if (route.dev.empty()) return;
     if (route.type == RouteType::local) {

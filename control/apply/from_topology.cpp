@@ -112,6 +112,9 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
         }
     }
     for (const config::Route& route : topology.routes) {
+        if (!route.to.address.is_ipv4()) {
+            continue;  // tunnels are of IPv4
+        }
         table::Route out;
         out.type = static_cast<table::RouteType>(route.type);
         const config::Port* port = nullptr;
@@ -121,6 +124,9 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
         }
         if (!route.dev.empty()) {
             port = config::find_port(topology, route.dev);
+        }
+        if (!route.slave.empty()) {
+            out.type = table::RouteType::unreachable;  // no VTEP is behind a slave
         }
         if (port != nullptr) {
             out.port = machine.by_name(port->name)->port->id();

@@ -89,7 +89,8 @@ Network to_network(const config::IpPrefix& prefix) {
     return {ip_of(config::network_of(prefix).address), prefix.length};
 }
 
-RouteSpecs main_routes(const config::Topology& topology, const Machine& machine) {
+RouteSpecs main_routes(const config::Topology& topology, const Machine& machine,
+                       const RouteNames& names) {
     RouteSpecs routes;
     const auto unicast = [](HopSpec hop) {
         return RouteSpec{table::RouteType::unicast, {{hop, 1}}};
@@ -117,7 +118,10 @@ RouteSpecs main_routes(const config::Topology& topology, const Machine& machine)
     });
     for (const config::Route& route : topology.routes) {
         RouteSpec spec{type_of(route.type), {}};
-        if (route.type == config::RouteType::unicast) {
+        const config::SlaveRef behind = config::resolve_slave(topology, nullptr, route.slave);
+        if (behind) {
+            spec = unicast(to_slave(names, full_name(*behind.ipvlan, *behind.slave)));
+        } else if (route.type == config::RouteType::unicast) {
             spec = unicast(on_port(machine, port_to(topology, route.dev, route.via), route.via));
         }
         routes[to_network(route.to)] = spec;

@@ -26,7 +26,8 @@ class RouteNames {
 };
 
 /// The host's: networks of our addresses, the addresses themselves, `routes:`.
-[[nodiscard]] RouteSpecs main_routes(const config::Topology& topology, const Machine& machine);
+[[nodiscard]] RouteSpecs main_routes(const config::Topology& topology, const Machine& machine,
+                                     const RouteNames& names);
 
 /// One entry of a slave's `routes:` (`home` and `own` set), or of `tables:` (both null).
 [[nodiscard]] RouteSpec spec_of(const config::Topology& topology, const Machine& machine,

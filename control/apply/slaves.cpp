@@ -190,6 +190,11 @@ Slaves::Problem Slaves::prepare_master(const config::Topology& topology,
     master.dhcp_snoop = ipvlan.dhcp_snoop;
     master.mcast_snooping = ipvlan.mcast_snooping;
     master.routes = Routing::kMain;
+    master.routes_to_slaves =
+        std::any_of(topology.routes.begin(), topology.routes.end(), [&](const config::Route& one) {
+            return !one.slave.empty() &&
+                   config::resolve_slave(topology, nullptr, one.slave).ipvlan == &ipvlan;
+        });
     master.mac = net::MacAddress{open->port->mac()}.number();
     for (const config::IpPrefix& own : config::find_port(topology, ipvlan.link)->addresses) {
         if (own.address.is_ipv4() && master.address4.is_zero()) {
@@ -239,6 +244,7 @@ void Slaves::prepare_slave(const config::Topology& topology, const config::Ipvla
     out.answers_gateway = slave.proxy_arp;
     out.urpf = static_cast<table::UrpfMode>(slave.rp_filter);
     out.check_source = slave.check_source;
+    out.forwards = slave.forwarding;
     out.policer = static_cast<std::uint32_t>((slave.rate + 999) / 1000);
     out.groups = groups_of(slave);
     for (const config::IpPrefix& own : slave.addresses) {
@@ -273,7 +279,7 @@ Slaves::Problem Slaves::prepare_tables(const config::Topology& topology, State& 
         }
         return all;
     };
-    if (auto problem = take("main", main_routes(topology, machine_))) {
+    if (auto problem = take("main", main_routes(topology, machine_, names))) {
         return "routes: " + *problem;
     }
     for (const config::RouteTable& one : topology.tables) {

@@ -75,12 +75,15 @@ enum class Severity : std::uint8_t {
     X(slave_arp_foreign, refused, "ARP or ND of a slave from an address that is not its own")      \
     X(slave_lease_refused, refused, "DHCP lease of an address that is somebody else's already")    \
     X(slave_rate, overload, "more towards the wire than the slave's rate")                         \
+    X(slave_not_local, refused, "from the wire to what is behind a slave, and the ipvlan is l3s")  \
+    X(forwarding_off, refused, "to what is behind a slave, and the slave forwards nothing")        \
     X(route_none, unreachable, "no route in the slave's table nor in the host's")                  \
     X(route_blackhole, refused, "route of type blackhole")                                         \
     X(route_unreachable, unreachable, "route of type unreachable")                                 \
     X(route_prohibit, refused, "route of type prohibit")                                           \
     X(route_loop, refused, "tables that lead to each other")                                       \
     X(route_reverse, refused, "reverse path filter: the source is not reached by this slave")      \
+    X(route_other_exit, refused, "its source is bound to the ipvlan's link, the way out is not")   \
     X(route_ttl, normal, "TTL or hop limit is used up")                                            \
     X(route_no_fragment, overload, "no buffer for a fragment")                                     \
     X(route_too_big, refused, "longer than the MTU of the way out, and may not be fragmented")     \

@@ -163,7 +163,15 @@ void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
     meta.slaves.ipv6 = spoken == step::Spoken::ipv6;
     std::uint32_t slave = tables.slave_addresses->find(table::slave_scope(number, 0), wanted);
     packet::Verdict verdict = packet::Verdict::go_on();
-    if (master.hooked) {
+    const auto look_behind = [&](const net::IpAddress& destination) {
+        if (verdict.goes_on() && slave == table::AddressMap::kNone && master.routes_to_slaves) {
+            verdict = step::SelectSlave::by_route(meta, tables, destination);
+            slave = meta.slaves.to == table::kNoSlave ? slave : meta.slaves.to;
+        }
+    };
+    if (!master.hooked) {
+        look_behind(wanted);
+    } else {
         step::SlaveHooks hooks(ctx, master);
         verdict = hooks.read(p);
         if (verdict.goes_on()) {
@@ -172,6 +180,7 @@ void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
         if (verdict.goes_on() && hooks.way() != table::kNoSlave) {
             slave = hooks.way();
         }
+        look_behind(hooks.destination());
         if (verdict.goes_on() && slave < table::kNoSlave) {
             verdict = hooks.into_slave(meta, static_cast<std::uint16_t>(slave));
         }

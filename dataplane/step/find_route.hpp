@@ -34,9 +34,14 @@ inline packet::Verdict ask_control(packet::PacketMeta& meta, packet::Punt why,
 /// Goes on with `destination` = number of a next hop that is no group and no table.
 class FindRoute {
   public:
-    FindRoute(const Context& ctx, std::uint16_t /*in_port*/) noexcept : tables_(*ctx.tables) {}
+    FindRoute(const Context& ctx, std::uint16_t in_port) noexcept
+        : tables_(*ctx.tables),
+          master_(tables_.slaves[tables_.ports[in_port].slave].master),
+          link_(tables_.masters[master_].port) {}
 
     /// `first` may be null. What the first table does not know, or throws, the second one is asked.
+    /// That is the host's, for all its ports: a slave is bound to its link, and leaves by another
+    /// port where a table of its own says so.
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta, Context& ctx,
                                const table::RouteTable* first,
                                const table::RouteTable* second) const noexcept {
@@ -83,6 +88,9 @@ class FindRoute {
                 now = nullptr;
                 continue;
             }
+            if (hop->port != link_ && now == second && is_elsewhere(*hop)) [[unlikely]] {
+                return Verdict::drop(DropReason::route_other_exit);
+            }
             meta.destination = number;
             return Verdict::go_on();
         }
@@ -104,8 +112,32 @@ class FindRoute {
         return tables_.next_hop_slots[group.index + (choice & (group.count - 1))];
     }
 
+    /// A slave of another ipvlan is behind another link.
+    [[nodiscard]] bool is_elsewhere(const table::NextHop& hop) const noexcept {
+        return hop.kind != table::NextHopKind::slave || tables_.slaves[hop.index].master != master_;
+    }
+
     const table::Tables& tables_;
+    std::uint16_t master_;
+    std::uint16_t link_;
 };
+
+/// Whether the slave has the address itself: it is given to it, or a route of type `local` in its
+/// table says so, which is one that leads to itself.
+[[gnu::noinline]] inline bool has_itself(const table::Tables& tables, std::uint16_t number,
+                                         const net::IpAddress& address) noexcept {
+    const table::Slave& slave = tables.slaves[number];
+    if (tables.slave_addresses->find(table::slave_scope(slave.master, slave.vrf), address) ==
+        number) {
+        return true;
+    }
+    const table::RouteValue value = tables.route_tables[slave.routes]->lookup(address);
+    if (!value.found() || value.type() != table::RouteType::unicast) {
+        return false;
+    }
+    const table::NextHop& hop = tables.next_hops[value.next_hop()];
+    return hop.kind == table::NextHopKind::slave && hop.index == number;
+}
 
 /// Follows a next hop: writes the Ethernet header, counts the hop, and leaves `out_port`, or
 /// `tunnel` and `segment` for AddTunnel.
@@ -131,6 +163,12 @@ class FollowNextHop {
                           const table::Master& master) const noexcept {
         const table::NextHop& hop = hops_[meta.destination];
         const bool is_hop = master.decrement_ttl || hop.port != master.port;
+        if (is_hop && hop.kind == table::NextHopKind::slave &&
+            !tables_.slaves[hop.index].forwards &&
+            !has_itself(tables_, static_cast<std::uint16_t>(hop.index),
+                        destination_of(p, meta.slaves.ipv6))) [[unlikely]] {
+            return packet::Verdict::drop(packet::DropReason::forwarding_off);
+        }
         if (is_hop && !count_hop(p, meta.slaves.ipv6)) {
             return ask_control(meta, packet::Punt::ttl_exceeded, packet::DropReason::route_ttl);
         }

@@ -88,8 +88,9 @@ class RoutePacket {
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
                                                     Context& ctx) const noexcept {
+        using packet::Verdict;
         SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
-        packet::Verdict verdict = hooks.resume(p);
+        Verdict verdict = hooks.resume(p);
         if (verdict.goes_on()) {
             verdict = hooks.from_slave(meta, number_);
         }
@@ -124,6 +125,10 @@ class RoutePacket {
             }
             if (hop.kind != table::NextHopKind::slave) {
                 verdict = hooks.leave(meta, hop.kind != table::NextHopKind::vxlan);
+                if (hop.port != master_.port && hop.kind != table::NextHopKind::vxlan &&
+                    verdict.goes_on() && is_of_link(source_of(p, meta.slaves.ipv6))) [[unlikely]] {
+                    return Verdict::drop(packet::DropReason::route_other_exit);
+                }
                 return verdict.goes_on() ? follow_.go(p, meta, ctx, master_) : verdict;
             }
             sibling = static_cast<std::uint16_t>(hop.index);
@@ -151,6 +156,19 @@ class RoutePacket {
         return found != table::AddressMap::kNone && found >= table::kPublicAddress
                    ? static_cast<std::uint16_t>(found)
                    : table::kNoSlave;
+    }
+
+    /// Translated to an address that is answered on the link alone: what comes back by another port
+    /// would find nobody.
+    [[gnu::noinline]] [[nodiscard]] bool is_of_link(const net::IpAddress& source) const noexcept {
+        const std::uint32_t known =
+            tables_.slave_addresses->find(table::slave_scope(slave_.master, 0), source);
+        if (known != table::AddressMap::kNone && known >= table::kPublicAddress) {
+            return true;
+        }
+        return source.is_v4() ? tables_.addresses->find(source.v4().be.wire()) == master_.port
+                              : tables_.addresses6 != nullptr &&
+                                    tables_.addresses6->find(0, source) == master_.port;
     }
 
     /// RFC 3704: strict, the way back leads to the slave; loose, there is one.

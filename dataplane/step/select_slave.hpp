@@ -20,7 +20,6 @@ class SelectSlave {
         : port_(ctx.tables->ports[in_port]),
           master_(ctx.tables->masters[port_.master]),
           addresses_(*ctx.tables->slave_addresses),
-          tables_(*ctx.tables),
           slaves_(ctx.tables->slaves.data()),
           hooked_(master_.hooked),
           special_(hooked_ || master_.dhcp_snoop) {}
@@ -63,12 +62,19 @@ class SelectSlave {
                 return Verdict::divert(packet::Lane::control);
             }
             if (hooked_) {
-                return through_hooks(p, meta, ctx);
+                return through_hooks(p, meta, ctx, ours);
             }
         }
         const std::uint32_t found = owner_of(wanted);
         // Who asks for a public address is answered by control.
-        if (found >= table::kNoSlave) {
+        if (found >= table::kNoSlave) [[unlikely]] {
+            if (found == table::AddressMap::kNone && master_.routes_to_slaves && ours &&
+                (spoken == Spoken::ipv4 || spoken == Spoken::ipv6)) {
+                const packet::Verdict verdict = by_route(meta, *ctx.tables, wanted);
+                if (!verdict.goes_on() || meta.slaves.to != table::kNoSlave) {
+                    return verdict;
+                }
+            }
             return to_host(p, meta, ctx);
         }
         meta.slaves.to = static_cast<std::uint16_t>(found);
@@ -104,24 +110,25 @@ class SelectSlave {
                    : verdict;
     }
 
+    /// What no slave has, and a route of the host says is behind one. Goes on with `slaves.to`, or
+    /// kNoSlave in it where no route does. The slave counts the hop, and not who gives it to it.
+    [[gnu::noinline]] static packet::Verdict by_route(packet::PacketMeta& meta,
+                                                      const table::Tables& tables,
+                                                      const net::IpAddress& wanted) noexcept;
+
   private:
-    /// By address, or by a route of the host to what is behind a slave. kNoSlave, AddressMap::kNone
-    /// or with kPublicAddress: none to give it to as it is.
+    /// Why the slave does not get from the wire what is for this address; `none` when it does.
+    [[gnu::noinline]] static packet::DropReason unfit(const table::Tables& tables,
+                                                      std::uint16_t number,
+                                                      const net::IpAddress& wanted) noexcept;
+    /// kNoSlave, AddressMap::kNone or with kPublicAddress: none to give it to as it is.
     [[nodiscard]] std::uint32_t owner_of(const net::IpAddress& wanted) const noexcept {
-        const std::uint32_t found = addresses_.find(table::slave_scope(port_.master, 0), wanted);
-        if (found != table::AddressMap::kNone || !master_.routes_to_slaves) {
-            return found;
-        }
-        const table::RouteValue value = tables_.route_tables[master_.routes]->lookup(wanted);
-        if (!value.found() || value.type() != table::RouteType::unicast) {
-            return table::kNoSlave;
-        }
-        const table::NextHop& hop = tables_.next_hops[value.next_hop()];
-        return hop.kind == table::NextHopKind::slave ? hop.index : table::kNoSlave;
+        return addresses_.find(table::slave_scope(port_.master, 0), wanted);
     }
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
-                                                    Context& ctx) const noexcept {
+                                                    Context& ctx, bool ours) const noexcept {
+        using packet::DropReason;
         SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
         if (!hooks.resume(p).goes_on()) {
             return to_host(p, meta, ctx);
@@ -132,6 +139,19 @@ class SelectSlave {
         std::uint16_t number = hooks.way();
         if (number == table::kNoSlave) {
             number = static_cast<std::uint16_t>(owner_of(hooks.destination()));
+        } else if (hooks.is_new()) [[unlikely]] {
+            // A rule has led to it; what a slave began itself is answered in any case.
+            const DropReason reason = unfit(*ctx.tables, number, hooks.destination());
+            if (reason != DropReason::none) {
+                return packet::Verdict::drop(reason);
+            }
+        }
+        if (number == table::kNoSlave && master_.routes_to_slaves && ours) {
+            const packet::Verdict verdict = by_route(meta, *ctx.tables, hooks.destination());
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
+            number = meta.slaves.to;
         }
         if (number == table::kNoSlave) {
             return to_host(p, meta, ctx);
@@ -158,7 +178,6 @@ class SelectSlave {
     const table::PortEntry& port_;
     const table::Master& master_;
     const table::AddressMap& addresses_;
-    const table::Tables& tables_;
     const table::Slave* slaves_;
     bool hooked_;
     bool special_;

@@ -47,6 +47,9 @@ class SlaveHooks {
         return hooks_.knows_way ? hooks_.to_slave : table::kNoSlave;
     }
 
+    /// The packet begins a connection, as far as is known.
+    [[nodiscard]] bool is_new() const noexcept { return hooks_.is_new; }
+
     // --- from the wire
     packet::Verdict from_wire(packet::PacketMeta& meta) noexcept {
         hooks_.hooks = host_rules();

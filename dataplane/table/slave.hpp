@@ -32,7 +32,7 @@ struct alignas(64) Master {
     bool dhcp_snoop = false;
     bool mcast_snooping = false;  ///< l2: control hears what slaves say of multicast groups
     bool hooked = false;            ///< it or a slave has rules, or connections are tracked
-    bool routes_to_slaves = false;  ///< its routing table has routes of kind slave
+    bool routes_to_slaves = false;  ///< its routing table leads to slaves of its own
     std::uint32_t slave_begin = 0;  ///< its slaves, in Tables::slave_list
     std::uint32_t slave_count = 0;
     std::uint32_t routes = 0;  ///< routing table of the master, index into Tables::route_tables
@@ -76,6 +76,7 @@ struct alignas(64) Slave {
     bool answers_gateway = true;  ///< ARP and ND of a host that believes it is on Ethernet
     UrpfMode urpf = UrpfMode::off;
     bool check_source = false;  ///< only its own addresses may be the source
+    bool forwards = true;       ///< gets packets to what routes say is behind it
     std::uint32_t routes = 0;   ///< its routing table, index into Tables::route_tables; 0 = none
     std::uint32_t hooks = 0;    ///< index into Tables::hook_sets; 0 = none
     std::uint32_t policer = 0;  ///< bits per millisecond towards the wire; 0 = no limit

@@ -60,7 +60,8 @@ TEST(ConfigIpvlanDiff, link_and_port_need_a_restart) {
 TEST(ConfigIpvlanDiff, IV08_keys_of_a_slave_change_online) {
     EXPECT_EQ(of_slave(", addresses: [10.1.0.5/24], groups: [224.0.0.5]",
                        ", addresses: [10.1.0.6/24], groups: [224.0.0.6], up: false, vrf: t, "
-                       "mtu: 1400, rp_filter: strict, check-source: true, proxy_arp: false, "
+                       "mtu: 1400, rp_filter: strict, check-source: true, forwarding: false, "
+                       "proxy_arp: false, "
                        "allmulticast: true, rate: 1500kbit"),
               "remove ipvlans.a.slaves.red.groups: 224.0.0.5\n"
               "remove ipvlans.a.slaves.red.addresses: 10.1.0.5/24\n"
@@ -69,6 +70,7 @@ TEST(ConfigIpvlanDiff, IV08_keys_of_a_slave_change_online) {
               "modify ipvlans.a.slaves.red.up: true -> false\n"
               "modify ipvlans.a.slaves.red.rp_filter: off -> strict\n"
               "modify ipvlans.a.slaves.red.check-source: false -> true\n"
+              "modify ipvlans.a.slaves.red.forwarding: true -> false\n"
               "modify ipvlans.a.slaves.red.proxy_arp: true -> false\n"
               "modify ipvlans.a.slaves.red.allmulticast: false -> true\n"
               "modify ipvlans.a.slaves.red.rate: none -> 1500kbit\n"
