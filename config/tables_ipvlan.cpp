@@ -242,7 +242,9 @@ constexpr std::array ipvlan_keys{
                  "slaves of a vrf, and private addresses, leave with the link's address; false "
                  "unless said"},
                 scalar<&Ipvlan::masquerade>()},
-    Key<Ipvlan>{{"masquerade-ports", false, &nat_ports, "1024-65535 unless said"},
+    Key<Ipvlan>{{"masquerade-ports", false, &nat_ports,
+                 "1024-65535 unless said; where a host "
+                 "shares the link, none of its own ports, as 61000-65535"},
                 scalar<&Ipvlan::masquerade_ports>()},
     Key<Ipvlan>{{"conntrack", false, &conntrack, "connections; on where a rule needs it"},
                 {read_conntrack, nullptr}},

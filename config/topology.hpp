@@ -366,6 +366,10 @@ struct Ipvlan {
     bool mcast_snooping = true;  ///< l2: slaves hear the groups that they report
     bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses,
                               ///< leave with the master's address
+    /// For slaves' connections. Those of the host itself are not tracked: where it shares the link
+    /// (`host:` of the port), none of the ports that it listens on or gives to its own connections
+    /// (net.ipv4.ip_local_port_range) may be among them. 61000 to 65535 are free by Linux's
+    /// defaults.
     Ports masquerade_ports{1024, 65535};
     std::vector<Rule> rules{};  ///< of the host's side
     ConntrackOptions conntrack;

@@ -193,18 +193,24 @@ void Punts::answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment
     }
 }
 
-void Punts::send_made(std::uint16_t port, std::span<const std::byte> frame) {
+rte_mbuf* Punts::made_of(std::span<const std::byte> frame) {
     rte_mbuf* mbuf = machine_.control_pools().packet();
     char* to = mbuf == nullptr ? nullptr
                                : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
     if (to == nullptr) {
         ++counters_.no_buffer;
         rte_pktmbuf_free(mbuf);
-        return;
+        return nullptr;
     }
     std::memcpy(to, frame.data(), frame.size());
     ++counters_.made;
-    forward(mbuf, port);
+    return mbuf;
+}
+
+void Punts::send_made(std::uint16_t port, std::span<const std::byte> frame) {
+    if (rte_mbuf* mbuf = made_of(frame); mbuf != nullptr) {
+        forward(mbuf, port);
+    }
 }
 
 void Punts::forward(rte_mbuf* mbuf, std::uint16_t port) {
@@ -253,18 +259,24 @@ void Punts::send_released() {
 }
 
 void Punts::encapsulate(const Held& held) {
+    encapsulate(held.mbuf, held.tunnel, held.segment, port_of(held));
+}
+
+void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
+                        std::uint16_t in_port) {
     context_.begin(publisher_.current(), 0, 0);
-    if (!context_.tables->segments[held.segment].in_use) {
-        drop(held.mbuf, DropReason::port_gone);  // its segment has gone while it waited
+    if (segment >= context_.tables->segments.size() || tunnel >= context_.tables->tunnels.size() ||
+        !context_.tables->segments[segment].in_use) {
+        drop(mbuf, DropReason::port_gone);  // its segment has gone while it waited
         return;
     }
-    packet::Packet p(held.mbuf);
+    packet::Packet p(mbuf);
     packet::PacketMeta meta;
-    meta.in_port = port_of(held);
+    meta.in_port = in_port;
     meta.out_port = table::kNoPort;
-    meta.tunnel = held.tunnel;
-    meta.segment = held.segment;
-    meta.vni_word = context_.tables->segments[held.segment].vni_word;
+    meta.tunnel = tunnel;
+    meta.segment = segment;
+    meta.vni_word = context_.tables->segments[segment].vni_word;
     step::ReadFlow{}(p, meta, context_);
     const packet::Verdict verdict = step::AddTunnel(context_)(p, meta, context_);
     if (verdict.goes_on()) {

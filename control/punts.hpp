@@ -100,6 +100,9 @@ class Punts final : public NeighbourSink {
     void consume(rte_mbuf* mbuf);
     void send_made(std::uint16_t port, std::span<const std::byte> frame);
     void encapsulate(const Held& held);
+    void encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
+                     std::uint16_t in_port);
+    [[nodiscard]] rte_mbuf* made_of(std::span<const std::byte> frame);
     // Of slaves and routes: punts_slaves.cpp.
     void take_next_hop(const path::PuntItem& item, Time now);
     /// Whether packets of the port may make us ask for this neighbour; notes that they do.
@@ -117,6 +120,11 @@ class Punts final : public NeighbourSink {
     void reject(const path::PuntItem& item);
     bool may_answer(std::span<const std::byte> frame, std::uint16_t port);
     void answer_slave(rte_mbuf* frame, std::uint16_t port, IcmpError error, std::uint16_t mtu);
+    void answer_slave(const path::PuntItem& item, IcmpError error, std::uint16_t mtu = 0);
+    /// To where the packet came from: a port, or the VTEP at the other end of a tunnel.
+    void send_back(const path::PuntItem& item, std::span<const std::byte> frame);
+    /// The master in whose name the sender at that port is told something; null = its own.
+    [[nodiscard]] const table::Master* router_of(const path::PuntItem& item) const;
     void send_routed(NeighbourKey key, net::MacAddress mac, const Held& held);
 
     Machine& machine_;

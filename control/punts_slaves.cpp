@@ -238,24 +238,22 @@ void Punts::tick_slaves(Time now) {
 void Punts::take_refused(const path::PuntItem& item) {
     switch (item.why) {
         case packet::Punt::route_prohibited:
-            answer_slave(item.mbuf, item.in_port, IcmpError::admin_prohibited, 0);
+            answer_slave(item, IcmpError::admin_prohibited);
             break;
         case packet::Punt::too_big:
-            answer_slave(item.mbuf, item.in_port, IcmpError::fragmentation_needed,
+            answer_slave(item, IcmpError::fragmentation_needed,
                          static_cast<std::uint16_t>(item.tunnel));
             break;
         case packet::Punt::ttl_exceeded:
-            answer_slave(item.mbuf, item.in_port, IcmpError::time_exceeded, 0);
+            answer_slave(item, IcmpError::time_exceeded);
             break;
         case packet::Punt::reject:
             reject(item);
             break;
         default:
-            answer_slave(item.mbuf, item.in_port,
-                         item.if_refused == DropReason::route_unreachable
-                             ? IcmpError::host_unreachable
-                             : IcmpError::net_unreachable,
-                         0);
+            answer_slave(item, item.if_refused == DropReason::route_unreachable
+                                   ? IcmpError::host_unreachable
+                                   : IcmpError::net_unreachable);
             break;
     }
     drop(item.mbuf, item.if_refused);
@@ -267,11 +265,10 @@ void Punts::reject(const path::PuntItem& item) {
     const std::span<const std::byte> frame = head_of(item.mbuf, room);
     const Reset made = item.tunnel == 0 ? make_reset(frame, out) : Reset{};
     if (!made.is_tcp) {
-        answer_slave(item.mbuf, item.in_port,
-                     item.tunnel == 0 ? IcmpError::port_unreachable : IcmpError::admin_prohibited,
-                     0);
+        answer_slave(item,
+                     item.tunnel == 0 ? IcmpError::port_unreachable : IcmpError::admin_prohibited);
     } else if (made.size != 0 && may_answer(frame, item.in_port)) {
-        send_made(item.in_port, std::span(out).first(made.size));
+        send_back(item, std::span(out).first(made.size));
     }
 }
 
@@ -282,9 +279,35 @@ bool Punts::may_answer(std::span<const std::byte> frame, std::uint16_t port) {
     return ends && limiter_.allow(kPorts + port, ends->source, Neighbours::Clock::now());
 }
 
+const table::Master* Punts::router_of(const path::PuntItem& item) const {
+    if (slaves_ == nullptr) {
+        return nullptr;
+    }
+    if (const table::Slave* slave = slaves_->slave_of_port(item.in_port)) {
+        return &slaves_->master(slave->master);
+    }
+    const table::Tables& tables = *publisher_.current();
+    const bool in_segment =
+        item.from_tunnel || tables.ports[item.in_port].role == table::PortRole::access;
+    // A rule's rejection is said in the name of the destination, as by that itself.
+    if (!in_segment || item.why == packet::Punt::reject || item.segment >= tables.segments.size()) {
+        return nullptr;
+    }
+    const std::uint16_t router = tables.segments[item.segment].router;
+    return router == table::kNoMaster ? nullptr : &slaves_->master(router);
+}
+
 void Punts::answer_slave(rte_mbuf* mbuf, std::uint16_t port, IcmpError error, std::uint16_t mtu) {
+    path::PuntItem item;
+    item.mbuf = mbuf;
+    item.in_port = port;
+    item.why = packet::Punt::next_hop;
+    answer_slave(item, error, mtu);
+}
+
+void Punts::answer_slave(const path::PuntItem& item, IcmpError error, std::uint16_t mtu) {
     std::array<std::byte, kQuoted> room;
-    const std::span<const std::byte> frame = head_of(mbuf, room);
+    const std::span<const std::byte> frame = head_of(item.mbuf, room);
     const auto ends = ends_of(frame);
     if (!ends) {
         return;
@@ -292,23 +315,29 @@ void Punts::answer_slave(rte_mbuf* mbuf, std::uint16_t port, IcmpError error, st
     // In the name of the master; of the destination where it has no address, or where the sender is
     // behind the wire and has to believe that the destination said so.
     net::IpAddress router = ends->destination;
-    std::optional<net::MacAddress> own;
-    if (const table::Slave* slave = slaves_ == nullptr ? nullptr : slaves_->slave_of_port(port)) {
-        const table::Master& master = slaves_->master(slave->master);
-        own = net::MacAddress::from_number(master.mac);
-        if (router.is_v4() ? !master.address4.is_zero() : !master.address6.is_unset()) {
-            router = router.is_v4() ? net::IpAddress(master.address4) : master.address6;
-        }
+    const table::Master* master = router_of(item);
+    if (master != nullptr &&
+        (router.is_v4() ? !master->address4.is_zero() : !master->address6.is_unset())) {
+        router = router.is_v4() ? net::IpAddress(master->address4) : master->address6;
     }
     std::array<std::byte, kIcmpErrorFrame> out{};
-    const IcmpMade made = make_router_error(frame, router, error, mtu, out, mbuf->pkt_len);
-    if (!made || !may_answer(frame, port)) {
+    const IcmpMade made = make_router_error(frame, router, error, mtu, out, item.mbuf->pkt_len);
+    if (!made || !may_answer(frame, item.in_port)) {
         return;
     }
-    if (own) {
-        std::memcpy(out.data() + sizeof(net::MacAddress), own->bytes.data(), own->bytes.size());
+    if (slaves_ != nullptr && slaves_->slave_of_port(item.in_port) != nullptr) {
+        const auto own = net::MacAddress::from_number(master->mac);
+        std::memcpy(out.data() + sizeof(net::MacAddress), own.bytes.data(), own.bytes.size());
     }
-    send_made(port, std::span(out).first(made.size));
+    send_back(item, std::span(out).first(made.size));
+}
+
+void Punts::send_back(const path::PuntItem& item, std::span<const std::byte> frame) {
+    if (!item.from_tunnel) {
+        send_made(item.in_port, frame);
+    } else if (rte_mbuf* mbuf = made_of(frame); mbuf != nullptr) {
+        encapsulate(mbuf, item.peer, item.segment, item.in_port);
+    }
 }
 
 }  // namespace vxplane::control

@@ -10,6 +10,7 @@
 
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
+#include "control/apply/host_ports.hpp"
 #include "control/apply/interface_id.hpp"
 #include "control/apply/slave_routes.hpp"
 #include "control/resolve/leases.hpp"
@@ -111,22 +112,6 @@ std::uint16_t Slaves::number_of_master(const std::string& name) {
         .first->second;
 }
 
-std::uint16_t Slaves::number_of_vrf(const std::string& ipvlan, const std::string& vrf) {
-    if (vrf.empty()) {
-        return 0;
-    }
-    const auto known = vrf_numbers_.find({ipvlan, vrf});
-    if (known != vrf_numbers_.end()) {
-        return known->second;
-    }
-    std::uint16_t last = 0;
-    for (const auto& [key, number] : vrf_numbers_) {
-        last = key.first == ipvlan ? std::max(last, number) : last;
-    }
-    vrf_numbers_[{ipvlan, vrf}] = static_cast<std::uint16_t>(last + 1);
-    return static_cast<std::uint16_t>(last + 1);
-}
-
 Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
     next_ = {};
     if (topology.ipvlans.empty() && topology_ == nullptr) {
@@ -142,6 +127,12 @@ Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
                        "the process started: it takes a restart";
             }
             number_of_slave(full_name(ipvlan, slave));
+        }
+        for (const std::string_view vrf : config::vrfs_of(ipvlan)) {
+            if (!vrfs_.number_of(ipvlan.name, std::string(vrf))) {
+                return "ipvlans." + ipvlan.name + ": vrf " + std::string(vrf) + " is one of more " +
+                       "than 65535 names since the process started: it takes a restart";
+            }
         }
     }
     next_.masters.resize(master_numbers_.size());
@@ -237,7 +228,7 @@ void Slaves::prepare_slave(const config::Topology& topology, const config::Ipvla
     table::Slave& out = next.slaves[number];
     out.port = machine_.by_name(slave.port)->port->id();
     out.master = master;
-    out.vrf = number_of_vrf(ipvlan.name, slave.vrf);
+    out.vrf = vrfs_.number_of(ipvlan.name, slave.vrf).value_or(0);
     out.max_frame =
         static_cast<std::uint16_t>(config::effective_mtu(topology, ipvlan, slave) + kEthernet);
     out.up = slave.up;
@@ -246,6 +237,11 @@ void Slaves::prepare_slave(const config::Topology& topology, const config::Ipvla
     out.check_source = slave.check_source;
     out.forwards = slave.forwarding;
     out.policer = static_cast<std::uint32_t>((slave.rate + 999) / 1000);
+    if (out.policer != 0) {
+        auto& limit = limits_[number];
+        limit = limit == nullptr ? std::make_unique<table::RateLimit>() : std::move(limit);
+        out.limit = limit.get();
+    }
     out.groups = groups_of(slave);
     for (const config::IpPrefix& own : slave.addresses) {
         const net::IpAddress address = ip_of(own.address);
@@ -355,6 +351,12 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     flush_connections_of_the_gone(before, addresses);
     set_timeouts();
     adapt_learned();
+    for (const config::Ipvlan& ipvlan : topology.ipvlans) {
+        const auto range = ipvlan.masquerade ? host_port_range() : std::nullopt;
+        if (const auto clash = range ? clash_of_ports(topology, ipvlan, *range) : std::nullopt) {
+            spdlog::warn(*clash);
+        }
+    }
     tell_carrier();
     changed_ = true;
 }

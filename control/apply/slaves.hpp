@@ -17,6 +17,7 @@
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
 #include "control/apply/routing.hpp"
+#include "control/apply/vrf_numbers.hpp"
 #include "control/machine.hpp"
 #include "control/resolve/memberships.hpp"
 #include "dataplane/table/conntrack.hpp"
@@ -157,7 +158,6 @@ class Slaves final : public TablePart {
     void tell_carrier();
     std::uint16_t number_of_slave(const std::string& full);
     std::uint16_t number_of_master(const std::string& name);
-    std::uint16_t number_of_vrf(const std::string& ipvlan, const std::string& vrf);
 
     Machine& machine_;
     Bridge& bridge_;
@@ -173,9 +173,11 @@ class Slaves final : public TablePart {
     std::map<std::string, std::uint16_t> master_numbers_;
     std::map<std::string, std::uint16_t> slave_numbers_;  ///< by IPVLAN/NAME
     std::vector<std::string> slave_names_;
-    std::map<std::pair<std::string, std::string>, std::uint16_t> vrf_numbers_;
+    VrfNumbers vrfs_;
     std::map<std::string, std::uint32_t> rule_ids_;
     std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
+    /// By slave number; never freed, workers may look at it as long as there are any.
+    std::map<std::uint16_t, std::unique_ptr<table::RateLimit>> limits_;
     std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
     std::deque<std::pair<std::string, table::ConnFilter>> flushes_;  ///< that wait, by ipvlan
     std::vector<bool> dark_;                          ///< masters whose port has no link

@@ -71,7 +71,7 @@ std::uint32_t Slaves::add_rules(const std::string& owner, const config::Ipvlan& 
             out.slave = slave_numbers_.at(ipvlan.name + "/" + rule.iif);
         }
         if (!rule.vrf.empty()) {
-            out.zone = number_of_vrf(ipvlan.name, rule.vrf);
+            out.zone = vrfs_.number_of(ipvlan.name, rule.vrf).value_or(0);
         }
         if (rule.to) {
             out.to = ip_of(*rule.to);
@@ -160,18 +160,12 @@ table::Conntrack* Slaves::conntrack(const std::string& ipvlan) const {
 }
 
 std::string Slaves::vrf_name(const std::string& ipvlan, std::uint16_t vrf) const {
-    for (const auto& [key, number] : vrf_numbers_) {
-        if (key.first == ipvlan && number == vrf) {
-            return key.second;
-        }
-    }
-    return "";
+    return vrfs_.name(ipvlan, vrf);
 }
 
 std::optional<std::uint16_t> Slaves::find_vrf(const std::string& ipvlan,
                                               const std::string& vrf) const {
-    const auto at = vrf_numbers_.find({ipvlan, vrf});
-    return at == vrf_numbers_.end() ? std::nullopt : std::optional(at->second);
+    return vrfs_.find(ipvlan, vrf);
 }
 
 }  // namespace vxplane::control

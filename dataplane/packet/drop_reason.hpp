@@ -71,6 +71,7 @@ enum class Severity : std::uint8_t {
     X(slave_no_copy, overload, "no buffer for a copy of a broadcast to ipvlan slaves")             \
     X(slave_bad_source, refused, "source address that no host has")                                \
     X(slave_spoofed, refused, "source address that is not the slave's (check-source)")             \
+    X(slave_vlan, refused, "VLAN tag, and the slave's source is checked (check-source)")           \
     X(slave_unknown, normal, "routed to an ipvlan's slaves, and none has the address")             \
     X(slave_arp_foreign, refused, "ARP or ND of a slave from an address that is not its own")      \
     X(slave_lease_refused, refused, "DHCP lease of an address that is somebody else's already")    \
@@ -104,6 +105,7 @@ enum class Severity : std::uint8_t {
     X(nd_malformed, malformed, "neighbour discovery that RFC 4861 says to discard")                \
     X(icmp_malformed, malformed, "ICMP message truncated or with a wrong checksum")                \
     X(control_rate, overload, "more packets for control than its rate limit allows")               \
+    X(control_share, overload, "more for control from one port of a slave than its share of it")   \
     X(control_ring_full, overload, "ring to the control thread is full")                           \
     X(inject_ring_full, overload, "ring from the control thread to the worker is full")            \
     X(handoff_full, overload, "ring to the worker that owns the transmit queue is full")           \

@@ -30,8 +30,8 @@ struct PuntItem {
     packet::Punt why = packet::Punt::arp;
     packet::DropReason if_refused = packet::DropReason::none;
     bool one_of_many = false;  ///< as in PacketMeta
-    std::uint8_t reserved = 0;
-    std::uint32_t reserved2 = 0;
+    bool from_tunnel = false;  ///< as in PacketMeta: the answer goes back by `peer`
+    std::uint32_t peer = 0;    ///< tunnel by which it came
 };
 static_assert(sizeof(PuntItem) == 24);
 
@@ -139,6 +139,10 @@ class Exit {
         const bool is_arp = meta.punt == packet::Punt::arp;
         std::uint64_t& credit = is_arp ? arp_credit_ : punt_credit_;
         if (cycles_per_punt_ != 0) {
+            if (meta.punt >= packet::Punt::next_hop && !is_within_share(meta.in_port)) {
+                drop(mbuf, refusal(meta, DropReason::control_share));
+                return;
+            }
             if (credit < cycles_per_punt_) {
                 drop(mbuf, refusal(meta, DropReason::control_rate));
                 return;
@@ -157,6 +161,8 @@ class Exit {
         item.why = meta.punt;
         item.if_refused = meta.if_refused;
         item.one_of_many = meta.one_of_many;
+        item.from_tunnel = meta.from_tunnel;
+        item.peer = meta.destination;
         if (rte_ring_sp_enqueue_elem(rings_.punt, &item, sizeof item) != 0) {
             drop(mbuf, refusal(meta, DropReason::control_ring_full));
             return;
@@ -166,6 +172,7 @@ class Exit {
 
     /// Gives the time since the last poll to the rate limit of to_control().
     void earn(std::uint64_t cycles) noexcept {
+        clock_ += cycles;
         punt_credit_ = std::min(punt_credit_ + cycles, kPuntBurst * cycles_per_punt_);
         arp_credit_ = std::min(arp_credit_ + cycles, kPuntBurst * cycles_per_punt_);
     }
@@ -231,6 +238,26 @@ class Exit {
   private:
     static constexpr unsigned kTxTries = 4;
     static constexpr std::uint64_t kPuntBurst = 512;
+    static constexpr std::uint64_t kShares = 8;  ///< one port's part of rate and burst
+
+    /// What has to do with slaves and routes, by the port where it came in: a slave that asks
+    /// without end leaves most of the lane to the others.
+    struct PuntShare {
+        std::uint64_t credit = 0;
+        std::uint64_t filled = 0;  ///< as clock_
+    };
+    bool is_within_share(std::uint16_t in_port) noexcept {
+        PuntShare& share = shares_[in_port];
+        const std::uint64_t cost = kShares * cycles_per_punt_;
+        share.credit =
+            std::min(share.credit + (clock_ - share.filled), kPuntBurst / kShares * cost);
+        share.filled = clock_;
+        if (share.credit < cost) {
+            return false;
+        }
+        share.credit -= cost;
+        return true;
+    }
 
     static packet::DropReason refusal(const packet::PacketMeta& meta,
                                       packet::DropReason otherwise) noexcept {
@@ -359,10 +386,12 @@ class Exit {
     std::uint64_t cycles_per_punt_;
     std::uint64_t punt_credit_ = 0;
     std::uint64_t arp_credit_ = 0;
+    std::uint64_t clock_ = 0;  ///< cycles since the beginning, all that was earned
     unsigned dead_count_ = 0;
     unsigned busy_count_ = 0;
     std::array<rte_mbuf*, 2 * packet::kBurstSize> dead_{};
     std::array<std::uint16_t, RTE_MAX_ETHPORTS> busy_{};
+    std::array<PuntShare, RTE_MAX_ETHPORTS> shares_{};  ///< by DPDK port id
 };
 
 }  // namespace vxplane::path

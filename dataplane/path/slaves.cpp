@@ -140,6 +140,19 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
     }
 }
 
+namespace {
+
+/// Too long for the slave, in a datagram that may not be fragmented on the way.
+bool is_too_big(const packet::Packet& p, const packet::PacketMeta& meta,
+                const table::Slave& slave) noexcept {
+    return p.length() > slave.max_frame && packet::longest_arrived(p.mbuf()) > slave.max_frame &&
+           (meta.slaves.ipv6 ||
+            (p.at<net::Ipv4Header>(sizeof(net::EthernetHeader))->fragment.value() &
+             net::Ipv4Header::kDontFragment) != 0);
+}
+
+}  // namespace
+
 void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                Exit& exit) noexcept {
     using packet::DropReason;
@@ -188,18 +201,26 @@ void to_router(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
     if (verdict.goes_on() && slave >= table::kNoSlave) {
         verdict = packet::Verdict::drop(DropReason::slave_unknown);
     }
-    if (verdict.goes_on() && !step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) {
-        verdict = packet::Verdict::drop(DropReason::route_ttl);
+    if (verdict.goes_on() && is_too_big(p, meta, tables.slaves[slave])) [[unlikely]] {
+        meta.tunnel = tables.slaves[slave].max_frame - sizeof(net::EthernetHeader);
+        verdict = step::ask_control(meta, packet::Punt::too_big, DropReason::slave_oversize);
+    }
+    if (verdict.goes_on() && !step::FollowNextHop::count_hop(p, meta.slaves.ipv6)) [[unlikely]] {
+        verdict = step::ask_control(meta, packet::Punt::ttl_exceeded, DropReason::route_ttl);
     }
     if (verdict.goes_on()) {
         verdict = step::FollowNextHop(ctx, meta.in_port)
                       .to_slave(p, meta, static_cast<std::uint16_t>(slave), master);
     }
     if (!verdict.goes_on()) {
-        // An answer to whom a tunnel leads to would have to go back by it: without, it is the wire
-        // that would see addresses of a segment.
-        if (!verdict.is_drop() && from_tunnel) {
-            verdict = packet::Verdict::drop(meta.if_refused);
+        if (from_tunnel && !verdict.is_drop()) {
+            // The answer goes back by the tunnel. On the wire nobody knows addresses of a segment.
+            const std::uint32_t peer = tables.peers->find(
+                table::peer_key(tables.segments[segment].profile, meta.outer_source));
+            meta.destination = peer;
+            if (peer == table::FlatMap::kNone) {
+                verdict = packet::Verdict::drop(meta.if_refused);
+            }
         }
         verdict.is_drop() ? exit.drop(p.mbuf(), verdict.reason()) : exit.to_control(p.mbuf(), meta);
         return;

@@ -2,7 +2,6 @@
 // and the small things that belong to the worker alone.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <type_traits>
@@ -87,29 +86,6 @@ struct OuterMemo {
     std::uint16_t in_port = table::kNoPort;
 };
 
-/// What a slave may still send towards the wire, in bits: a bucket that fills by its rate.
-struct SlaveBucket {
-    std::uint64_t bits = 0;
-    std::uint32_t filled = 0;  ///< milliseconds of the shared clock
-
-    /// `rate` in bits per millisecond; the bucket holds what comes together in 50 ms, and at least
-    /// the largest packet.
-    bool take(std::uint32_t rate, std::uint32_t length, std::uint32_t now) noexcept {
-        constexpr std::uint64_t kDepth = 50;
-        constexpr std::uint64_t kLeast = 65536 * 8;
-        const std::uint64_t depth = std::max<std::uint64_t>(rate * kDepth, kLeast);
-        // Beyond that it is full anyhow; the product stays far from its limit.
-        const std::uint32_t since = std::min<std::uint32_t>(now - filled, 1U << 20);
-        bits = std::min(bits + std::uint64_t{rate} * since, depth);
-        filled = now;
-        if (bits < std::uint64_t{length} * 8) {
-            return false;
-        }
-        bits -= std::uint64_t{length} * 8;
-        return true;
-    }
-};
-
 class SlaveHooks;
 
 /// One per worker; `tables` and `epoch` are set anew by every poll.
@@ -124,12 +100,17 @@ struct Context {
     std::uint32_t group_copies = 0;  ///< made for ipvlan slaves in this poll
     std::uint32_t now = 0;           ///< milliseconds of the shared clock
     table::RuleCounters* rule_counters = nullptr;
-    SlaveBucket* buckets = nullptr;  ///< by DPDK port id
+    table::RateShare* rates = nullptr;  ///< of slaves, by DPDK port id
     /// Of the packets of a burst that go through hooks; room for a burst.
     SlaveHooks* journeys = nullptr;
     std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
     LearnBuffer learn;
+
+    /// Counts against the rate of a slave that has one.
+    [[gnu::noinline]] bool may_send(const table::Slave& slave, std::uint32_t bytes) noexcept {
+        return rates[slave.port].take(*slave.limit, bytes, slave.policer, now);
+    }
 
     /// At the start of every poll.
     void begin(const table::Tables* published, std::uint8_t now_epoch,

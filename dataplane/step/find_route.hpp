@@ -36,8 +36,7 @@ class FindRoute {
   public:
     FindRoute(const Context& ctx, std::uint16_t in_port) noexcept
         : tables_(*ctx.tables),
-          master_(tables_.slaves[tables_.ports[in_port].slave].master),
-          link_(tables_.masters[master_].port) {}
+          link_(tables_.masters[tables_.slaves[tables_.ports[in_port].slave].master].port) {}
 
     /// `first` may be null. What the first table does not know, or throws, the second one is asked.
     /// That is the host's, for all its ports: a slave is bound to its link, and leaves by another
@@ -88,7 +87,7 @@ class FindRoute {
                 now = nullptr;
                 continue;
             }
-            if (hop->port != link_ && now == second && is_elsewhere(*hop)) [[unlikely]] {
+            if (hop->port != link_ && now == second && is_elsewhere(*hop, meta)) [[unlikely]] {
                 return Verdict::drop(DropReason::route_other_exit);
             }
             meta.destination = number;
@@ -113,12 +112,13 @@ class FindRoute {
     }
 
     /// A slave of another ipvlan is behind another link.
-    [[nodiscard]] bool is_elsewhere(const table::NextHop& hop) const noexcept {
-        return hop.kind != table::NextHopKind::slave || tables_.slaves[hop.index].master != master_;
+    [[gnu::noinline]] [[nodiscard]] bool is_elsewhere(
+        const table::NextHop& hop, const packet::PacketMeta& meta) const noexcept {
+        return hop.kind != table::NextHopKind::slave ||
+               tables_.slaves[hop.index].master != meta.slaves.master;
     }
 
     const table::Tables& tables_;
-    std::uint16_t master_;
     std::uint16_t link_;
 };
 
@@ -163,10 +163,7 @@ class FollowNextHop {
                           const table::Master& master) const noexcept {
         const table::NextHop& hop = hops_[meta.destination];
         const bool is_hop = master.decrement_ttl || hop.port != master.port;
-        if (is_hop && hop.kind == table::NextHopKind::slave &&
-            !tables_.slaves[hop.index].forwards &&
-            !has_itself(tables_, static_cast<std::uint16_t>(hop.index),
-                        destination_of(p, meta.slaves.ipv6))) [[unlikely]] {
+        if (hop.kind == table::NextHopKind::slave && !takes(hop, p, meta)) [[unlikely]] {
             return packet::Verdict::drop(packet::DropReason::forwarding_off);
         }
         if (is_hop && !count_hop(p, meta.slaves.ipv6)) {
@@ -242,6 +239,13 @@ class FollowNextHop {
     }
 
   private:
+    /// A slave that forwards nothing takes what it has itself.
+    [[gnu::noinline]] [[nodiscard]] bool takes(const table::NextHop& hop, const packet::Packet& p,
+                                               const packet::PacketMeta& meta) const noexcept {
+        return tables_.slaves[hop.index].forwards ||
+               has_itself(tables_, static_cast<std::uint16_t>(hop.index),
+                          destination_of(p, meta.slaves.ipv6));
+    }
     [[nodiscard]] std::uint32_t on_link(const net::IpAddress& destination,
                                         std::uint16_t port) const noexcept {
         return tables_.neighbour_addresses->find(port, destination);

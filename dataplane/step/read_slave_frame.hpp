@@ -7,6 +7,7 @@
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/own_source.hpp"
 #include "dataplane/step/select_slave.hpp"
 #include "dataplane/step/slave_address.hpp"
 
@@ -44,8 +45,11 @@ class ReadSlaveFrame {
             !packet::is_large(p.mbuf())) [[unlikely]] {
             return Verdict::drop(DropReason::eth_too_long);
         }
-        if (slave_.check_source && !is_own_source(p)) [[unlikely]] {
-            return Verdict::drop(DropReason::slave_spoofed);
+        if (slave_.check_source) [[unlikely]] {
+            const DropReason why = judge_source(p, {addresses_, scope_, number_});
+            if (why != DropReason::none) {
+                return Verdict::drop(why);
+            }
         }
         return master_.mode == table::IpvlanMode::l2 ? bridged(p, meta, ctx) : routed(p, meta);
     }
@@ -67,25 +71,28 @@ class ReadSlaveFrame {
             }
             return to_sibling(meta, sibling);
         }
-        if (ethernet->destination.is_group()) [[unlikely]] {
-            return ethernet->type.value() == kPause ? Verdict::drop(DropReason::slave_pause)
-                                                    : Verdict::divert(Lane::group);
+        const bool group = ethernet->destination.is_group();
+        if (group && ethernet->type.value() == kPause) [[unlikely]] {
+            return Verdict::drop(DropReason::slave_pause);
+        }
+        if (group) [[unlikely]] {
+            return slave_.policer != 0 && !ctx.may_send(slave_, p.length())
+                       ? Verdict::drop(DropReason::slave_rate)
+                       : Verdict::divert(Lane::group);
         }
         meta.out_port = master_.port;
         if (watched_) [[unlikely]] {
-            return watched(p, meta, ctx);
+            return watched(p, ctx);
         }
         return fits(p, ctx) ? Verdict::go_on() : Verdict::drop(DropReason::port_oversize);
     }
 
     /// To the wire, with a limited rate or with somebody who listens.
     [[gnu::noinline]] packet::Verdict watched(const packet::Packet& p,
-                                              const packet::PacketMeta& meta,
                                               Context& ctx) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        if (slave_.policer != 0 &&
-            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) {
+        if (slave_.policer != 0 && !ctx.may_send(slave_, p.length())) {
             return Verdict::drop(DropReason::slave_rate);
         }
         if (!fits(p, ctx)) {
@@ -245,15 +252,6 @@ class ReadSlaveFrame {
         const std::uint32_t found = addresses_.find(scope_, wanted);
         // A public address is a matter of rules.
         return found < table::kPublicAddress ? static_cast<std::uint16_t>(found) : table::kNoSlave;
-    }
-    /// Frames without an address pass: they are judged by other rules.
-    [[nodiscard]] bool is_own_source(const packet::Packet& p) const noexcept {
-        net::IpAddress sender;
-        const Spoken spoken = read_address(p, End::source, sender);
-        // Whoever asks for an address, or looks whether one is free, has none yet.
-        return spoken == Spoken::nothing || spoken == Spoken::probe || sender.is_unset() ||
-               sender == net::IpAddress(net::Ipv4Address{}) ||
-               addresses_.find(scope_, sender) == number_;
     }
     static bool is_solicitation(const packet::Packet& p) noexcept {
         return p.contiguous() >= kSolicitation + kSolicitationSize &&

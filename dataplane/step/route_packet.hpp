@@ -35,8 +35,7 @@ class RoutePacket {
         if (!meta.slaves.ipv6 && !is_host(p.at<net::Ipv4Header>(kIp)->destination)) {
             return Verdict::drop(DropReason::slave_group);
         }
-        if (slave_.policer != 0 &&
-            !ctx.buckets[meta.in_port].take(slave_.policer, p.length(), ctx.now)) [[unlikely]] {
+        if (slave_.policer != 0 && !ctx.may_send(slave_, p.length())) [[unlikely]] {
             return Verdict::drop(DropReason::slave_rate);
         }
         if (master_.hooked) {

@@ -7,6 +7,7 @@
 
 #include "dataplane/net/ip_address.hpp"
 #include "dataplane/net/mac_address.hpp"
+#include "dataplane/table/rate_limit.hpp"
 
 namespace vxplane::table {
 
@@ -82,7 +83,8 @@ struct alignas(64) Slave {
     std::uint32_t policer = 0;  ///< bits per millisecond towards the wire; 0 = no limit
     net::Ipv4Address address4;  ///< its first; zero = none
     net::IpAddress address6;
-    std::uint64_t mac = 0;  ///< of what is behind the port; 0 = the master's
+    std::uint64_t mac = 0;       ///< of what is behind the port; 0 = the master's
+    RateLimit* limit = nullptr;  ///< control's; not null where `policer` is not 0
     GroupFilter groups;
 };
 

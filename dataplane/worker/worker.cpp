@@ -22,8 +22,8 @@ Worker::Worker(WorkerOptions options)
       idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
     context_.rule_counters = &rule_counters_;
-    slave_buckets_.resize(options_.port_count);
-    context_.buckets = slave_buckets_.data();
+    slave_rates_.resize(options_.port_count);
+    context_.rates = slave_rates_.data();
     journeys_ = std::make_unique<step::Journeys>();
     context_.journeys = journeys_->places();
     for (const RxQueue& rx : options_.rx) {

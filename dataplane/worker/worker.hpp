@@ -111,7 +111,7 @@ class Worker {
     path::Exit exit_;
     step::Context context_;
     table::RuleCounters rule_counters_;
-    std::vector<step::SlaveBucket> slave_buckets_;
+    std::vector<table::RateShare> slave_rates_;
     std::unique_ptr<step::Journeys> journeys_;
     std::vector<std::uint16_t> polled_ports_;
     packet::Burst burst_;

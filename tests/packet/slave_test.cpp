@@ -441,7 +441,8 @@ TEST(Ipvlan, IV34_the_host_is_reached_in_l2_when_asked_for) {
 
 TEST(Ipvlan, IV54_a_slave_has_a_rate_towards_the_wire) {
     Slaves s(IpvlanMode::l3);
-    s.slaves[0].policer = 8000;  // 1 MB/s, and 65,536 bytes at once
+    s.slaves[0].policer = 8000;  // 1 MB/s, and 65,600 bytes at once
+    s.slaves[0].limit = &s.limit;
     s.lab.pass_time(1000);
     const Frame frame = a_frame()
                             .to(kMaster)
@@ -456,7 +457,7 @@ TEST(Ipvlan, IV54_a_slave_has_a_rate_towards_the_wire) {
         passed = seen.sent.size();
     };
     send_some();
-    EXPECT_EQ(passed, 65536U / frame.size());
+    EXPECT_EQ(passed, 65600U / frame.size());
     send_some();
     EXPECT_EQ(passed, 0U);
     s.lab.pass_time(10);
@@ -494,11 +495,11 @@ struct Pods : Slaves {
         slaves[0].routes = 2;
         route(own_table, "10.244.0.0", 16, {table::RouteType::unicast, hop(next)});
     }
-    Frame from_node(const Frame& inner) const {
+    Frame from_node(const Frame& inner, const char* node = "10.1.0.100") const {
         return a_frame()
             .to(kMaster)
             .from(kPeer)
-            .ipv4({.source = "10.1.0.100", .destination = kHost})
+            .ipv4({.source = node, .destination = kHost})
             .udp(40000, 4789, {.checksum = std::uint16_t{0}})
             .vxlan({}, inner);
     }
@@ -541,7 +542,6 @@ TEST(Ipvlan, IV55_a_segment_hands_packets_to_its_slaves) {
         return lost.only_reason();
     };
     EXPECT_EQ(dropped(datagram("10.244.3.4", "10.1.0.77")), DropReason::slave_unknown);
-    EXPECT_EQ(dropped(datagram("10.244.3.4", "10.1.0.2", 1)), DropReason::route_ttl);
     EXPECT_EQ(dropped(a_frame().arp({.sender = "10.244.3.4", .target = "10.1.0.2"})),
               DropReason::slave_not_ip);
 }
@@ -554,12 +554,64 @@ TEST(Ipvlan, IV55_no_rejection_of_what_came_by_a_tunnel_appears_on_the_wire) {
     s.rules(1, {no});
     s.lab.publish();
     const Frame inner = datagram("10.244.3.4", "10.1.0.2").to(s.own_mac).from(s.node_mac);
+    // Control sends it back by the tunnel, or not at all.
     const Seen seen = s.lab.receive(s.up, s.from_node(inner));
-    EXPECT_EQ(seen.only_reason(), DropReason::hook_reject);
-    EXPECT_EQ(seen.punted.size(), 0U);
+    ASSERT_EQ(seen.punted.size(), 1U);
+    EXPECT_EQ(seen.sent.size(), 0U);
     EXPECT_EQ(seen.broken_law, "");
+    EXPECT_EQ(s.lab.receive(s.up, s.from_node(inner, "10.1.0.7")).only_reason(),
+              DropReason::hook_reject);
     // Siblings are told.
     EXPECT_EQ(s.lab.receive(s.red, datagram("10.1.0.1", "10.1.0.2")).punted.size(), 1U);
+}
+
+TEST(Ipvlan, IV55_RP74_who_sends_too_little_ttl_by_a_tunnel_is_told_by_the_tunnel) {
+    Pods s;
+    const Frame inner = datagram("10.244.3.4", "10.1.0.2", 1).to(s.own_mac).from(s.node_mac);
+    const Seen seen = s.lab.receive(s.up, s.from_node(inner));
+    ASSERT_EQ(seen.punted.size(), 1U);
+    EXPECT_EQ(seen.punted[0].why, Punt::ttl_exceeded);
+    EXPECT_TRUE(seen.punted[0].from_tunnel);
+    EXPECT_EQ(seen.punted[0].peer, s.tunnel);
+    EXPECT_EQ(seen.punted[0].segment, s.pods);
+    EXPECT_EQ(seen.punted[0].bytes, inner.bytes());
+    // A VTEP that nothing is known of cannot be answered.
+    const Seen lost = s.lab.receive(s.up, s.from_node(inner, "10.1.0.7"));
+    EXPECT_EQ(lost.only_reason(), DropReason::route_ttl);
+}
+
+TEST(Ipvlan, IV55_RP71_who_sends_too_much_by_a_tunnel_is_told_by_the_tunnel) {
+    Pods s;
+    s.slaves[1].max_frame = 50;
+    const auto of = [&s](std::uint16_t fragment) {
+        return a_frame()
+            .to(s.own_mac)
+            .from(s.node_mac)
+            .ipv4({.source = "10.244.3.4", .destination = "10.1.0.2", .fragment = fragment})
+            .udp(1, 2)
+            .payload(18);
+    };
+    const Seen seen = s.lab.receive(s.up, s.from_node(of(0x4000)));
+    ASSERT_EQ(seen.punted.size(), 1U);
+    EXPECT_EQ(seen.punted[0].why, Punt::too_big);
+    EXPECT_EQ(seen.punted[0].tunnel, 36U);
+    EXPECT_EQ(seen.punted[0].peer, s.tunnel);
+    EXPECT_EQ(s.lab.receive(s.up, s.from_node(of(0x4000), "10.1.0.7")).only_reason(),
+              DropReason::slave_oversize);
+    EXPECT_EQ(s.lab.receive(s.up, s.from_node(of(0))).only_reason(), DropReason::slave_oversize);
+}
+
+TEST(Ipvlan, IV55_IV24_a_segment_hands_over_what_is_behind_a_slave) {
+    Pods s;
+    table::NextHop behind;
+    behind.kind = table::NextHopKind::slave;
+    behind.index = 1;
+    Slaves::route(s.main, "10.9.0.0", 16, {table::RouteType::unicast, s.hop(behind)});
+    s.master().routes_to_slaves = true;
+    const Frame inner = datagram("10.244.3.4", "10.9.0.7").to(s.own_mac).from(s.node_mac);
+    const Seen seen = s.lab.receive(s.up, s.from_node(inner));
+    ASSERT_EQ(seen.sent_by(s.blue).size(), 1U);
+    EXPECT_EQ(seen.sent_by(s.blue)[0], datagram("10.244.3.4", "10.9.0.7", 63).bytes());
 }
 
 // --- what ends otherwise

@@ -86,6 +86,8 @@ struct PuntedFrame {
     TunnelId tunnel = 0;
     packet::DropReason if_refused = packet::DropReason::none;
     Bytes bytes{};
+    bool from_tunnel = false;
+    TunnelId peer = 0;
 };
 
 /// Everything that can be seen from outside of one or more polls.

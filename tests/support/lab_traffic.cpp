@@ -176,7 +176,8 @@ void Lab::take_rings(Seen& seen) {
         while (rte_ring_sc_dequeue_elem(rings.punt, &item, sizeof item) == 0) {
             seen.broken_law += chain_fault(item.mbuf);
             seen.punted.push_back({item.why, item.in_port, item.segment, item.tunnel,
-                                   item.if_refused, bytes_of(item.mbuf)});
+                                   item.if_refused, bytes_of(item.mbuf), item.from_tunnel,
+                                   item.peer});
             rte_pktmbuf_free(item.mbuf);
         }
         step::LearnEvent event;

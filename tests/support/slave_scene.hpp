@@ -1,6 +1,8 @@
 // The scene of the tests of ipvlan: a master with a kernel twin, and three slaves.
 #pragma once
 
+#include <arpa/inet.h>
+
 #include <memory>
 
 #include "dataplane/table/conntrack.hpp"
@@ -18,8 +20,10 @@ inline const net::MacAddress kPeer = mac("02:00:00:00:00:aa");
 inline const net::MacAddress kBroadcast = net::MacAddress::broadcast();
 constexpr const char* kHost = "10.1.0.254";
 
+/// Of either family.
 inline net::IpAddress any_ip(const char* text) {
-    return ip(text);
+    net::IpAddress v6;
+    return inet_pton(AF_INET6, text, v6.bytes.data()) == 1 ? v6 : net::IpAddress(ip(text));
 }
 
 /// A master with a twin (10.1.0.254) and three slaves: red 10.1.0.1, blue 10.1.0.2, far 10.2.0.3.
@@ -141,6 +145,7 @@ struct Slaves {
     std::vector<std::pair<table::ScopedAddress, std::uint32_t>> neighbour_addresses{};
     std::vector<table::HookSet> hook_sets{1};
     std::unique_ptr<table::Conntrack> conntrack{};
+    table::RateLimit limit{};
     std::uint32_t on_link = 0, by_gateway = 0;
 };
 

@@ -42,6 +42,53 @@ TEST_F(ControlSlaves, IV02_the_mode_changes_for_all_in_one_generation) {
     EXPECT_EQ(tables().masters[0].flag, table::IpvlanFlag::private_);
 }
 
+TEST_F(ControlSlaves, IV24_RP72_a_route_of_the_topology_leads_to_what_is_behind_a_slave) {
+    config::Route behind;
+    behind.to = {address("10.9.0.0"), 16};
+    behind.slave = "red";
+    topology.routes = {behind};
+    topology.ipvlans[0].slaves[0].forwarding = false;
+    begin_ipvlan();
+    EXPECT_TRUE(tables().masters[0].routes_to_slaves);
+    const table::RouteValue value = lookup("main", "10.9.1.2");
+    EXPECT_EQ(value.type(), table::RouteType::unicast);
+    EXPECT_EQ(tables().next_hops[value.next_hop()].kind, table::NextHopKind::slave);
+    EXPECT_EQ(tables().next_hops[value.next_hop()].index, *slaves.find_slave("ipv/red"));
+    EXPECT_FALSE(tables().slaves[0].forwards);
+    EXPECT_TRUE(tables().slaves[1].forwards);
+    topology.routes.clear();
+    apply();
+    tick();
+    EXPECT_FALSE(tables().masters[0].routes_to_slaves);
+}
+
+TEST_F(ControlSlaves, IV54_a_rate_is_kept_by_all_workers_together_and_over_reloads) {
+    topology.ipvlans[0].slaves[0].rate = 8'000'000;
+    begin_ipvlan();
+    EXPECT_EQ(tables().slaves[0].policer, 8000U);
+    table::RateLimit* limit = tables().slaves[0].limit;
+    ASSERT_NE(limit, nullptr);
+    EXPECT_EQ(tables().slaves[1].limit, nullptr);
+    topology.ipvlans[0].slaves[0].rate = 4'000'000;
+    apply();
+    tick();
+    EXPECT_EQ(tables().slaves[0].limit, limit);
+}
+
+TEST(VrfNumbers, a_name_too_many_is_refused_and_no_tenant_gets_the_number_of_another) {
+    VrfNumbers numbers;
+    EXPECT_EQ(numbers.number_of("a", ""), 0U);
+    for (unsigned i = 1; i <= 0xFFFF; ++i) {
+        ASSERT_EQ(numbers.number_of("a", "vrf" + std::to_string(i)), i);
+    }
+    EXPECT_EQ(numbers.number_of("a", "more"), std::nullopt);
+    EXPECT_EQ(numbers.number_of("a", "vrf7"), 7U) << "those that are there stay";
+    EXPECT_EQ(numbers.number_of("b", "more"), 1U) << "each ipvlan has its own";
+    EXPECT_EQ(numbers.name("a", 0xFFFF), "vrf65535");
+    EXPECT_EQ(numbers.name("b", 2), "");
+    EXPECT_EQ(numbers.find("b", "vrf7"), std::nullopt);
+}
+
 TEST_F(ControlSlaves, what_was_prepared_and_discarded_is_never_seen) {
     begin_ipvlan();
     const std::uint32_t hops = routing.hops_used();
@@ -126,6 +173,52 @@ TEST_F(ControlSlaves, arp_of_a_slave_is_answered_for_any_address_but_its_own) {
     receive(world.vm1, {arp_of_red("10.1.0.5", "10.1.0.5"), arp_of_red("0.0.0.0", "10.1.0.5")});
     tick();
     EXPECT_TRUE(sent_by(world.vm1).empty());
+    expect_law();
+}
+
+TEST_F(ControlSlaves, IV55_RP74_who_asks_by_a_tunnel_is_told_by_the_tunnel) {
+    SegmentSpec spec = red();
+    spec.ports.clear();
+    const std::uint16_t pods = segment(spec);
+    config::Vxlan vxlan;
+    vxlan.name = spec.name;
+    vxlan.router = "ipv";
+    topology.vxlans = {vxlan};
+    topology.ipvlans[0].slaves[0].mtu = 600;
+    begin_ipvlan();
+    ASSERT_EQ(tables().segments[pods].router, 0U);
+    const net::MacAddress node_mac = host(9);
+    const FdbRequest node = to_remote(node_mac, "10.0.0.2", pods);
+    ASSERT_FALSE(bridge.add(node, now));
+    receive(world.up, {arp_reply("10.0.0.2", kGateway)});
+    tick();
+    forget_sent();
+    const auto inner = [&](std::uint8_t ttl, std::uint16_t payload) {
+        Frame frame = a_frame();
+        frame.to(spec.own_mac)
+            .from(host(9))
+            .ipv4(
+                {.source = "10.244.3.4", .destination = "10.1.0.5", .ttl = ttl, .fragment = 0x4000})
+            .udp(1000, 2000)
+            .payload(payload);
+        return frame;
+    };
+    const auto told = [&](std::uint8_t ttl, std::uint16_t payload) {
+        from_remote("10.0.0.2", inner(ttl, payload));
+        tick();
+        const auto out = sent_by(world.up);
+        return out.size() == 1 ? take_apart(out[0]).inner : Bytes{};
+    };
+    Bytes back = told(1, 64);
+    ASSERT_GE(back.size(), 42U);
+    EXPECT_TRUE(std::equal(back.begin(), back.begin() + 6, node_mac.bytes.begin()));
+    EXPECT_EQ(Bytes(back.begin() + 30, back.begin() + 34), (Bytes{10, 244, 3, 4}));
+    EXPECT_EQ(Bytes(back.begin() + 26, back.begin() + 30), (Bytes{10, 0, 0, 1})) << "the master's";
+    EXPECT_EQ(back[34], 11U) << "ICMP time exceeded";
+    back = told(64, 700);
+    ASSERT_GE(back.size(), 42U);
+    EXPECT_EQ(Bytes(back.begin() + 34, back.begin() + 36), (Bytes{3, 4})) << "too big";
+    EXPECT_EQ(back[40] << 8 | back[41], 600);
     expect_law();
 }
 
