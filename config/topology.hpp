@@ -362,10 +362,10 @@ struct Ipvlan {
     IpvlanFlag flag = IpvlanFlag::bridge;
     bool host_access = false;    ///< l2: slaves and host hear each other's broadcasts
     bool decrement_ttl = false;  ///< l3, l3s: slave to wire counts as a hop
-    bool dhcp_snoop = false;  ///< l2: slaves have the addresses that they are leased
+    bool dhcp_snoop = false;     ///< l2: slaves have the addresses that they are leased
     bool mcast_snooping = true;  ///< l2: slaves hear the groups that they report
-    bool masquerade = false;  ///< towards the wire: slaves of a vrf, and private addresses,
-                              ///< leave with the master's address
+    bool masquerade = false;     ///< towards the wire: slaves of a vrf, and private addresses,
+                                 ///< leave with the master's address
     /// For slaves' connections. Those of the host itself are not tracked: where it shares the link
     /// (`host:` of the port), none of the ports that it listens on or gives to its own connections
     /// (net.ipv4.ip_local_port_range) may be among them. 61000 to 65535 are free by Linux's

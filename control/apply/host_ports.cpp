@@ -1,5 +1,7 @@
 #include "control/apply/host_ports.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -46,6 +48,15 @@ std::optional<std::string> clash_of_ports(const config::Topology& topology,
            " gives to its own connections (net.ipv4.ip_local_port_range " + text_of(host) +
            "): answers to these may be taken for a slave's" +
            (has_room ? " (masquerade-ports: " + text_of(above) + ")" : "");
+}
+
+void warn_of_ports(const config::Topology& topology) {
+    for (const config::Ipvlan& ipvlan : topology.ipvlans) {
+        const auto range = ipvlan.masquerade ? host_port_range() : std::nullopt;
+        if (const auto clash = range ? clash_of_ports(topology, ipvlan, *range) : std::nullopt) {
+            spdlog::warn(*clash);
+        }
+    }
 }
 
 }  // namespace vxplane::control

@@ -21,4 +21,7 @@ namespace vxplane::control {
                                                         const config::Ipvlan& ipvlan,
                                                         const config::Ports& host);
 
+/// Logs it for each ipvlan.
+void warn_of_ports(const config::Topology& topology);
+
 }  // namespace vxplane::control

@@ -2,7 +2,6 @@
 // slaves' own packets tell in slaves_learned.cpp.
 #include "control/apply/slaves.hpp"
 
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <set>
@@ -351,12 +350,7 @@ void Slaves::accept(const config::Topology& topology, Time now) {
     flush_connections_of_the_gone(before, addresses);
     set_timeouts();
     adapt_learned();
-    for (const config::Ipvlan& ipvlan : topology.ipvlans) {
-        const auto range = ipvlan.masquerade ? host_port_range() : std::nullopt;
-        if (const auto clash = range ? clash_of_ports(topology, ipvlan, *range) : std::nullopt) {
-            spdlog::warn(*clash);
-        }
-    }
+    warn_of_ports(topology);
     tell_carrier();
     changed_ = true;
 }

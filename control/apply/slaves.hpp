@@ -178,9 +178,9 @@ class Slaves final : public TablePart {
     std::map<std::string, std::unique_ptr<table::Conntrack>> conntracks_;
     /// By slave number; never freed, workers may look at it as long as there are any.
     std::map<std::uint16_t, std::unique_ptr<table::RateLimit>> limits_;
-    std::map<std::uint16_t, std::uint16_t> routers_;  ///< segment -> master
+    std::map<std::uint16_t, std::uint16_t> routers_;                 ///< segment -> master
     std::deque<std::pair<std::string, table::ConnFilter>> flushes_;  ///< that wait, by ipvlan
-    std::vector<bool> dark_;                          ///< masters whose port has no link
+    std::vector<bool> dark_;  ///< masters whose port has no link
     Memberships memberships_;
     std::unique_ptr<Leases> leases_;
     bool learned_ = false;  ///< something that is not published yet

@@ -31,7 +31,7 @@ struct alignas(64) Master {
     bool host_access = false;    ///< l2: slaves and the host hear each other's broadcasts
     bool decrement_ttl = false;  ///< l3, l3s: slave to wire counts as a hop
     bool dhcp_snoop = false;
-    bool mcast_snooping = false;  ///< l2: control hears what slaves say of multicast groups
+    bool mcast_snooping = false;    ///< l2: control hears what slaves say of multicast groups
     bool hooked = false;            ///< it or a slave has rules, or connections are tracked
     bool routes_to_slaves = false;  ///< its routing table leads to slaves of its own
     std::uint32_t slave_begin = 0;  ///< its slaves, in Tables::slave_list

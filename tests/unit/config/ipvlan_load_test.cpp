@@ -84,7 +84,8 @@ TEST(ConfigIpvlan, reads_every_key_of_an_ipvlan_and_a_slave) {
     const Ipvlan& a = t.ipvlans.at(0);
     EXPECT_EQ(a.name, "a");
     EXPECT_EQ(a.link, "up");
-    EXPECT_TRUE(a.host_access && a.decrement_ttl && !a.dhcp_snoop && !a.mcast_snooping && a.masquerade);
+    EXPECT_TRUE(a.host_access && a.decrement_ttl && !a.dhcp_snoop && !a.mcast_snooping &&
+                a.masquerade);
     EXPECT_EQ(a.masquerade_ports, (Ports{2000, 3000}));
     EXPECT_TRUE(a.conntrack.on);
     EXPECT_EQ(a.conntrack.capacity, 1000U);

@@ -1,6 +1,7 @@
 // ipvlans that change while packets flow, and slaves that want more than their share.
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include "control/apply/connection_page.hpp"
 #include "slaves_fixture.hpp"
@@ -162,6 +163,8 @@ class ControlScan : public ControlSlaves {
         topology.ipvlans[0].slaves[0].routes.clear();
         begin_ipvlan();
     }
+    /// Lets a port earn anew what it may ask control for.
+    static void rest() { std::this_thread::sleep_for(15ms); }
     Frame packet(const std::string& source, const std::string& to) {
         Frame frame = a_frame();
         frame.to(world.mac_of(world.up))
@@ -176,6 +179,9 @@ class ControlScan : public ControlSlaves {
 TEST_F(ControlScan, RP63_a_slave_that_scans_keeps_no_other_from_resolving) {
     const std::uint64_t generation = tables().generation;
     for (int i = 10; i < 250; ++i) {
+        if (i % 32 == 0) {
+            rest();
+        }
         receive(world.vm1, packet("10.1.0.5", "10.0.0." + std::to_string(i)));
         tick();
     }
@@ -211,9 +217,12 @@ TEST_F(ControlScan, RP63_a_slave_that_scans_keeps_no_other_from_resolving) {
 
 TEST_F(ControlScan, RP62_packets_of_one_slave_do_not_fill_the_room_for_all_that_wait) {
     for (int i = 10; i < 14; ++i) {
-        receive(world.vm1,
-                std::vector<Bytes>(70, packet("10.1.0.5", "10.0.0." + std::to_string(i)).bytes()));
-        tick();
+        for (const std::size_t count : {32U, 32U, 6U}) {
+            rest();
+            const Frame one = packet("10.1.0.5", "10.0.0." + std::to_string(i));
+            receive(world.vm1, std::vector<Bytes>(count, one.bytes()));
+            tick();
+        }
     }
     EXPECT_EQ(neighbours.held_packets(), std::size_t{Punts::kHeldForOne});
     receive(world.vm2, packet("10.1.0.6", "10.0.0.251"));
@@ -229,6 +238,9 @@ TEST_F(ControlScan, RP62_packets_of_one_slave_do_not_fill_the_room_for_all_that_
 
 TEST_F(ControlScan, many_answers_at_once_are_few_publications) {
     for (int i = 10; i < 110; ++i) {
+        if (i % 32 == 0) {
+            rest();
+        }
         receive(world.vm1, packet("10.1.0.5", "10.0.0." + std::to_string(i)));
     }
     tick();

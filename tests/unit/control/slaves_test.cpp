@@ -327,6 +327,7 @@ TEST_F(ControlGroups, IV15_a_thousand_groups_of_one_slave_are_refused_beyond_its
     EXPECT_GT(slaves.memberships().refused(0), 0U);
     // Many were not taken at all: the rate limit of the way to control.
     EXPECT_EQ(slaves.memberships().refused(0) + 26 + worker_drops(DropReason::control_rate) +
+                  worker_drops(DropReason::control_share) +
                   worker_drops(DropReason::control_ring_full) +
                   worker_drops(DropReason::slave_no_copy),
               1000U);

@@ -60,7 +60,9 @@ TEST(RateLimit, the_largest_packet_passes_at_the_lowest_rate) {
 TEST(RateLimit, the_clock_may_go_round) {
     RateLimit limit;
     RateShare worker;
-    const auto all = [&](std::uint32_t now) { return passed(limit, std::span(&worker, 1), 1000, now); };
+    const auto all = [&](std::uint32_t now) {
+        return passed(limit, std::span(&worker, 1), 1000, now);
+    };
     EXPECT_GE(all(1'000'000), 64'000U);
     EXPECT_GE(all(0xFFFF'FFF0U), 64'000U);
     EXPECT_LE(all(0xFFFF'FFF0U), 1'000U);
