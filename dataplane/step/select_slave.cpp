@@ -6,7 +6,7 @@
 namespace vxplane::step {
 
 packet::Verdict SelectSlave::by_route(packet::PacketMeta& meta, const table::Tables& tables,
-                                      const net::IpAddress& wanted) noexcept {
+                                      net::IpAddress wanted) noexcept {
     const table::Master& master = tables.masters[meta.slaves.master];
     const table::RouteValue value = tables.route_tables[master.routes]->lookup(wanted);
     if (!value.found() || value.type() != table::RouteType::unicast) {

@@ -114,7 +114,7 @@ class SelectSlave {
     /// kNoSlave in it where no route does. The slave counts the hop, and not who gives it to it.
     [[gnu::noinline]] static packet::Verdict by_route(packet::PacketMeta& meta,
                                                       const table::Tables& tables,
-                                                      const net::IpAddress& wanted) noexcept;
+                                                      net::IpAddress wanted) noexcept;
 
   private:
     /// Why the slave does not get from the wire what is for this address; `none` when it does.

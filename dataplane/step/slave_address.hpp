@@ -59,7 +59,8 @@ inline bool may_travel(const net::IpAddress& v6) noexcept {
 
 /// The address in `out`; untouched when there is none. Headers are read where they are contiguous,
 /// and only untagged frames speak.
-inline Spoken read_address(const packet::Packet& p, End end, net::IpAddress& out) noexcept {
+[[gnu::always_inline]] inline Spoken read_address(const packet::Packet& p, End end,
+                                                  net::IpAddress& out) noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     const std::uint32_t size = p.contiguous();
     if (size < kIp) {
