@@ -2,7 +2,6 @@
 // slaves' own packets tell in slaves_learned.cpp.
 #include "control/apply/slaves.hpp"
 
-
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -144,7 +143,7 @@ Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
     }
     // In l2 a host that speaks IPv6 is asked for, and answered, by its link-local address (IV-10).
     const std::vector<std::uint16_t> ids = interface_numbers(slave_names_);
-    for (std::uint16_t i = 0; i < next_.slaves.size(); ++i) {
+    for (std::size_t i = 0; i < next_.slaves.size(); ++i) {
         table::Slave& slave = next_.slaves[i];
         if (slave.port == table::kNoPort || !slave.up || slave.address6.is_unset() ||
             next_.masters[slave.master].mode != table::IpvlanMode::l2) {
