@@ -151,7 +151,8 @@ Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
         }
         const auto mac = net::MacAddress::from_number(next_.masters[slave.master].mac);
         const net::IpAddress own = link_local(interface_id(mac, ids[i]));
-        next_.addresses.push_back({{own, table::slave_scope(slave.master, slave.vrf)}, i});
+        next_.addresses.push_back(
+            {{own, table::slave_scope(slave.master, slave.vrf)}, static_cast<std::uint32_t>(i)});
         add_group(slave.groups, net::group_mac(net::solicited_node(own)));
     }
     for (const config::Vxlan& vxlan : topology.vxlans) {

@@ -83,7 +83,10 @@ def test_RP43_filters_snap_length_and_limits(lab, scene):
     cut = frames_of(inner_path)
     assert len(cut) == 30 and {len(frame) for frame in cut} == {96}
     assert "length 450" in sh(f"tcpdump -enr {inner_path}").splitlines()[1], "the whole length is told"
-    assert numbers(frames_of(few_path)) == list(range(5))
+    # The tenant's own kernel may have said something, too.
+    few_frames = frames_of(few_path)
+    tagged_ones = [frame for frame in few_frames if TAG in frame]
+    assert len(few_frames) == 5 and numbers(tagged_ones) == list(range(len(tagged_ones))) and tagged_ones
     assert daemon.ctl("capture", "stop", few, check=False).returncode == 1
 
     rotated, number = ran("rotated.pcapng", "limit-size", 20000, "rotate", 2)
