@@ -65,19 +65,20 @@ void copy_timeouts(ConnTimeouts& to, const ConnTimeouts& from) noexcept {
 
 }  // namespace
 
-Conntrack::Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts)
-    : capacity_{capacity}, timeouts_{within_clock(timeouts)}, timeouts_wanted_{timeouts_} {
+Conntrack::Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts, const Seeds& seeds)
+    : capacity_{capacity},
+      seeds_{seeds},
+      timeouts_{within_clock(timeouts)},
+      timeouts_wanted_{timeouts_} {
     if (capacity == 0 || capacity > kMaxCapacity) {
         throw std::bad_alloc{};
     }
     std::random_device random;
-    for (std::uint64_t& seed : seeds_) {
-        seed = std::uint64_t{random()} << 32 | random() | 1U;
-    }
     random_state_ = std::uint64_t{random()} << 32 | random() | 1U;
     const std::uint64_t buckets = std::bit_ceil(std::max<std::uint64_t>(
         (std::uint64_t{capacity} * 4 + kEntriesPerTwoBuckets - 1) / kEntriesPerTwoBuckets, 16));
     mask_ = static_cast<std::uint32_t>(buckets - 1);
+    shift_ = static_cast<std::uint32_t>(64 - std::countr_zero(buckets));
     place_bytes_ = sizeof(Connection) * capacity;
     bucket_bytes_ = sizeof(Bucket) * buckets;
     places_ = static_cast<Connection*>(take_memory(place_bytes_));

@@ -92,7 +92,10 @@ class Conntrack {
     static constexpr std::uint32_t kMaxCapacity = 1U << 26;
 
     /// Control's. Throws std::bad_alloc. 192 bytes for each connection, and 37 to 73 of index.
-    explicit Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts = {});
+    /// `seeds` of the hash: random ones where none are given, as a test may.
+    using Seeds = std::array<std::uint64_t, 4>;
+    explicit Conntrack(std::uint32_t capacity, const ConnTimeouts& timeouts = {},
+                       const Seeds& seeds = random_seeds());
     Conntrack(const Conntrack&) = delete;
     Conntrack& operator=(const Conntrack&) = delete;
     ~Conntrack();
@@ -109,7 +112,11 @@ class Conntrack {
         // Products of pairs: no word can cancel another one without knowing the seeds.
         const std::uint64_t a = mix(w[0] ^ seeds_[0], w[1] ^ seeds_[1]);
         const std::uint64_t b = mix(w[2] ^ seeds_[2], w[3] ^ seeds_[3]);
-        return mix(a ^ w[4], b ^ seeds_[4]);
+        // Ports in a row become an arithmetic progression here. Any bits taken as they are would
+        // now and then be one whose step is near a simple fraction of the index: the ports then
+        // share a few buckets. The golden ratio and the upper bits make all 64 count.
+        constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15;
+        return mix(a ^ w[4], b) * kGolden;
     }
     void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)]); }
     /// After prefetch() had time to work: fetches the place where the tuple probably is.
@@ -218,7 +225,7 @@ class Conntrack {
     }
 
   private:
-    /// A cache line: the upper halves of seven hashes, where they lead, and how many entries found
+    /// A cache line: 32 bits of each of seven hashes, where they lead, and how many entries found
     /// it full and went on to a later bucket.
     struct alignas(64) Bucket {
         static constexpr unsigned kLanes = 7;
@@ -230,16 +237,18 @@ class Conntrack {
     static constexpr std::uint32_t kMaxProbe = 16;
     static constexpr std::uint32_t kNil = ~0U;
 
+    static Seeds random_seeds();
     static std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
         __extension__ using Wide = unsigned __int128;
         const Wide product = static_cast<Wide>(a) * b;
         return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     }
     [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept {
-        return static_cast<std::uint32_t>(hash) & mask_;
+        return static_cast<std::uint32_t>(hash >> shift_);
     }
+    /// From bits below those of home(): entries of one bucket differ in them.
     static std::uint32_t tag(std::uint64_t hash) noexcept {
-        return static_cast<std::uint32_t>(hash >> 32) | 1U;
+        return static_cast<std::uint32_t>(hash >> 12) | 1U;
     }
     static unsigned match(const Bucket& bucket, std::uint32_t tag) noexcept {
 #if defined(__AVX2__)
@@ -301,8 +310,9 @@ class Conntrack {
     std::size_t place_bytes_ = 0;
     std::size_t bucket_bytes_ = 0;
     std::uint32_t mask_ = 0;
+    std::uint32_t shift_ = 0;
     std::uint32_t capacity_ = 0;
-    std::array<std::uint64_t, 5> seeds_{};
+    Seeds seeds_{};
     ConnTimeouts timeouts_;
     FragmentTable fragments_;
     std::uint32_t free_ = kNil;

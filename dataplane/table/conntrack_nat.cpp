@@ -1,5 +1,7 @@
 // Which addresses and ports a new connection gets. Only tuples change here; packets are changed by
 // the hooks.
+#include <random>
+
 #include "dataplane/table/conntrack.hpp"
 
 namespace vxplane::table {
@@ -31,6 +33,15 @@ constexpr std::uint32_t kTryAll = 256;
 constexpr std::array<std::uint32_t, 4> kTries{128, 64, 32, 16};
 
 }  // namespace
+
+Conntrack::Seeds Conntrack::random_seeds() {
+    std::random_device random;
+    Seeds seeds{};
+    for (std::uint64_t& seed : seeds) {
+        seed = std::uint64_t{random()} << 32 | random() | 1U;
+    }
+    return seeds;
+}
 
 std::uint32_t Conntrack::random() noexcept {
     // xorshift64*: nothing depends on its quality but that strangers cannot foresee it.

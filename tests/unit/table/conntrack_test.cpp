@@ -390,6 +390,32 @@ TEST(Conntrack, a_copy_never_mixes_two_connections) {
     EXPECT_GT(copies.load(), 0U);
 }
 
+// A port scan, or a load test: ports in a row, all answers to one address. These seeds of the hash
+// are some of those by which an index of the lower bits put such answers into a few buckets.
+TEST(Conntrack, ports_in_a_row_find_room_in_an_index_that_is_half_empty) {
+    for (const Conntrack::Seeds& seeds :
+         {Conntrack::Seeds{0x98A61007CF1F214F, 0x58C8A222C03D80FB, 0xA262919A7A217E3F,
+                           0xE75EED0C3A6D549B},
+          {0x67053418F71433AD, 0x96883BAFB9515DBF, 0x8589D1411B27B977, 0x1CEF8DE18BA73673},
+          {0x9AABE7E079C0F041, 0xAA7D37FD2F61A3C1, 0x84CBAA17185E24A5, 0x1A46F41200D3BBA3},
+          {0x297747D590BE0B15, 0x683E936B66722E15, 0xD8A60ACF2FE4BC6B, 0x3C561B3CB8F0C7CF}}) {
+        Conntrack conntrack(120'000, {}, seeds);
+        for (std::uint32_t i = 0; i < 100'000; ++i) {
+            NewConnection c;
+            c.original.source = net::Ipv4Address::of(0x0A400001);
+            c.original.destination = net::Ipv4Address::of(0x20000001 + i / 50'000);
+            c.original.source_port = net::Be16::of(static_cast<std::uint16_t>(10'000 + i % 50'000));
+            c.original.destination_port = net::Be16::of(5001);
+            c.original.protocol = kUdp;
+            c.reply = inverse(c.original, 0);
+            c.reply.destination = net::Ipv4Address::of(0x0A000001);
+            c.flags = Connection::kSourceNat;
+            ASSERT_TRUE(conntrack.add(c, {64, 0, 0, 0}, 0)) << "connection " << i;
+        }
+        EXPECT_EQ(conntrack.stats().refused, 0U);
+    }
+}
+
 TEST(Conntrack, no_capacity_and_too_much_are_refused) {
     EXPECT_THROW(Conntrack(0), std::bad_alloc);
     EXPECT_THROW(Conntrack(Conntrack::kMaxCapacity + 1), std::bad_alloc);
