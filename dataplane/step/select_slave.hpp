@@ -20,9 +20,10 @@ class SelectSlave {
         : port_(ctx.tables->ports[in_port]),
           master_(ctx.tables->masters[port_.master]),
           addresses_(*ctx.tables->slave_addresses),
+          scope_(table::slave_scope(port_.master, 0)),
           slaves_(ctx.tables->slaves.data()),
           hooked_(master_.hooked),
-          special_(hooked_ || master_.dhcp_snoop) {}
+          dhcp_snoop_(master_.dhcp_snoop) {}
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
@@ -39,47 +40,18 @@ class SelectSlave {
         }
         const auto* ethernet = p.at<net::EthernetHeader>(0);
         const bool ours = ethernet->destination.number() == port_.mac;
-        const bool group = ethernet->destination.is_group();
-        if (!ours && !group && !port_.promiscuous) {
-            return Verdict::drop(DropReason::eth_not_for_us);
-        }
-        if (group && master_.mode == table::IpvlanMode::l2) [[unlikely]] {
-            return is_external(p, ethernet->source.number()) ? Verdict::divert(packet::Lane::group)
-                                                             : to_host(p, meta, ctx);
-        }
-        net::IpAddress wanted;
-        const Spoken spoken = read_address(p, End::destination, wanted);
-        if (spoken == Spoken::nothing || (master_.mode == table::IpvlanMode::l3s &&
-                                          !is_datagram(spoken, ours || group))) [[unlikely]] {
-            return to_host(p, meta, ctx);
-        }
-        if (special_ && spoken != Spoken::arp && spoken != Spoken::probe) {
-            if (master_.dhcp_snoop && ours &&
-                net::is_dhcp(p.data(), p.contiguous(), net::DhcpWay::to_client)) [[unlikely]] {
-                // Control finds who asked, whoever the address says.
-                meta.punt = packet::Punt::dhcp;
-                meta.if_refused = DropReason::none;
-                return Verdict::divert(packet::Lane::control);
-            }
-            if (hooked_) {
-                return through_hooks(p, meta, ctx, ours);
-            }
-        }
-        const std::uint32_t found = owner_of(wanted);
-        // Who asks for a public address is answered by control.
-        if (found >= table::kNoSlave) [[unlikely]] {
-            if (found == table::AddressMap::kNone && master_.routes_to_slaves && ours &&
-                (spoken == Spoken::ipv4 || spoken == Spoken::ipv6)) {
-                const packet::Verdict verdict = by_route(meta, *ctx.tables, wanted);
-                if (!verdict.goes_on() || meta.slaves.to != table::kNoSlave) {
-                    return verdict;
+        if (ours && !dhcp_snoop_ && ethernet->type == net::ether_type::kIpv4) [[likely]] {
+            if (const net::Ipv4Header* ip = read_ipv4(p); ip != nullptr) [[likely]] {
+                if (hooked_) {
+                    return through_hooks(p, meta, ctx, ours);
+                }
+                const std::uint32_t found = addresses_.find(scope_, ip->destination);
+                if (found < table::kNoSlave) [[likely]] {
+                    return found_slave(meta, found);
                 }
             }
-            return to_host(p, meta, ctx);
         }
-        meta.slaves.to = static_cast<std::uint16_t>(found);
-        __builtin_prefetch(&slaves_[found]);
-        return Verdict::go_on();
+        return other(p, meta, ctx, ours);
     }
 
     /// To a slave as it is; leaves `out_port`.
@@ -117,13 +89,66 @@ class SelectSlave {
                                                       net::IpAddress wanted) noexcept;
 
   private:
+    packet::Verdict found_slave(packet::PacketMeta& meta, std::uint32_t number) const noexcept {
+        meta.slaves.to = static_cast<std::uint16_t>(number);
+        __builtin_prefetch(&slaves_[number]);
+        return packet::Verdict::go_on();
+    }
+
+    /// Whatever is not IPv4 to the MAC address of a master that reads no DHCP.
+    [[gnu::noinline]] packet::Verdict other(packet::Packet& p, packet::PacketMeta& meta,
+                                            Context& ctx, bool ours) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        const bool group = ethernet->destination.is_group();
+        if (!ours && !group && !port_.promiscuous) {
+            return Verdict::drop(DropReason::eth_not_for_us);
+        }
+        if (group && master_.mode == table::IpvlanMode::l2) [[unlikely]] {
+            return is_external(p, ethernet->source.number()) ? Verdict::divert(packet::Lane::group)
+                                                             : to_host(p, meta, ctx);
+        }
+        net::IpAddress wanted;
+        const Spoken spoken = read_address(p, End::destination, wanted);
+        if (spoken == Spoken::nothing || (master_.mode == table::IpvlanMode::l3s &&
+                                          !is_datagram(spoken, ours || group))) [[unlikely]] {
+            return to_host(p, meta, ctx);
+        }
+        if ((hooked_ || dhcp_snoop_) && spoken != Spoken::arp && spoken != Spoken::probe) {
+            if (dhcp_snoop_ && ours &&
+                net::is_dhcp(p.data(), p.contiguous(), net::DhcpWay::to_client)) [[unlikely]] {
+                // Control finds who asked, whoever the address says.
+                meta.punt = packet::Punt::dhcp;
+                meta.if_refused = DropReason::none;
+                return Verdict::divert(packet::Lane::control);
+            }
+            if (hooked_) {
+                return through_hooks(p, meta, ctx, ours);
+            }
+        }
+        const std::uint32_t found = owner_of(wanted);
+        // Who asks for a public address is answered by control.
+        if (found >= table::kNoSlave) [[unlikely]] {
+            if (found == table::AddressMap::kNone && master_.routes_to_slaves && ours &&
+                (spoken == Spoken::ipv4 || spoken == Spoken::ipv6)) {
+                const packet::Verdict verdict = by_route(meta, *ctx.tables, wanted);
+                if (!verdict.goes_on() || meta.slaves.to != table::kNoSlave) {
+                    return verdict;
+                }
+            }
+            return to_host(p, meta, ctx);
+        }
+        return found_slave(meta, found);
+    }
+
     /// Why the slave does not get from the wire what is for this address; `none` when it does.
     [[gnu::noinline]] static packet::DropReason unfit(const table::Tables& tables,
                                                       std::uint16_t number,
                                                       const net::IpAddress& wanted) noexcept;
     /// kNoSlave, AddressMap::kNone or with kPublicAddress: none to give it to as it is.
     [[nodiscard]] std::uint32_t owner_of(const net::IpAddress& wanted) const noexcept {
-        return addresses_.find(table::slave_scope(port_.master, 0), wanted);
+        return addresses_.find(scope_, wanted);
     }
 
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
@@ -171,16 +196,16 @@ class SelectSlave {
         }
         net::IpAddress sender;
         return read_address(p, End::source, sender) == Spoken::nothing ||
-               addresses_.find(table::slave_scope(port_.master, 0), sender) ==
-                   table::AddressMap::kNone;
+               addresses_.find(scope_, sender) == table::AddressMap::kNone;
     }
 
     const table::PortEntry& port_;
     const table::Master& master_;
     const table::AddressMap& addresses_;
+    std::uint32_t scope_;
     const table::Slave* slaves_;
     bool hooked_;
-    bool special_;
+    bool dhcp_snoop_;
 };
 
 /// The last step of a frame whose slave is known.

@@ -57,6 +57,20 @@ inline bool may_travel(const net::IpAddress& v6) noexcept {
     return true;
 }
 
+/// The header of an untagged frame of type IPv4; nullptr when lengths contradict each other or it
+/// is not in one piece.
+[[gnu::always_inline]] inline const net::Ipv4Header* read_ipv4(const packet::Packet& p) noexcept {
+    constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+        return nullptr;
+    }
+    const auto* ip = p.at<net::Ipv4Header>(kIp);
+    const std::uint32_t total = ip->total_length.value();
+    const bool is_whole = ip->version() == 4 && ip->header_length() >= sizeof *ip &&
+                          total >= ip->header_length() && p.length() >= kIp + total;
+    return is_whole ? ip : nullptr;
+}
+
 /// The address in `out`; untouched when there is none. Headers are read where they are contiguous,
 /// and only untagged frames speak.
 [[gnu::always_inline]] inline Spoken read_address(const packet::Packet& p, End end,
@@ -68,13 +82,8 @@ inline bool may_travel(const net::IpAddress& v6) noexcept {
     }
     const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
     if (type == net::ether_type::kIpv4) {
-        if (size < kIp + sizeof(net::Ipv4Header)) {
-            return Spoken::nothing;
-        }
-        const auto* ip = p.at<net::Ipv4Header>(kIp);
-        const std::uint32_t total = ip->total_length.value();
-        if (ip->version() != 4 || ip->header_length() < sizeof *ip || total < ip->header_length() ||
-            p.length() < kIp + total) {
+        const net::Ipv4Header* ip = read_ipv4(p);
+        if (ip == nullptr) {
             return Spoken::nothing;
         }
         out = end == End::destination ? ip->destination : ip->source;
