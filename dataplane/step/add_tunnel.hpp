@@ -7,10 +7,10 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/flow_hash.hpp"
-#include "dataplane/packet/chain_sum.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/outer_checksum.hpp"
 
 namespace vxplane::step {
 
@@ -46,8 +46,13 @@ class AddTunnel {
         }
         std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
         write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
-        if ((tunnel.flags & (table::Tunnel::kUdpChecksum | table::Tunnel::kInherits)) != 0) {
-            finish(p.mbuf(), tunnel.flags, meta);
+        if ((tunnel.flags & kMore) != 0) {
+            if ((tunnel.flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
+                inherit(p.mbuf(), meta.l3_offset, tunnel.flags);
+            }
+            if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
+                add_udp_checksum(p.mbuf(), meta, ctx);
+            }
         }
         meta.out_port = tunnel.out_port;
         meta.counts_segment = true;
@@ -56,6 +61,7 @@ class AddTunnel {
 
   private:
     static constexpr std::uint16_t kHeader = net::kVxlanIpv4Overhead;
+    static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | table::Tunnel::kInherits;
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 
@@ -122,23 +128,16 @@ class AddTunnel {
     }
 
     // Apart from the common way, which keeps its registers.
-    [[gnu::noinline]] static void finish(rte_mbuf* mbuf, std::uint8_t flags,
-                                         const packet::PacketMeta& meta) noexcept {
-        auto* ip = rte_pktmbuf_mtod_offset(mbuf, net::Ipv4Header*, kIp);
-        if ((flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
-            // The inner frame begins behind the header, or in a buffer of its own.
-            const std::byte* frame = mbuf->data_len > kHeader
-                                         ? rte_pktmbuf_mtod_offset(mbuf, std::byte*, kHeader)
-                                         : rte_pktmbuf_mtod(mbuf->next, std::byte*);
-            inherit(*ip, frame + meta.l3_offset, flags);
-        }
-        if ((flags & table::Tunnel::kUdpChecksum) != 0) {
-            add_udp_checksum(mbuf, ip);
-        }
-    }
-    /// As the kernel's vxlan_xmit_one() and ip_tunnel_get_ttl(); `inner` is a whole IP header.
-    static void inherit(net::Ipv4Header& outer, const std::byte* inner,
-                        std::uint8_t flags) noexcept {
+    /// As the kernel's vxlan_xmit_one() and ip_tunnel_get_ttl(); the inner frame has a whole IP
+    /// header at `l3_offset`.
+    [[gnu::noinline]] static void inherit(rte_mbuf* mbuf, std::uint32_t l3_offset,
+                                          std::uint8_t flags) noexcept {
+        auto& outer = *rte_pktmbuf_mtod_offset(mbuf, net::Ipv4Header*, kIp);
+        // The inner frame begins behind the header, or in a buffer of its own.
+        const std::byte* inner = mbuf->data_len > kHeader
+                                     ? rte_pktmbuf_mtod_offset(mbuf, std::byte*, kHeader)
+                                     : rte_pktmbuf_mtod(mbuf->next, std::byte*);
+        inner += l3_offset;
         const auto& v4 = *reinterpret_cast<const net::Ipv4Header*>(inner);
         const auto& v6 = *reinterpret_cast<const net::Ipv6Header*>(inner);
         const bool is_v4 = v4.version() == 4;
@@ -158,12 +157,14 @@ class AddTunnel {
         outer.checksum = {};
         outer.checksum = net::finish(net::add_bytes(0, &outer, sizeof outer));
     }
-    static void add_udp_checksum(rte_mbuf* mbuf, const net::Ipv4Header* ip) noexcept {
-        auto* udp = rte_pktmbuf_mtod_offset(mbuf, net::UdpHeader*, kUdp);
-        const std::uint16_t length = udp->length.value();
-        udp->checksum = net::udp_finish(
-            packet::add_chain(net::pseudo_header(ip->source, ip->destination, ip->protocol, length),
-                              mbuf, kUdp, length));
+    [[gnu::noinline]] static void add_udp_checksum(rte_mbuf* mbuf, const packet::PacketMeta& meta,
+                                                   const Context& ctx) noexcept {
+        const auto* ip = rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, kIp);
+        const auto* udp = rte_pktmbuf_mtod_offset(mbuf, const net::UdpHeader*, kUdp);
+        put_udp_checksum(
+            mbuf, kUdp,
+            net::pseudo_header(ip->source, ip->destination, ip->protocol, udp->length.value()),
+            meta, ctx);
     }
 
     const table::Tunnel* tunnels_;
