@@ -28,10 +28,11 @@ constexpr net::Vni kVni{1000};
 /// Buffers as a driver would hand them over: one piece, nobody else's.
 class Buffers {
   public:
-    Buffers() : mbufs_(kPackets), room_(kPackets) {
+    explicit Buffers(std::uint32_t inner = kInner)
+        : inner_(inner), mbufs_(kPackets), lines_(std::size_t{kPackets} * lines_each()) {
         std::mt19937_64 random{4};
-        for (auto& room : room_) {
-            auto* ethernet = reinterpret_cast<net::EthernetHeader*>(room.bytes + kInnerAt);
+        for (std::uint32_t i = 0; i < kPackets; ++i) {
+            auto* ethernet = reinterpret_cast<net::EthernetHeader*>(room(i) + kInnerAt);
             ethernet->destination =
                 net::MacAddress::from_number(0x0200'0000'0000ULL | (random() & 0xFFFF'FFFFU));
             ethernet->source =
@@ -39,32 +40,43 @@ class Buffers {
             ethernet->type = net::ether_type::kIpv4;
             auto* ip = reinterpret_cast<net::Ipv4Header*>(ethernet + 1);
             ip->version_ihl = 0x45;
-            ip->total_length = net::Be16::of(kInner - sizeof *ethernet);
+            ip->total_length = net::Be16::of(static_cast<std::uint16_t>(inner - sizeof *ethernet));
             ip->protocol = net::ip_protocol::kUdp;
             ip->source = net::Ipv4Address::of(static_cast<std::uint32_t>(random()));
             ip->destination = net::Ipv4Address::of(static_cast<std::uint32_t>(random()));
             auto* udp = reinterpret_cast<net::UdpHeader*>(ip + 1);
             udp->source = net::Be16::of(static_cast<std::uint16_t>(random()));
             udp->destination = net::Be16::of(static_cast<std::uint16_t>(random()));
+            udp->length =
+                net::Be16::of(static_cast<std::uint16_t>(inner - sizeof *ethernet - sizeof *ip));
+            udp->checksum = net::Be16::of(1);
         }
     }
     [[nodiscard]] rte_mbuf* operator[](std::uint32_t i) noexcept { return &mbufs_[i]; }
     /// The frames are inner frames again.
-    void make_inner() { reset(kInnerAt, kInner); }
+    void make_inner() { reset(kInnerAt, inner_); }
     /// The frames are tunnel packets; their outer headers must have been written.
-    void make_outer() { reset(kHeadroom, kInner + net::kVxlanIpv4Overhead); }
+    void make_outer() { reset(kHeadroom, inner_ + net::kVxlanIpv4Overhead); }
 
   private:
     static constexpr std::uint16_t kInnerAt = kHeadroom + net::kVxlanIpv4Overhead;
-    struct alignas(64) Room {
-        std::byte bytes[kHeadroom + 192];
+    struct alignas(64) Line {
+        std::byte bytes[64];
     };
+
+    [[nodiscard]] std::uint16_t room_bytes() const noexcept {
+        return static_cast<std::uint16_t>((kInnerAt + inner_ + 78) / 64 * 64);
+    }
+    [[nodiscard]] std::size_t lines_each() const noexcept { return room_bytes() / sizeof(Line); }
+    [[nodiscard]] std::byte* room(std::uint32_t i) noexcept {
+        return lines_[i * lines_each()].bytes;
+    }
 
     void reset(std::uint16_t at, std::uint32_t size) {
         for (std::uint32_t i = 0; i < kPackets; ++i) {
             rte_mbuf& mbuf = mbufs_[i];
-            mbuf.buf_addr = room_[i].bytes;
-            mbuf.buf_len = sizeof(Room);
+            mbuf.buf_addr = room(i);
+            mbuf.buf_len = room_bytes();
             mbuf.data_off = at;
             mbuf.data_len = static_cast<std::uint16_t>(size);
             mbuf.pkt_len = size;
@@ -75,8 +87,9 @@ class Buffers {
         }
     }
 
+    std::uint32_t inner_;
     std::vector<rte_mbuf> mbufs_;
-    std::vector<Room> room_;
+    std::vector<Line> lines_;
 };
 
 using Pairs = std::vector<std::pair<std::uint64_t, std::uint32_t>>;
@@ -86,6 +99,7 @@ inline table::Tables tables_with(bool udp_checksum) {
     std::vector<table::PortEntry> ports(2);
     ports[0].role = table::PortRole::access;
     ports[0].segment = 0;
+    ports[0].trusts_rx_checksum = true;
     ports[1].role = table::PortRole::underlay;
     ports[1].mac = kOurMac;
     tables.ports = table::Shared{std::move(ports)};
@@ -108,7 +122,8 @@ inline table::Tables tables_with(bool udp_checksum) {
 
 /// One burst in a cache of its own, as a worker has it.
 struct Scene {
-    explicit Scene(bool udp_checksum) : tables(tables_with(udp_checksum)) {
+    explicit Scene(bool udp_checksum, std::uint32_t inner = kInner)
+        : tables(tables_with(udp_checksum)), buffers(inner) {
         context->tables = &tables;
     }
     void begin(std::uint16_t in_port) {

@@ -14,12 +14,19 @@
 namespace vxplane::bench {
 namespace {
 
-void encapsulate(benchmark::State& state, bool udp_checksum) {
-    Scene scene(udp_checksum);
+enum class Sum : std::uint8_t { none, read, verified };
+
+void encapsulate(benchmark::State& state, Sum sum, std::uint32_t inner = kInner) {
+    Scene scene(sum != Sum::none, inner);
     bool good = true;
     const auto prepare = [&] {
         scene.buffers.make_inner();
         scene.begin(0);
+        for (std::uint32_t i = 0; sum == Sum::verified && i < kPackets; ++i) {
+            scene.buffers[i]->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+            scene.meta[i].inner_is_ip = true;
+            scene.meta[i].l3_offset = sizeof(net::EthernetHeader);
+        }
     };
     count_cycles(state, kPackets, prepare, [&] { good = good && scene.run<step::AddTunnel>(); });
     const auto* ip =
@@ -62,8 +69,15 @@ int main(int argc, char** argv) {
         benchmark::RegisterBenchmark(name, function)->UseManualTime();
     };
     constexpr std::uint32_t kOuter = kInner + vxplane::net::kVxlanIpv4Overhead;
-    add("encap/AddTunnel", [](auto& state) { encapsulate(state, false); });
-    add("encap/AddTunnel_udp_checksum", [](auto& state) { encapsulate(state, true); });
+    add("encap/AddTunnel", [](auto& state) { encapsulate(state, Sum::none); });
+    add("encap/AddTunnel_udp_checksum", [](auto& state) { encapsulate(state, Sum::read); });
+    add("encap/AddTunnel_udp_checksum_verified",
+        [](auto& state) { encapsulate(state, Sum::verified); });
+    constexpr std::uint32_t kLong = 1450;
+    add("encap/AddTunnel_udp_checksum_1450",
+        [](auto& state) { encapsulate(state, Sum::read, kLong); });
+    add("encap/AddTunnel_udp_checksum_1450_verified",
+        [](auto& state) { encapsulate(state, Sum::verified, kLong); });
     add("encap/ReadFlow", read_flow);
     add("decap/ClassifyUnderlay",
         [](auto& state) { decapsulate<ClassifyUnderlay>(state, kOuter); });
