@@ -117,6 +117,14 @@ std::optional<PortRange> parse_port_range(std::string_view word) {
     return make_port_range(*lo, *hi);
 }
 
+std::optional<std::uint64_t> parse_reserved_bits(std::string_view word) {
+    constexpr std::uint64_t all = 0xF7FF'FFFF'0000'00FF;  // RFC 7348 section 5
+    if (word == "strict") return all;
+    if (word == "ignore") return 0;
+    const auto bits = parse_number(word);
+    return bits && (*bits & ~all) == 0 ? bits : std::nullopt;
+}
+
 std::optional<std::uint64_t> parse_rate(std::string_view word) {
     std::uint64_t unit = 1;
     constexpr std::string_view bit = "bit";

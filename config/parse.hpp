@@ -34,6 +34,10 @@ namespace vxplane::config {
 [[nodiscard]] std::optional<PortRange> parse_port_range(std::string_view word);
 [[nodiscard]] std::optional<PortRange> make_port_range(std::uint64_t lo, std::uint64_t hi);
 
+/// Bits of the 64-bit VXLAN header that must be zero: `strict`, `ignore`, or a number without the
+/// I flag and the VNI, as `reserved_bits` of ip-link(8).
+[[nodiscard]] std::optional<std::uint64_t> parse_reserved_bits(std::string_view word);
+
 /// Bits per second: a number alone, or with `bit`, `kbit`, `mbit` or `gbit` (powers of 1000).
 [[nodiscard]] std::optional<std::uint64_t> parse_rate(std::string_view word);
 

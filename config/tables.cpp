@@ -228,6 +228,11 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::maxaddr>()},
     Key<Vxlan>{{"inner-vlan", false, &boolean, "let VLAN-tagged inner frames pass"},
                scalar<&Vxlan::inner_vlan>()},
+    Key<Vxlan>{
+        {"reserved-bits", false, &text,
+         "of received VXLAN headers: strict refuses any, ignore none, 0xf7ffffff000000ff and "
+         "the like those; strict unless said"},
+        scalar<&Vxlan::reserved_bits>()},
     Key<Vxlan>{{"mtu", false, &mtu, "of inner frames; underlay's less 50 unless said"},
                scalar<&Vxlan::mtu>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},

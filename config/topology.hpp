@@ -206,6 +206,7 @@ struct Vxlan {
     std::uint32_t ageing = 300;  ///< seconds; 0 = never
     std::uint32_t maxaddr = 0;   ///< learned and configured addresses; 0 = no limit
     bool inner_vlan = false;     ///< VLAN-tagged inner frames allowed
+    std::string reserved_bits{"strict"};  ///< `strict`, `ignore`, or the bits that must be zero
     std::uint16_t mtu = 0;       ///< of inner frames after the Ethernet header; 0 = underlay - 50
     std::optional<MacAddress>
         mac;  ///< own MAC of the VTEP device (inner source check); none = made from the id

@@ -6,6 +6,7 @@
 #include "config/judge.hpp"
 #include "config/limits.hpp"
 #include "config/nearest.hpp"
+#include "config/parse.hpp"
 #include "config/resolve.hpp"
 
 namespace vxplane::config {
@@ -58,6 +59,11 @@ class VxlanJudge {
             judge_.refuse(at(vxlan, "srcport"), path + ".srcport",
                           lo + " to " + std::to_string(vxlan.srcport.hi) +
                               " is no range (lo < hi, hi at most 65536)");
+        }
+        if (!parse_reserved_bits(vxlan.reserved_bits)) {
+            judge_.refuse(
+                at(vxlan, "reserved-bits"), path + ".reserved-bits",
+                quoted(vxlan.reserved_bits) + " (strict, ignore, or bits of 0xf7ffffff000000ff)");
         }
         const auto [earlier, fresh] =
             numbers_.try_emplace({vxlan.id, vxlan.dstport}, &vxlan, at(vxlan, "id"));

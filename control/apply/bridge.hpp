@@ -31,6 +31,9 @@ struct SegmentSpec {
     std::uint32_t maxaddr = 0;   ///< 0 = no limit
     bool learning = true;
     bool inner_vlan = false;
+    /// Of the 64-bit VXLAN header: bits that must be zero.
+    std::uint64_t reserved_bits =
+        std::uint64_t{table::Segment::kStrictFlags} << 32 | table::Segment::kStrictVni;
     std::vector<std::uint16_t> ports;  ///< DPDK ids of member access ports
     bool operator==(const SegmentSpec&) const = default;
 };

@@ -54,6 +54,8 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
     segment.learning = spec.learning;
     segment.inner_vlan = spec.inner_vlan;
+    segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);
+    segment.reserved_vni = static_cast<std::uint32_t>(spec.reserved_bits);
     shape_changed_ = true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/parse.hpp"
 #include "config/resolve.hpp"
 
 namespace vxplane::control {
@@ -148,6 +149,7 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.maxaddr = vxlan.maxaddr;
     spec.learning = vxlan.learning;
     spec.inner_vlan = vxlan.inner_vlan;
+    spec.reserved_bits = *config::parse_reserved_bits(vxlan.reserved_bits);
     for (const std::string& name : vxlan.ports) {
         spec.ports.push_back(machine.by_name(name)->port->id());
     }

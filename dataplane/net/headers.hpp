@@ -213,6 +213,10 @@ struct VxlanHeader {
 
     static constexpr Be32 kVniFlag = Be32::of(0x08000000);  ///< the I flag
     [[nodiscard]] Vni vni() const noexcept { return {vni_reserved.value() >> 8}; }
+    /// The I flag alone, and no reserved bit.
+    [[nodiscard]] bool is_plain() const noexcept {
+        return flags == kVniFlag && (vni_reserved.value() & 0xFFU) == 0;
+    }
     static constexpr VxlanHeader of(Vni vni) noexcept {
         return {kVniFlag, Be32::of(vni.number << 8)};
     }

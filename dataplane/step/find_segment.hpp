@@ -22,11 +22,10 @@ struct FindSegment {
             return Verdict::drop(DropReason::vxlan_too_short);
         }
         const auto* vxlan = p.at<net::VxlanHeader>(at + sizeof(net::UdpHeader));
-        const std::uint32_t flags = vxlan->flags.value();
-        constexpr std::uint32_t kVniFlag = net::VxlanHeader::kVniFlag.value();
-        if (flags != kVniFlag || (vxlan->vni_reserved.value() & 0xFFU) != 0) [[unlikely]] {
-            return Verdict::drop((flags & kVniFlag) == 0 ? DropReason::vxlan_no_vni_flag
-                                                         : DropReason::vxlan_reserved_bits);
+        if (!vxlan->is_plain()) [[unlikely]] {
+            if (const Verdict verdict = judge_odd(*udp, *vxlan, ctx); !verdict.goes_on()) {
+                return verdict;
+            }
         }
         const std::uint32_t index =
             ctx.tables->vnis->find(table::vni_key(udp->destination.value(), vxlan->vni()));
@@ -42,6 +41,28 @@ struct FindSegment {
             static_cast<std::uint16_t>(at + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader));
         __builtin_prefetch(&ctx.tables->segments[index]);
         return Verdict::go_on();
+    }
+
+  private:
+    /// A header with other bits than the I flag: the segment says which of them must be zero.
+    [[gnu::noinline]] static packet::Verdict judge_odd(const net::UdpHeader& udp,
+                                                       const net::VxlanHeader& vxlan,
+                                                       const Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
+        const std::uint32_t flags = vxlan.flags.value();
+        if ((flags & net::VxlanHeader::kVniFlag.value()) == 0) {
+            return Verdict::drop(DropReason::vxlan_no_vni_flag);
+        }
+        const std::uint32_t index =
+            ctx.tables->vnis->find(table::vni_key(udp.destination.value(), vxlan.vni()));
+        if (index == table::FlatMap::kNone) {
+            return Verdict::go_on();  // and is dropped as any header of an unknown VNI
+        }
+        const table::Segment& segment = ctx.tables->segments[index];
+        const std::uint32_t set =
+            (flags & segment.reserved_flags) | (vxlan.vni_reserved.value() & segment.reserved_vni);
+        return set == 0 ? Verdict::go_on() : Verdict::drop(DropReason::vxlan_reserved_bits);
     }
 };
 

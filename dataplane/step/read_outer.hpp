@@ -106,8 +106,10 @@ class ReadOuter {
         if (verdict.goes_on()) {
             verdict = FindSegment{}(p, meta, ctx);
         }
+        // What one segment lets pass, another one may refuse: odd headers are judged each.
         if (verdict.goes_on() && meta.outer_size == kInner &&
-            p.at<net::UdpHeader>(kUdp)->checksum.wire() == 0) {
+            p.at<net::UdpHeader>(kUdp)->checksum.wire() == 0 &&
+            p.at<net::VxlanHeader>(kVxlan)->is_plain()) {
             ctx.outer = {net::load<OuterMemo::Header>(p.data()), meta.in_port};
         }
         return verdict;

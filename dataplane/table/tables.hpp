@@ -63,6 +63,12 @@ struct alignas(64) Segment {
     bool in_use = false;             ///< false: the index is free
     /// Frames to `own_mac` are routed to slaves of this master; kNoMaster: they are not.
     std::uint16_t router = kNoMaster;
+    std::uint32_t reserved_flags = kStrictFlags;  ///< of the first VXLAN word: bits that must be 0
+    std::uint32_t reserved_vni = kStrictVni;      ///< of the second
+
+    /// All bits that RFC 7348 gives no meaning to.
+    static constexpr std::uint32_t kStrictFlags = ~net::VxlanHeader::kVniFlag.value();
+    static constexpr std::uint32_t kStrictVni = 0xFF;
 };
 static_assert(sizeof(Segment) == 64);
 

@@ -23,6 +23,9 @@ class Scene {
         segment.learning = setup.learning;
         segment.inner_vlan = true;
         segment_ = lab_.segment("vx0", segment);
+        table::Segment& entry = lab_.segment_entry(segment_);
+        entry.reserved_flags = static_cast<std::uint32_t>(setup.reserved_bits >> 32);
+        entry.reserved_vni = static_cast<std::uint32_t>(setup.reserved_bits);
         support::PortWords words;
         words.mac = support::mac(topology.macs.at("under"));
         words.mtu = setup.underlay_mtu;

@@ -104,6 +104,8 @@ void add_link(Words words, Setup& setup) {
             setup.learning = word == "learning";
         } else if (word == "udpcsum" || word == "noudpcsum") {
             setup.options.udp_checksum = word == "udpcsum";
+        } else if (word == "reserved_bits") {
+            setup.reserved_bits = std::stoull(words.next(), nullptr, 16);
         } else if (!kSwitchedOff.contains(word) && !kNoMatter.contains(word)) {
             throw Unsupported{word};
         }

@@ -28,6 +28,7 @@ struct Setup {
 
     std::uint32_t vni = 0;
     std::uint16_t dstport = 8472;  ///< the kernel's own default
+    std::uint64_t reserved_bits = 0xF7FFFFFF000000FF;
     std::uint32_t local = 0;
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows

@@ -102,6 +102,39 @@ TEST(VxlanDecap, VX33_drops_header_with_a_reserved_bit) {
             .check();
 }
 
+TEST(VxlanDecap, VX33_ignored_bits_pass_and_masked_ones_are_judged) {
+    Scene s;
+    table::Segment& red = s.lab.segment_entry(s.red);
+    const auto passes = [&](Vxlan header) {
+        Golden(s.lab, s.up, s.from_remote(inner_frame(), 2, header))
+            .out(s.vm1, inner_frame())
+            .arrived(s.red, 60)
+            .uncut()
+            .check();
+    };
+    const auto is_refused = [&](Vxlan header, DropReason why = DropReason::vxlan_reserved_bits) {
+        Golden(s.lab, s.up, s.from_remote(inner_frame(), 2, header)).drops(why).uncut().check();
+    };
+    red.reserved_flags = red.reserved_vni = 0;
+    s.lab.publish();
+    for (const Vxlan header :
+         {Vxlan{.flags = 0xFF}, Vxlan{.reserved = 0xFFFFFF}, Vxlan{.last = 0xFF}})
+        passes(header);
+    is_refused({.flags = 0xF7}, DropReason::vxlan_no_vni_flag);
+    // What one segment lets pass, another refuses, however alike the headers are.
+    passes({.flags = 0x88});
+    is_refused({.vni = 8, .flags = 0x88});
+    is_refused({.vni = 6, .flags = 0x88}, DropReason::vxlan_unknown_vni);
+
+    red.reserved_flags = 0x80000000;
+    red.reserved_vni = 0x01;
+    s.lab.publish();
+    passes({.flags = 0x48});
+    passes({.last = 0xFE});
+    is_refused({.flags = 0x88});
+    is_refused({.last = 0x01});
+}
+
 TEST(VxlanDecap, VX34_drops_a_vni_that_is_not_configured) {
     Scene s;
     for (const std::uint32_t vni : {0U, 6U, 9U, 0xFFFFFFU})

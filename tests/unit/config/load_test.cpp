@@ -69,6 +69,7 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     const Vxlan a = segment(
         "local: 10.0.0.1, remote: 10.0.0.2, ttl: 9, tos: 0x10, df: set, ecn: rfc3168, "
         "udpcsum: true, learning: false, ageing: 0, maxaddr: 5, inner-vlan: true, mtu: 1400, "
+        "reserved-bits: 0xf7ffffff000000fe, "
         "mac: 02:00:00:00:00:99, ports: [], "
         "fdb: [{mac: 16:1d:36:f4:ab:26, dst: 10.0.0.3, state: static}]");
     EXPECT_EQ(a.id, 7U);
@@ -83,6 +84,7 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     EXPECT_EQ(a.ageing, 0U);
     EXPECT_EQ(a.maxaddr, 5U);
     EXPECT_TRUE(a.inner_vlan);
+    EXPECT_EQ(a.reserved_bits, "0xf7ffffff000000fe");
     EXPECT_EQ(a.mtu, 1400);
     EXPECT_EQ(a.mac->text(), "02:00:00:00:00:99");
     ASSERT_EQ(a.fdb.size(), 1U);
