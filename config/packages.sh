@@ -2,7 +2,7 @@
 # The Debian packages that vxplane needs, and the one way to install those that are missing. Sourced
 # by config/quickstart.sh, tests/run.sh, bench/compare/run.sh and docker/Dockerfile; it runs nothing by itself.
 
-packages_build=(build-essential ca-certificates pkg-config meson ninja-build libdpdk-dev libyaml-cpp-dev
+packages_build=(build-essential ca-certificates pkg-config meson ninja-build libdpdk-dev libyaml-dev
   libspdlog-dev libcli11-dev nlohmann-json3-dev libpcap-dev)
 packages_lab=(iproute2 iputils-ping iperf3 tcpdump)
 packages_test=(libgtest-dev libbenchmark-dev ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev
@@ -10,7 +10,7 @@ packages_test=(libgtest-dev libbenchmark-dev ccache clang-14 clang-format-14 cla
 # What bench/compare/run.sh sets beside vxplane, and draws with.
 packages_compare=(dpdk openvswitch-switch-dpdk openvswitch-common iproute2 nftables tcpdump python3-scapy python3-matplotlib)
 # Shared libraries of the running daemon; librte-meta-all brings every DPDK driver.
-packages_runtime=(librte-meta-all libyaml-cpp0.7 libspdlog1.10 libfmt9 libpcap0.8 iproute2)
+packages_runtime=(librte-meta-all libyaml-0-2 libspdlog1.10 libfmt9 libpcap0.8 iproute2)
 
 # missing_packages NAME...: prints those that dpkg does not have as installed.
 missing_packages() {

@@ -1,7 +1,11 @@
 // Segments: numbers that clash, the uplink they need, and the ports they hold.
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "config/judge.hpp"
 #include "config/limits.hpp"
@@ -176,21 +180,34 @@ class VxlanJudge {
         }
     }
 
+    using Options = std::tuple<std::optional<IpAddress>, std::uint16_t, std::uint32_t,
+                               std::uint32_t, std::uint16_t, std::uint8_t, Df, Ecn, bool>;
+    static Options options_of(const Vxlan& vxlan) {
+        return {vxlan.local, vxlan.dstport, vxlan.srcport.lo, vxlan.srcport.hi, vxlan.ttl,
+                vxlan.tos,   vxlan.df,      vxlan.ecn,        vxlan.udpcsum};
+    }
+
     void capacities() {
         const Topology& topology = judge_.topology();
         std::size_t entries = 0;
-        std::size_t tunnels = 0;
+        // Segments with the same options share their tunnels.
+        std::map<Options, std::uint32_t> numbers;
+        std::vector<std::pair<std::uint32_t, IpAddress>> tunnels;
         for (const Vxlan& vxlan : topology.vxlans) {
-            std::set<IpAddress> remotes;
-            if (vxlan.remote) remotes.insert(*vxlan.remote);
+            const auto made =
+                numbers.try_emplace(options_of(vxlan), static_cast<std::uint32_t>(numbers.size()));
+            const std::uint32_t number = made.first->second;
+            if (vxlan.remote) tunnels.emplace_back(number, *vxlan.remote);
             for (const FdbEntry& entry : vxlan.fdb) {
                 if (!entry.mac.is_zero()) ++entries;
-                remotes.insert(entry.dst.begin(), entry.dst.end());
+                for (const IpAddress& remote : entry.dst) tunnels.emplace_back(number, remote);
             }
-            tunnels += remotes.size();
         }
+        std::ranges::sort(tunnels);
+        const auto same = std::ranges::unique(tunnels);
+        const std::size_t distinct = tunnels.size() - same.size();
         capacity("fdb-capacity", entries, topology.system.fdb_capacity, "FDB entries");
-        capacity("tunnel-capacity", tunnels, topology.system.tunnel_capacity, "remotes");
+        capacity("tunnel-capacity", distinct, topology.system.tunnel_capacity, "remotes");
     }
 
     void capacity(std::string_view key, std::size_t used, std::size_t most,

@@ -1,15 +1,15 @@
-// Builds the tree out of yaml-cpp's events. Bytes that yaml-cpp treats in its own way (NUL, the
-// end-of-transmission mark, broken UTF-8) are found before it sees them.
+// Builds the tree out of libyaml's events. Bytes that libyaml treats in its own way (NUL, a byte
+// order mark, broken UTF-8) are found before it sees them.
 #include "config/yaml_tree.hpp"
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <yaml.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
-#include <sstream>
+#include <iterator>
+#include <new>
 #include <utility>
 
 namespace vxplane::config {
@@ -18,105 +18,130 @@ namespace {
 /// A topology needs six levels; this bounds recursion over hostile text.
 constexpr std::size_t max_depth = 32;
 
-Position position_of(const YAML::Mark& mark) {
-    if (mark.is_null()) return {};
-    return {mark.line + 1, mark.column + 1};
+Position position_of(const yaml_mark_t& mark) {
+    return {static_cast<int>(mark.line) + 1, static_cast<int>(mark.column) + 1};
 }
 
-/// Leaves the parser from inside an event.
+/// What ends the reading, wherever it happens.
 struct Refused {
     Position where;
     std::string message;
 };
 
-class TreeBuilder final : public YAML::EventHandler {
+/// libyaml's parser over text that outlives it.
+class Events {
   public:
-    [[nodiscard]] YamlNode take() { return std::move(root_); }
-
-    void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
-    void OnDocumentEnd() override {}
-
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        add({YamlNode::Kind::null, position_of(mark)});
+    explicit Events(std::string_view text) {
+        if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
+        yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
+        yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
+                                     text.size());
     }
-
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        throw Refused{position_of(mark), "an alias is not allowed here (write the value out)"};
+    ~Events() {
+        yaml_event_delete(&event_);
+        yaml_parser_delete(&parser_);
     }
+    Events(const Events&) = delete;
+    Events& operator=(const Events&) = delete;
 
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*anchor*/,
-                  const std::string& value) override {
-        refuse_tag(mark, tag);
-        add({YamlNode::Kind::scalar, position_of(mark), value});
+    /// The next event, until the one after. Throws Refused where the text is not YAML.
+    const yaml_event_t& next() {
+        yaml_event_delete(&event_);
+        if (yaml_parser_parse(&parser_, &event_) == 0) {
+            if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
+            throw Refused{position_of(parser_.problem_mark),
+                          "not YAML: " + std::string(parser_.problem)};
+        }
+        return event_;
     }
-
-    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*anchor*/,
-                         YAML::EmitterStyle::value /*style*/) override {
-        open(mark, tag, YamlNode::Kind::list);
-    }
-    void OnSequenceEnd() override { close(); }
-
-    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*anchor*/,
-                    YAML::EmitterStyle::value /*style*/) override {
-        open(mark, tag, YamlNode::Kind::map);
-    }
-    void OnMapEnd() override { close(); }
 
   private:
-    static void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
-        if (tag.empty() || tag == "?" || tag == "!") return;
-        throw Refused{position_of(mark), "a tag is not allowed here (write the value alone)"};
+    yaml_parser_t parser_{};
+    yaml_event_t event_{};
+};
+
+class TreeBuilder {
+  public:
+    /// False for the event that ends the document.
+    bool take(const yaml_event_t& event) {
+        const Position where = position_of(event.start_mark);
+        switch (event.type) {
+            case YAML_ALIAS_EVENT:
+                throw Refused{where, "an alias is not allowed here (write the value out)"};
+            case YAML_SCALAR_EVENT:
+                scalar(event, where);
+                break;
+            case YAML_SEQUENCE_START_EVENT:
+                open(event.data.sequence_start.tag, where, YamlNode::Kind::list);
+                break;
+            case YAML_MAPPING_START_EVENT:
+                open(event.data.mapping_start.tag, where, YamlNode::Kind::map);
+                break;
+            case YAML_SEQUENCE_END_EVENT:
+            case YAML_MAPPING_END_EVENT:
+                close();
+                break;
+            case YAML_DOCUMENT_END_EVENT:
+            case YAML_STREAM_END_EVENT:
+                return false;
+            default:
+                break;
+        }
+        return true;
+    }
+    [[nodiscard]] YamlNode root() { return done_.empty() ? YamlNode{} : std::move(done_.front()); }
+
+  private:
+    struct Open {
+        YamlNode node;
+        std::size_t first;  ///< where its items begin in done_
+    };
+
+    static void refuse_tag(const yaml_char_t* tag, Position where) {
+        if (tag == nullptr || std::string_view(reinterpret_cast<const char*>(tag)) == "!") return;
+        throw Refused{where, "a tag is not allowed here (write the value alone)"};
     }
 
-    void open(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind) {
-        refuse_tag(mark, tag);
-        if (open_.size() >= max_depth) {
-            throw Refused{position_of(mark), "nested too deeply (at most 32 levels)"};
+    void scalar(const yaml_event_t& event, Position where) {
+        const auto& scalar = event.data.scalar;
+        refuse_tag(scalar.tag, where);
+        const std::string_view text(reinterpret_cast<const char*>(scalar.value), scalar.length);
+        // YAML 1.2 section 10.3.2.
+        constexpr std::array<std::string_view, 5> nothing{"", "~", "null", "Null", "NULL"};
+        if (scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+            std::ranges::find(nothing, text) != nothing.end()) {
+            done_.push_back({YamlNode::Kind::null, where});
+        } else {
+            done_.push_back({YamlNode::Kind::scalar, where, std::string(text)});
         }
-        open_.push_back({kind, position_of(mark)});
+    }
+
+    void open(const yaml_char_t* tag, Position where, YamlNode::Kind kind) {
+        refuse_tag(tag, where);
+        if (open_.size() >= max_depth) {
+            throw Refused{where, "nested too deeply (at most 32 levels)"};
+        }
+        open_.push_back({{kind, where}, done_.size()});
     }
 
     void close() {
-        YamlNode done = std::move(open_.back());
+        YamlNode node = std::move(open_.back().node);
+        const auto first = done_.begin() + static_cast<std::ptrdiff_t>(open_.back().first);
         open_.pop_back();
-        // yaml-cpp puts "nothing" where the next token begins, often lines below its key.
-        for (std::size_t i = 1; done.kind == YamlNode::Kind::map && i < done.items.size(); i += 2) {
-            if (done.items[i].kind == YamlNode::Kind::null) {
-                done.items[i].where = done.items[i - 1].where;
+        node.items.assign(std::make_move_iterator(first), std::make_move_iterator(done_.end()));
+        done_.erase(first, done_.end());
+        // libyaml puts "nothing" where the next token begins, often lines below its key.
+        for (std::size_t i = 1; node.kind == YamlNode::Kind::map && i < node.items.size(); i += 2) {
+            if (node.items[i].kind == YamlNode::Kind::null) {
+                node.items[i].where = node.items[i - 1].where;
             }
         }
-        add(std::move(done));
+        done_.push_back(std::move(node));
     }
 
-    void add(YamlNode node) {
-        if (open_.empty()) {
-            root_ = std::move(node);
-        } else {
-            open_.back().items.push_back(std::move(node));
-        }
-    }
-
-    YamlNode root_;
-    std::vector<YamlNode> open_;
-};
-
-/// Refuses what follows the first document.
-class SecondDocument final : public YAML::EventHandler {
-  public:
-    void OnDocumentStart(const YAML::Mark& mark) override {
-        throw Refused{position_of(mark), "a second document begins (one per file)"};
-    }
-    void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
-    void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
-    void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
-                  const std::string& /*value*/) override {}
-    void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
-                         YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*s*/) override {}
-    void OnSequenceEnd() override {}
-    void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
-                    YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*s*/) override {}
-    void OnMapEnd() override {}
+    std::vector<Open> open_;
+    /// Values whose list or map is still open, so that each gets its items in one piece.
+    std::vector<YamlNode> done_;
 };
 
 /// Length of the UTF-8 sequence that begins `text`, 0 when it is none (RFC 3629 section 4).
@@ -168,18 +193,21 @@ YamlTree parse_yaml(std::string_view text, const std::string& file) {
     };
     try {
         refuse_foreign_bytes(text);
-        std::istringstream stream{std::string(text)};
-        YAML::Parser parser(stream);
+        Events events(text);
         TreeBuilder builder;
-        if (parser.HandleNextDocument(builder)) {
-            SecondDocument second;
-            parser.HandleNextDocument(second);
+        while (builder.take(events.next())) {
         }
-        tree.root = builder.take();
+        for (;;) {
+            const yaml_event_t& event = events.next();
+            if (event.type == YAML_DOCUMENT_START_EVENT) {
+                throw Refused{position_of(event.start_mark),
+                              "a second document begins (one per file)"};
+            }
+            if (event.type == YAML_STREAM_END_EVENT || event.type == YAML_NO_EVENT) break;
+        }
+        tree.root = builder.root();
     } catch (const Refused& refused) {
         refuse(refused.where, refused.message);
-    } catch (const YAML::Exception& error) {
-        refuse(position_of(error.mark), "not YAML: " + error.msg);
     } catch (const std::exception& error) {
         refuse({}, std::string("cannot be read: ") + error.what());
     }

@@ -1,6 +1,6 @@
-// YAML text as a tree with a position for every value and key. The only place that meets
-// yaml-cpp: everything that its node type would hide (duplicate keys, order, whether a word was
-// quoted) is kept here, and what a topology has no use for (aliases, tags) is refused.
+// YAML text as a tree with a position for every value and key. The only place that meets libyaml:
+// what a tree of nodes usually hides (duplicate keys, order, whether a word was quoted) is kept
+// here, and what a topology has no use for (aliases, tags) is refused.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,7 @@ for part in $parts; do
       forbid 'config/ knows no DPDK' '#include *["<]rte_' "${config[@]}"
       forbid 'dataplane/net knows no DPDK' '#include *["<]rte_' "${net[@]}"
       forbid 'dataplane/ knows no YAML, JSON, log, control' \
-        '#include *["<](yaml-cpp|nlohmann|spdlog|CLI|control)/' "${dataplane[@]}"
+        '#include *["<](yaml\.h|(nlohmann|spdlog|CLI|control)/)' "${dataplane[@]}"
       forbid 'no "using namespace" in headers of the product' '^ *using namespace' "${headers[@]}"
       code=0
       for file in "${product[@]}"; do

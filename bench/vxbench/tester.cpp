@@ -133,18 +133,24 @@ void Tester::run_paced(double interval, std::uint64_t cycles, Passage& result) {
 void Tester::run_flood(std::uint64_t cycles, Passage& result) {
     ++run_;
     highest_ = 0;
-    const auto nothing = [](std::uint64_t, std::uint64_t) {};
     const std::uint64_t start = rte_rdtsc();
+    // The same work for each frame as when paced: else the tester could not keep the pace that is
+    // found here.
+    const auto note = [&](std::uint64_t number, std::uint64_t now) {
+        const auto due = start + static_cast<std::uint64_t>(static_cast<double>(number));
+        result.latency.add(now - std::min(now, due));
+    };
     std::uint64_t now = start;
     while (now - start < cycles) {
         if (wire_.has_room(kBurst)) {
+            result.lateness.add(now - start);
             result.sent += send(result.sent, kBurst);
         }
-        receive(result, nothing);
+        receive(result, note);
         now = rte_rdtsc();
     }
     result.cycles = now - start;
-    drain(result, nothing);
+    drain(result, note);
 }
 
 }  // namespace vxplane::bench

@@ -1,12 +1,64 @@
 // Reading of differences.yaml.
 #include "rules.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 
+#include "config/yaml_tree.hpp"
+
 namespace vxplane::oracle {
+namespace {
+
+using config::YamlNode;
+
+std::runtime_error problem_at(const YamlNode& node, const std::string& what) {
+    return std::runtime_error(std::to_string(node.where.line) + ": " + what);
+}
+
+const std::string& text_of(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::scalar) throw problem_at(node, "a word or text is missing");
+    return node.text;
+}
+
+bool flag_of(const YamlNode& node) {
+    const std::string& text = text_of(node);
+    if (text != "true" && text != "false") throw problem_at(node, text + " is not true or false");
+    return text == "true";
+}
+
+Rule rule_of(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::map) throw problem_at(node, "a rule is a map");
+    Rule rule;
+    for (std::size_t i = 0; i + 1 < node.items.size(); i += 2) {
+        const std::string& key = text_of(node.items[i]);
+        const YamlNode& value = node.items[i + 1];
+        if (key == "rule") {
+            rule.name = text_of(value);
+        } else if (key == "reason") {
+            rule.reason = text_of(value);
+            while (rule.reason.ends_with('\n')) rule.reason.pop_back();
+        } else if (key == "when") {
+            if (value.kind != YamlNode::Kind::list) throw problem_at(value, "when is a list");
+            for (const YamlNode& word : value.items) rule.when.push_back(text_of(word));
+        } else if (key == "unsupported") {
+            rule.unsupported = flag_of(value);
+        } else if (key == "not_ours") {
+            rule.not_ours = flag_of(value);
+        } else if (key == "even_if_equal") {
+            rule.even_if_equal = flag_of(value);
+        } else {
+            throw problem_at(value, "unknown key " + key);
+        }
+    }
+    if (rule.name.empty() || rule.reason.empty() || rule.when.empty()) {
+        throw problem_at(node, "rule '" + rule.name + "' lacks rule, reason or when");
+    }
+    return rule;
+}
+
+}  // namespace
 
 bool Rule::fits(const Facts& facts) const {
     return std::all_of(when.begin(), when.end(), [&](const std::string& word) {
@@ -15,35 +67,17 @@ bool Rule::fits(const Facts& facts) const {
 }
 
 std::vector<Rule> load_rules(const std::string& path) {
+    std::ifstream file(path);
+    if (!file) throw std::runtime_error(path + ": cannot be read");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const config::YamlTree tree = config::parse_yaml(text, path);
+    if (tree.problem) throw std::runtime_error(tree.problem->text());
+    if (tree.root.kind != YamlNode::Kind::list) throw std::runtime_error(path + ": not a list");
     std::vector<Rule> rules;
     try {
-        for (const YAML::Node& node : YAML::LoadFile(path)) {
-            Rule rule;
-            for (const auto& entry : node) {
-                const auto key = entry.first.as<std::string>();
-                if (key == "rule") {
-                    rule.name = entry.second.as<std::string>();
-                } else if (key == "reason") {
-                    rule.reason = entry.second.as<std::string>();
-                    while (rule.reason.ends_with('\n')) rule.reason.pop_back();
-                } else if (key == "when") {
-                    rule.when = entry.second.as<std::vector<std::string>>();
-                } else if (key == "unsupported") {
-                    rule.unsupported = entry.second.as<bool>();
-                } else if (key == "not_ours") {
-                    rule.not_ours = entry.second.as<bool>();
-                } else if (key == "even_if_equal") {
-                    rule.even_if_equal = entry.second.as<bool>();
-                } else {
-                    throw std::runtime_error("unknown key " + key);
-                }
-            }
-            if (rule.name.empty() || rule.reason.empty() || rule.when.empty())
-                throw std::runtime_error("rule '" + rule.name + "' lacks rule, reason or when");
-            rules.push_back(std::move(rule));
-        }
-    } catch (const std::exception& problem) {
-        throw std::runtime_error(path + ": " + problem.what());
+        for (const YamlNode& node : tree.root.items) rules.push_back(rule_of(node));
+    } catch (const std::runtime_error& problem) {
+        throw std::runtime_error(path + ":" + problem.what());
     }
     return rules;
 }
