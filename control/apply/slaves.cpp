@@ -244,8 +244,10 @@ void Slaves::prepare_slave(const config::Topology& topology, const config::Ipvla
     out.groups = groups_of(slave);
     for (const config::IpPrefix& own : slave.addresses) {
         const net::IpAddress address = ip_of(own.address);
-        if (own.address.is_ipv4() && out.address4.is_zero()) {
-            out.address4 = ipv4_of(own.address);
+        if (own.address.is_ipv4()) {
+            const bool is_first = out.address4.is_zero();
+            out.length4 = is_first ? own.length : std::uint8_t{0};
+            out.address4 = is_first ? ipv4_of(own.address) : out.address4;
         } else if (!own.address.is_ipv4() && out.address6.is_unset()) {
             out.address6 = address;
         }

@@ -1,6 +1,8 @@
 // Apart from the paths that meet them, whose code stays as short as it was without ipvlan.
 #include "dataplane/path/slaves.hpp"
 
+#include <optional>
+
 #include "dataplane/net/dhcp.hpp"
 #include "dataplane/net/membership.hpp"
 #include "dataplane/path/from_master.hpp"
@@ -65,6 +67,46 @@ void overhear(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Ex
     exit.send(p.mbuf(), meta.out_port);
 }
 
+namespace {
+
+/// What slaves' own rules say of a frame to many; what is no IP packet has none.
+class GroupRules {
+  public:
+    GroupRules(packet::Packet& p, const packet::PacketMeta& meta, const step::Context& ctx,
+               const table::Master& master) noexcept
+        : slaves_(ctx.tables->slaves.data()), about_(meta) {
+        const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
+        if (master.hooked && (type == net::ether_type::kIpv4 || type == net::ether_type::kIpv6)) {
+            read_ = hooks_.emplace(ctx, master).read(p);
+        }
+    }
+    packet::Verdict of_sender(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        if (!hooks_ || slaves_[number].hooks == 0) {
+            return packet::Verdict::go_on();
+        }
+        return read_.goes_on() ? hooks_->group_from(meta, number) : read_;
+    }
+    /// `none` where it gets its copy. Nobody is told of one that it does not get.
+    packet::DropReason of_receiver(std::uint16_t number) noexcept {
+        if (!hooks_ || slaves_[number].hooks == 0) {
+            return packet::DropReason::none;
+        }
+        const packet::Verdict verdict =
+            read_.goes_on() ? hooks_->group_into(about_, number) : read_;
+        return verdict.goes_on()   ? packet::DropReason::none
+               : verdict.is_drop() ? verdict.reason()
+                                   : about_.if_refused;
+    }
+
+  private:
+    const table::Slave* slaves_;
+    packet::PacketMeta about_;
+    std::optional<step::SlaveHooks> hooks_;
+    packet::Verdict read_ = packet::Verdict::go_on();
+};
+
+}  // namespace
+
 void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                     Exit& exit) noexcept {
     const table::Tables& tables = *ctx.tables;
@@ -101,6 +143,19 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         net::may_be_report(p.data(), p.contiguous())) {
         copy_to_control(p, meta, packet::Punt::slave_report, ctx, exit);
     }
+    GroupRules rules(p, meta, ctx, master);
+    if (meta.slaves.from != table::kNoSlave) {
+        const packet::Verdict verdict = rules.of_sender(meta, meta.slaves.from);
+        if (verdict.is_drop()) {
+            exit.counters().ports[meta.in_port].dropped.add(1);
+            exit.drop(p.mbuf(), verdict.reason());
+            return;
+        }
+        if (!verdict.goes_on()) {
+            exit.to_control(p.mbuf(), meta);
+            return;
+        }
+    }
     if (master.dhcp_snoop && !from_host &&
         net::is_dhcp(p.data(), p.contiguous(),
                      from_wire ? net::DhcpWay::to_client : net::DhcpWay::to_server)) {
@@ -110,8 +165,15 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         for (std::uint32_t i = 0; i < master.slave_count; ++i) {
             const std::uint16_t number = tables.slave_list[master.slave_begin + i];
             const table::Slave& slave = tables.slaves[number];
-            if (number != meta.slaves.from && slave.up && slave.vrf == vrf &&
-                slave.groups.hears(group) && copy_to(slave.port, slave.max_frame)) {
+            if (number == meta.slaves.from || !slave.up || slave.vrf != vrf ||
+                !slave.groups.hears(group)) {
+                continue;
+            }
+            const packet::DropReason reason = rules.of_receiver(number);
+            if (reason != packet::DropReason::none) {
+                exit.counters().copies.add(1);
+                exit.count_drop(reason);
+            } else if (copy_to(slave.port, slave.max_frame)) {
                 exit.counters().ports[slave.port].tx_groups.add(1);
             }
         }

@@ -91,4 +91,26 @@ Verdict postrouting(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta
     return last_hook(packet, ctx, meta, Hook::postrouting);
 }
 
+Verdict hear(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta, bool ends) noexcept {
+    // A later fragment that no entry knows is judged as what it is by itself.
+    if (!track(packet, ctx).goes_on()) {
+        ctx.state = CtState::untracked;
+    }
+    const CtState found = ctx.state;
+    ctx.notrack = false;
+    Asker before(packet, ctx, meta, Hook::prerouting);
+    Verdict verdict = before.before(table::hook_priority::kConntrack);
+    if (ctx.notrack) {
+        ctx.state = CtState::untracked;
+    }
+    if (verdict.goes_on()) {
+        verdict = before.rest();
+    }
+    if (verdict.goes_on() && ends) {
+        verdict = Asker(packet, ctx, meta, Hook::input).rest();
+    }
+    ctx.state = found;
+    return verdict;
+}
+
 }  // namespace vxplane::step

@@ -8,6 +8,7 @@
 //   slave -> sibling     output(sender's)  postrouting(sender's, more_hooks)
 //                        prerouting(receiver's)  input(receiver's)
 //   routed by a slave    prerouting, forward, postrouting
+//   a group, l2          output(sender's)  postrouting(sender's)  hear(each receiver's)
 //
 // One HookContext goes with a packet through all of them; the caller changes `hooks` and what else
 // differs between two calls. A hook without rules is called all the same where there is a tracker.
@@ -102,5 +103,11 @@ packet::Verdict output(L3Packet& packet, HookContext& ctx, packet::PacketMeta& m
 packet::Verdict forward(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta) noexcept;
 packet::Verdict input(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta) noexcept;
 packet::Verdict postrouting(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta) noexcept;
+
+/// Prerouting and, where the packet `ends` there, input of one of many that hear a broadcast or
+/// multicast: the payload is shared and nobody answers, so that nothing is translated and no entry
+/// is made. May be called for the same packet with the rules of one after the other.
+packet::Verdict hear(L3Packet& packet, HookContext& ctx, packet::PacketMeta& meta,
+                     bool ends) noexcept;
 
 }  // namespace vxplane::step

@@ -134,6 +134,20 @@ class SlaveHooks {
         return enter(meta, number, rules(tables_.slaves[number].hooks));
     }
 
+    // --- broadcasts and multicasts of mode l2, for slaves with rules of their own
+    packet::Verdict group_from(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        hooks_.zone = tables_.slaves[number].vrf;
+        hooks_.slave = number;
+        hooks_.hooks = rules(tables_.slaves[number].hooks);
+        const packet::Verdict verdict = output(l3_, hooks_, meta);
+        return verdict.goes_on() ? postrouting(l3_, hooks_, meta) : verdict;
+    }
+    /// What is for the address of somebody else goes no further than prerouting.
+    packet::Verdict group_into(packet::PacketMeta& meta, std::uint16_t number) noexcept {
+        hooks_.hooks = rules(tables_.slaves[number].hooks);
+        return hear(l3_, hooks_, meta, may_be_for(number));
+    }
+
   private:
     /// prerouting() or output() without rules.
     packet::Verdict arrive() noexcept {
@@ -163,6 +177,24 @@ class SlaveHooks {
     /// In mode l2 the host's IP layer sees nothing.
     [[nodiscard]] const table::HookSet* host_rules() const noexcept {
         return master_.mode == table::IpvlanMode::l2 ? nullptr : rules(master_.hooks);
+    }
+    /// In a frame to a group. Where its subnets are not all known, what nobody has is for it too.
+    [[nodiscard]] bool may_be_for(std::uint16_t number) const noexcept {
+        const table::Slave& slave = tables_.slaves[number];
+        const net::IpAddress to = l3_.destination();
+        if (to.is_v4() ? to.v4().is_multicast() || to.v4().is_broadcast() : to.is_multicast()) {
+            return true;
+        }
+        const std::uint32_t owner =
+            tables_.slave_addresses->find(table::slave_scope(slave.master, slave.vrf), to);
+        if (owner != table::AddressMap::kNone) {
+            return owner == number;
+        }
+        if (slave.length4 == 0 || !to.is_v4()) {
+            return true;
+        }
+        const std::uint32_t hosts = ~net::prefix_mask(slave.length4);
+        return hosts > 1 && to.v4().number() == (slave.address4.number() | hosts);
     }
     /// A slave's own address is its input; anything else goes through it.
     packet::Verdict end_at(packet::PacketMeta& meta, std::uint16_t number) noexcept {

@@ -78,6 +78,7 @@ struct alignas(64) Slave {
     UrpfMode urpf = UrpfMode::off;
     bool check_source = false;  ///< only its own addresses may be the source
     bool forwards = true;       ///< gets packets to what routes say is behind it
+    std::uint8_t length4 = 0;   ///< of the prefix of its only IPv4 address; 0: it has more, or none
     std::uint32_t routes = 0;   ///< its routing table, index into Tables::route_tables; 0 = none
     std::uint32_t hooks = 0;    ///< index into Tables::hook_sets; 0 = none
     std::uint32_t policer = 0;  ///< bits per millisecond towards the wire; 0 = no limit

@@ -195,7 +195,12 @@ void IpvlanScene::fill(table::Tables& tables) {
         for (const Network::Address& one : network.addresses)
             if (network.up && one.device == network.device)
                 addresses.push_back({{one.address, table::slave_scope(0, 0)}, number});
-        if (const net::IpAddress own = first(network, true); own.is_v4()) slave.address4 = own.v4();
+        for (const Network::Address& one : network.addresses) {
+            if (!one.address.is_v4()) continue;
+            slave.length4 =
+                slave.address4.is_zero() ? static_cast<std::uint8_t>(one.length) : std::uint8_t{0};
+            if (slave.address4.is_zero()) slave.address4 = one.address.v4();
+        }
         slave.address6 = first(network, false);
         slaves.push_back(slave);
         list.push_back(number);

@@ -1,8 +1,6 @@
 // How often packets passed each hook: what the kernel counted in a scenario beside ours.
 #pragma once
 
-#include <array>
-#include <map>
 #include <string>
 
 #include "ipvlan_scene.hpp"
@@ -18,15 +16,12 @@ struct HooksOfOthers {
     bool fragments = false;      ///< the kernel puts them together and judges them once
     bool host_is_given = false;  ///< and passes its hooks with it
     bool host_sends = false;
-    /// Broadcasts and multicasts that ours gave to a slave, by its name, IPv4 and IPv6.
-    std::map<std::string, std::array<unsigned, 2>> groups{};
 };
 
-/// Empty when equal, else what differs first, and with `only_groups` set when no more is missing
-/// than broadcasts and multicasts at slaves. `scene` is one of with_counting(setup). Compared:
+/// Empty when equal, else what differs first. `scene` is one of with_counting(setup). Compared:
 /// what comes in at slaves; what comes in at the host in mode l3s; what leaves by the host in modes
 /// l3 and l3s. What slaves send has passed their own stack's hooks before.
 std::string hook_difference(const Scenario& scenario, IpvlanScene& scene, const IpvlanSetup& setup,
-                            const HooksOfOthers& others, bool& only_groups);
+                            const HooksOfOthers& others);
 
 }  // namespace vxplane::oracle

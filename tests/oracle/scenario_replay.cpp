@@ -74,7 +74,6 @@ class Player {
         if (all.verdict != Verdict::match) return all;
         Facts facts = facts_of(moments_.back());
         join(all, judge(asked_, facts));
-        if (only_groups_) facts.insert("only_groups_pass_no_hooks");
         join(all, judge(hooks_, facts));
         return all;
     }
@@ -157,12 +156,6 @@ class Player {
                 others.host_sends = others.host_sends || one.port == "host";
             }
             for (const Outcome& outcome : moment.ours)
-                for (const auto& [name, slave] : moment.setup.slaves)
-                    if (const auto got = outcome.frames.find(name); got != outcome.frames.end())
-                        for (const Bytes& frame : got->second)
-                            if ((frame[0] & 1U) != 0)
-                                ++others.groups[name][frame[12] == 0x86 ? 1 : 0];
-            for (const Outcome& outcome : moment.ours)
                 others.host_is_given = others.host_is_given || outcome.frames.contains("host");
         }
         play_again(with_counting, Memory::pool,
@@ -170,8 +163,7 @@ class Player {
                        if (!are_same(moment.ours, counted) && hooks_.empty())
                            hooks_ = "rules that only count change what comes out";
                        if (&moment == &moments_.back() && hooks_.empty())
-                           hooks_ = hook_difference(scenario_, scene, moment.setup, others,
-                                                    only_groups_);
+                           hooks_ = hook_difference(scenario_, scene, moment.setup, others);
                    });
     }
 
@@ -266,8 +258,7 @@ class Player {
     const std::vector<Rule>& rules_;
     IpvlanSetup start_, now_;
     std::vector<Moment> moments_{};
-    std::string asked_{}, hooks_{};  ///< what differs in the end
-    bool only_groups_ = false;
+    std::string asked_{}, hooks_{};    ///< what differs in the end
     std::set<std::string> decided_{};  ///< names of rules
 };
 
