@@ -135,6 +135,10 @@ class Differ {
     template <class T>
     void inside(const std::string& path, const T& from, const T& to) {
         if constexpr (std::is_same_v<T, Vxlan>) {
+            objects<SegmentNeighbour>(from.neighbours, to.neighbours,
+                                      [&](const SegmentNeighbour& one) {
+                                          return path + ".neighbours[" + one.ip.text() + "]";
+                                      });
             objects<FdbEntry>(from.fdb, to.fdb, [&](const FdbEntry& entry) {
                 return path + ".fdb[" + entry.mac.text() + "]";
             });

@@ -79,5 +79,6 @@ void judge_nat(Judge& judge, const Ipvlan& ipvlan);
 void judge_table_routes(Judge& judge, const std::vector<TableRoute>& routes,
                         const std::string& path, const Ipvlan* home, const Slave* slave);
 void judge_fdb(Judge& judge, const Vxlan& vxlan);
+void judge_watch(Judge& judge, const Vxlan& vxlan);
 
 }  // namespace vxplane::config

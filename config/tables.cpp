@@ -191,7 +191,20 @@ constexpr std::array fdb_keys{
     Key<FdbEntry>{{"port", false, &text, "access port of this segment"}, scalar<&FdbEntry::port>()},
     Key<FdbEntry>{{"state", false, &fdb_state, "neither ages; permanent unless said"},
                   scalar<&FdbEntry::state>()},
+    Key<FdbEntry>{{"router", false, &boolean, "a router: rsc looks behind it; false unless said"},
+                  scalar<&FdbEntry::router>()},
 };
+
+constexpr std::array segment_neighbour_keys{
+    Key<SegmentNeighbour>{{"ip", true, &ip, "IP address of a host in the segment"},
+                          scalar<&SegmentNeighbour::ip>()},
+    Key<SegmentNeighbour>{{"lladdr", true, &mac, "its MAC address"},
+                          scalar<&SegmentNeighbour::lladdr>()},
+    Key<SegmentNeighbour>{{"router", false, &boolean, "advertised as a router; false unless said"},
+                          scalar<&SegmentNeighbour::router>()},
+};
+constexpr ValueType segment_neighbour{.kind = Kind::object, .object = describe<SegmentNeighbour>};
+constexpr ValueType segment_neighbour_list = list_of(segment_neighbour);
 
 constexpr ValueType fdb{.kind = Kind::object, .object = describe<FdbEntry>};
 constexpr ValueType fdb_list = list_of(fdb);
@@ -240,6 +253,35 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{
         {"router", false, &text, "ipvlan whose slaves get what is sent to mac by IP address"},
         scalar<&Vxlan::router>()},
+    Key<Vxlan>{{"proxy", false, &boolean,
+                "answer ARP and ND for neighbours behind remote VTEPs; false unless said"},
+               scalar<&Vxlan::proxy>()},
+    Key<Vxlan>{{"proxy-fallback", false, &proxy_fallback,
+                "what proxy cannot answer: flood it, or as the kernel keep it from remote VTEPs; "
+                "flood unless said"},
+               scalar<&Vxlan::proxy_fallback>()},
+    Key<Vxlan>{{"neigh-learning", false, &boolean,
+                "learn neighbours from ARP and ND; they age as FDB entries; false unless said"},
+               scalar<&Vxlan::neigh_learning>()},
+    Key<Vxlan>{
+        {"rsc", false, &boolean,
+         "send IP for a router straight to the neighbour, when it is known; false unless said"},
+        scalar<&Vxlan::rsc>()},
+    Key<Vxlan>{{"l2miss", false, &boolean, "events for unknown MAC addresses; false unless said"},
+               scalar<&Vxlan::l2miss>()},
+    Key<Vxlan>{{"l3miss", false, &boolean, "events for unknown IP addresses; false unless said"},
+               scalar<&Vxlan::l3miss>()},
+    Key<Vxlan>{{"peers", false, &networks, "VTEPs that are heard; none: any"},
+               placed<&Vxlan::peers, &Vxlan::peer_where>()},
+    Key<Vxlan>{
+        {"check-srcport", false, &ports, "outer UDP source ports that are heard; any unless said"},
+        scalar<&Vxlan::check_srcport>()},
+    Key<Vxlan>{{"refuse-vxlan", false, &boolean,
+                "drop VXLAN to our UDP ports that comes from access ports; false unless said"},
+               scalar<&Vxlan::refuse_vxlan>()},
+    Key<Vxlan>{
+        {"neighbours", false, &segment_neighbour_list, "who has an IP address, always there"},
+        objects<&Vxlan::neighbours>()},
     Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment", Effect::items},
                placed<&Vxlan::ports, &Vxlan::port_where>()},
     Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>()},
@@ -317,6 +359,10 @@ std::span<const Key<NexthopGroup>> keys_of<NexthopGroup>() {
 template <>
 std::span<const Key<FdbEntry>> keys_of<FdbEntry>() {
     return fdb_keys;
+}
+template <>
+std::span<const Key<SegmentNeighbour>> keys_of<SegmentNeighbour>() {
+    return segment_neighbour_keys;
 }
 template <>
 std::span<const Key<Vxlan>> keys_of<Vxlan>() {

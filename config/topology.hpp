@@ -165,12 +165,26 @@ struct NexthopGroup {
 enum class FdbState : std::uint8_t { permanent, static_ };
 
 /// One entry of `fdb:` in a segment. Exactly one of `dst` (remotes), `nhid`, `port` is given.
+/// One entry of `neighbours:` of a segment: who has an IP address in it.
+struct SegmentNeighbour {
+    IpAddress ip;
+    MacAddress lladdr;
+    bool router = false;  ///< says so in advertisements
+    Position where;
+    KeyPositions keys{};
+};
+
+/// What becomes of ARP and ND that a proxy cannot answer: flooded, or as the kernel, kept from the
+/// tunnels.
+enum class ProxyFallback : std::uint8_t { flood, kernel };
+
 struct FdbEntry {
     MacAddress mac;                ///< all zero = flood list
     std::vector<IpAddress> dst{};  ///< more than one only for the all-zero address
     std::optional<std::uint32_t> nhid;
     std::string port{};  ///< a local access port of the segment
     FdbState state = FdbState::permanent;
+    bool router = false;  ///< `rsc` looks behind it
     Position where;
     std::vector<Position> dst_where{};
     KeyPositions keys{};
@@ -185,6 +199,13 @@ struct PortRange {
 
 enum class Df : std::uint8_t { unset, set, inherit };
 enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
+
+/// Ports lo to hi, both included; 0 to 65535 is any.
+struct Ports {
+    std::uint16_t lo = 0;
+    std::uint16_t hi = 65535;
+    auto operator<=>(const Ports&) const = default;
+};
 
 /// One entry of `vxlans:`; the words are those of `ip link add type vxlan`.
 struct Vxlan {
@@ -201,16 +222,27 @@ struct Vxlan {
     std::uint8_t tos = 0;   ///< or kInheritTos
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
-    bool udpcsum = false;        ///< RFC 7348 section 5: SHOULD be zero
-    bool learning = true;        ///< from tunnels
-    std::uint32_t ageing = 300;  ///< seconds; 0 = never
-    std::uint32_t maxaddr = 0;   ///< learned and configured addresses; 0 = no limit
-    bool inner_vlan = false;     ///< VLAN-tagged inner frames allowed
+    bool udpcsum = false;                 ///< RFC 7348 section 5: SHOULD be zero
+    bool learning = true;                 ///< from tunnels
+    std::uint32_t ageing = 300;           ///< seconds; 0 = never
+    std::uint32_t maxaddr = 0;            ///< learned and configured addresses; 0 = no limit
+    bool inner_vlan = false;              ///< VLAN-tagged inner frames allowed
     std::string reserved_bits{"strict"};  ///< `strict`, `ignore`, or the bits that must be zero
-    std::uint16_t mtu = 0;       ///< of inner frames after the Ethernet header; 0 = underlay - 50
+    std::uint16_t mtu = 0;  ///< of inner frames after the Ethernet header; 0 = underlay - 50
     std::optional<MacAddress>
         mac;  ///< own MAC of the VTEP device (inner source check); none = made from the id
-    std::string router{};              ///< an ipvlan: frames to `mac` are routed to its slaves
+    std::string router{};  ///< an ipvlan: frames to `mac` are routed to its slaves
+    bool proxy = false;    ///< ARP and ND answered for neighbours behind tunnels
+    ProxyFallback proxy_fallback = ProxyFallback::flood;
+    bool neigh_learning = false;  ///< neighbours learned from ARP and ND
+    bool rsc = false;             ///< route short circuit
+    bool l2miss = false;
+    bool l3miss = false;
+    std::vector<IpPrefix> peers{};  ///< none: any
+    std::vector<Position> peer_where{};
+    Ports check_srcport{0, 65535};  ///< of received packets
+    bool refuse_vxlan = false;      ///< VXLAN from access ports
+    std::vector<SegmentNeighbour> neighbours{};
     std::vector<std::string> ports{};  ///< access ports that are members
     std::vector<FdbEntry> fdb{};
     Position where;
@@ -267,13 +299,6 @@ enum class RuleAction : std::uint8_t {
     dnat,
     snat,
     masquerade
-};
-
-/// Ports lo to hi, both included; 0 to 65535 is any.
-struct Ports {
-    std::uint16_t lo = 0;
-    std::uint16_t hi = 65535;
-    auto operator<=>(const Ports&) const = default;
 };
 
 /// One entry of `rules:`; the words are those of nft. What is not given matches everything.

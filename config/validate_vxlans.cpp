@@ -52,6 +52,7 @@ class VxlanJudge {
         router(vxlan, path);
         ports(vxlan, path);
         judge_fdb(judge_, vxlan);
+        judge_watch(judge_, vxlan);
     }
 
     void numbers(const Vxlan& vxlan, const std::string& path) {

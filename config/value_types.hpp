@@ -36,6 +36,7 @@ inline constexpr std::array<std::int64_t, 2> ttl_numbers{0, 256};
 inline constexpr std::array tos_words{Words("inherit")};
 inline constexpr std::array<std::int64_t, 1> tos_numbers{1};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
+inline constexpr std::array fallback_words{Words("flood"), Words("kernel")};
 inline constexpr std::array auto_word{Words("auto")};
 inline constexpr std::array dynamic_word{Words("dynamic")};
 inline constexpr std::array default_words{Words("default"), Words("default6")};
@@ -143,6 +144,8 @@ inline constexpr ValueType tos{
     .kind = Kind::named_number, .min = 0, .max = 255, .words = tos_words, .numbers = tos_numbers};
 inline constexpr ValueType df = one_of(df_words);
 inline constexpr ValueType ecn = one_of(ecn_words);
+inline constexpr ValueType proxy_fallback = one_of(fallback_words);
+inline constexpr ValueType networks = list_of(network);
 inline constexpr ValueType ageing = integer(0, limits::ageing_max);
 inline constexpr ValueType u32 = integer(0, any_u32);
 inline constexpr ValueType nexthop_id = integer(1, any_u32);

@@ -136,6 +136,8 @@ std::optional<std::string> Daemon::start() {
     tunnels_ = std::make_unique<Tunnels>(topology_.system.tunnel_capacity, routes_, *neighbours_,
                                          *publisher_);
     bridge_ = std::make_unique<Bridge>(topology_.system.fdb_capacity, *tunnels_, *publisher_);
+    segment_neighbours_ = std::make_unique<SegmentNeighbours>(*bridge_);
+    bridge_->add_part(*segment_neighbours_);
     routing_ = std::make_unique<Routing>(*bridge_, *tunnels_, *neighbours_, *publisher_);
     slaves_ = std::make_unique<Slaves>(machine_, *bridge_, *routing_);
     punts_->connect(*neighbours_, *tunnels_);
@@ -164,6 +166,7 @@ std::optional<std::string> Daemon::start() {
     telemetry_ = std::make_unique<Telemetry>();
     captures_ = std::make_unique<capture::Captures>(*publisher_);
     start_events();
+    start_segment_events();
     if (stop_is_pending()) {
         return kStopped;
     }
@@ -273,6 +276,7 @@ void Daemon::tick() {
         persist_->turn(now);
     }
     bridge_->age(now, kAgeingBudget);
+    segment_neighbours_->tick(now);
     bridge_->commit();
     punts_->send_released();
     routing_->reclaim();
@@ -337,6 +341,7 @@ void Daemon::stop() {
     slaves_.reset();
     routing_.reset();
     bridge_.reset();
+    segment_neighbours_.reset();
     tunnels_.reset();
     neighbours_.reset();
     punts_.reset();

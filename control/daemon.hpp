@@ -12,6 +12,7 @@
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
 #include "control/apply/routing.hpp"
+#include "control/apply/segment_neighbours.hpp"
 #include "control/apply/slaves.hpp"
 #include "control/capture/capture.hpp"
 #include "control/loop/event_loop.hpp"
@@ -56,6 +57,7 @@ class Daemon {
     [[nodiscard]] Tunnels& tunnels() noexcept { return *tunnels_; }
     [[nodiscard]] Routing& routing() noexcept { return *routing_; }
     [[nodiscard]] Slaves& slaves() noexcept { return *slaves_; }
+    [[nodiscard]] SegmentNeighbours& segment_neighbours() noexcept { return *segment_neighbours_; }
     [[nodiscard]] Neighbours& neighbours() noexcept { return *neighbours_; }
     [[nodiscard]] const table::Fib4& routes() const noexcept { return routes_; }
     [[nodiscard]] Publisher& publisher() noexcept { return *publisher_; }
@@ -77,6 +79,7 @@ class Daemon {
     std::optional<std::string> load_ipvlans();
     std::optional<std::string> load_fdb(const config::Vxlan& vxlan, std::uint16_t index);
     void start_events();
+    void start_segment_events();
     void tick();
     void take_learned(Neighbours::Time now);
     void check_account();
@@ -93,6 +96,8 @@ class Daemon {
     std::unique_ptr<Neighbours> neighbours_;
     std::unique_ptr<Tunnels> tunnels_;
     std::unique_ptr<Bridge> bridge_;
+    std::unique_ptr<SegmentNeighbours> segment_neighbours_;
+    MissLimiter misses_;
     std::unique_ptr<Routing> routing_;
     std::unique_ptr<Slaves> slaves_;
     std::unique_ptr<stats::Reader> stats_;

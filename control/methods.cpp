@@ -323,12 +323,15 @@ void add_methods(Daemon& daemon) {
         return Reply(Json::object());
     });
 
+    add_segment_methods(daemon);
     add_capture_methods(daemon);
     add_ipvlan_methods(daemon);
     add_route_methods(daemon);
 
     daemon.server().add_topic("fdb", "entries learned, moved, aged, added, removed");
     daemon.server().add_topic("neigh", "next hops resolved, failed, in conflict");
+    daemon.server().add_topic("segment-neigh", "neighbours in segments learned, moved, aged");
+    daemon.server().add_topic("miss", "MAC and IP addresses in segments that nobody knows");
     daemon.server().add_topic("alarm", "alarms that came or went");
 }
 

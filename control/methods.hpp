@@ -6,6 +6,7 @@ namespace vxplane::control {
 class Daemon;
 
 /// Adds every method and topic to the daemon's server. Before the server opens.
+void add_segment_methods(Daemon& daemon);
 void add_methods(Daemon& daemon);
 /// Called by add_methods().
 void add_capture_methods(Daemon& daemon);
@@ -15,6 +16,8 @@ void add_spread_methods(Daemon& daemon);
 /// About ipvlans: slaves, rules, connections.
 void add_ipvlan_methods(Daemon& daemon);
 void add_conntrack_methods(Daemon& daemon);
+/// About neighbours in segments, and refused peers.
+void add_segment_methods(Daemon& daemon);
 /// About routing tables.
 void add_route_methods(Daemon& daemon);
 

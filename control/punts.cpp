@@ -88,6 +88,11 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
         case packet::Punt::dhcp:
             take_dhcp(item, now);
             break;
+        case packet::Punt::neighbour:
+        case packet::Punt::l2_miss:
+        case packet::Punt::l3_miss:
+            take_heard(item);
+            break;
         case packet::Punt::ttl_exceeded:
         case packet::Punt::route_unreachable:
         case packet::Punt::route_prohibited:
@@ -176,6 +181,16 @@ void Punts::take_unresolved(const path::PuntItem& item, Time now) {
     held.segment = item.segment;
     held.opaque = opaque_of(item, tunnels_->serial(item.tunnel));
     neighbours_->hold(*next_hop, std::move(held), now);
+}
+
+void Punts::take_heard(const path::PuntItem& item) {
+    std::array<std::byte, 2048> room;
+    const std::size_t skip = item.why == packet::Punt::neighbour ? item.tunnel : 0;
+    const std::span<const std::byte> frame = head_of(item.mbuf, room);
+    if (heard_ && frame.size() > skip) {
+        heard_(item, frame.subspan(skip));
+    }
+    consume(item.mbuf);
 }
 
 void Punts::answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error) {

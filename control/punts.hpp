@@ -53,6 +53,10 @@ class Punts final : public NeighbourSink {
         news_ = {};
     }
     void on_news(News news) { news_ = std::move(news); }
+    /// Copies of frames of segments that ask for them; the frame begins with its own Ethernet
+    /// header, whatever carried it.
+    using Heard = std::function<void(const path::PuntItem&, std::span<const std::byte>)>;
+    void on_heard(Heard heard) { heard_ = std::move(heard); }
     /// All of our own: one is answered for on every underlay port, as the kernel does.
     void set_addresses(std::vector<OwnAddress> addresses) { addresses_ = std::move(addresses); }
 
@@ -93,6 +97,7 @@ class Punts final : public NeighbourSink {
     void take_arp(const path::PuntItem& item, Time now);
     void take_nd(const path::PuntItem& item, Time now);
     void take_icmp(const path::PuntItem& item);
+    void take_heard(const path::PuntItem& item);
     void take_unresolved(const path::PuntItem& item, Time now);
     void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
     void forward(rte_mbuf* mbuf, std::uint16_t port);
@@ -134,6 +139,7 @@ class Punts final : public NeighbourSink {
     Routing* routing_ = nullptr;
     Slaves* slaves_ = nullptr;
     News news_;
+    Heard heard_;
     IcmpLimiter limiter_;
     std::vector<OwnAddress> addresses_;
     struct Released {

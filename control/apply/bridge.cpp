@@ -89,8 +89,10 @@ void Bridge::build_shape(table::Tables& next) {
     std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> dstports;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
+    build_guards(next);
     for (table::PortEntry& port : ports_) {
         port.segment = table::kNoSegment;
+        port.plain_frame = port.max_frame;
     }
     for (std::size_t i = 0; i < segments_.size(); ++i) {
         if (!segments_[i].in_use) {
@@ -98,11 +100,13 @@ void Bridge::build_shape(table::Tables& next) {
         }
         for (const std::uint16_t port : specs_[i].ports) {
             ports_[port].segment = static_cast<std::uint16_t>(i);
+            ports_[port].plain_frame = table::plain_frame_of(ports_[port], segments_[i]);
         }
         segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
         members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
         const std::uint16_t dstport = specs_[i].profile.dstport;
-        vnis.emplace_back(table::vni_key(dstport, specs_[i].vni), i);
+        vnis.emplace_back(table::vni_key(dstport, specs_[i].vni),
+                          table::vni_value(segments_[i], static_cast<std::uint16_t>(i)));
         dstports.emplace_back(dstport, 0);
     }
     // Own addresses come last and win: a /31 or an odd plan may have them overlap.

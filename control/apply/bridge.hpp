@@ -20,6 +20,23 @@
 
 namespace vxplane::control {
 
+/// Who has an IP address in a segment, by the topology.
+struct NeighbourSpec {
+    net::IpAddress address;
+    net::MacAddress mac;
+    bool router = false;
+    bool operator==(const NeighbourSpec&) const = default;
+};
+
+/// Which peers are heard.
+struct GuardSpec {
+    std::vector<table::PeerPrefix> peers;  ///< none: any
+    std::uint16_t source_port_lo = 0;
+    std::uint16_t source_port_hi = 0xFFFF;
+    bool operator==(const GuardSpec&) const = default;
+    [[nodiscard]] bool asks() const noexcept { return *this != GuardSpec{}; }
+};
+
 /// A segment as configured; the index is its place in Tables::segments.
 struct SegmentSpec {
     std::string name;
@@ -34,7 +51,11 @@ struct SegmentSpec {
     /// Of the 64-bit VXLAN header: bits that must be zero.
     std::uint64_t reserved_bits =
         std::uint64_t{table::Segment::kStrictFlags} << 32 | table::Segment::kStrictVni;
-    std::vector<std::uint16_t> ports;  ///< DPDK ids of member access ports
+    std::uint8_t watch = 0;  ///< of table::watch
+    GuardSpec guard;
+    std::vector<NeighbourSpec> neighbours;
+    std::vector<net::MacAddress> routers;  ///< FDB entries with `router`
+    std::vector<std::uint16_t> ports;      ///< DPDK ids of member access ports
     bool operator==(const SegmentSpec&) const = default;
 };
 
@@ -209,6 +230,8 @@ class Bridge {
     [[nodiscard]] std::size_t segment_count() const noexcept { return specs_.size(); }
     [[nodiscard]] const SegmentSpec& segment(std::uint16_t index) const { return specs_[index]; }
     [[nodiscard]] std::optional<std::uint16_t> find_segment(std::string_view name) const;
+    /// Another number when a segment came, went or was changed.
+    [[nodiscard]] std::uint64_t shape_version() const noexcept { return shape_version_; }
     [[nodiscard]] std::uint32_t used(std::uint16_t segment) const { return used_[segment]; }
     [[nodiscard]] const BridgeCounters& counters() const noexcept { return counters_; }
     [[nodiscard]] std::vector<net::Ipv4Address> flood_remotes(std::uint16_t segment) const;
@@ -246,6 +269,7 @@ class Bridge {
     [[nodiscard]] bool has_news() const noexcept;
     std::unique_ptr<table::Tables> build();
     void build_shape(table::Tables& next);
+    void build_guards(table::Tables& next);
     void fill_segment(std::uint16_t index);
     Problem lead_to(std::uint16_t index, const TunnelProfile& profile, Time now);
 
@@ -272,6 +296,7 @@ class Bridge {
     std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;
+    std::uint64_t shape_version_ = 0;
     bool loading_ = true;
     bool shape_held_ = false;
     bool shape_changed_ = true;

@@ -54,6 +54,8 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
     segment.learning = spec.learning;
     segment.inner_vlan = spec.inner_vlan;
+    segment.watch = spec.watch;
+    ++shape_version_;
     segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);
     segment.reserved_vni = static_cast<std::uint32_t>(spec.reserved_bits);
     shape_changed_ = true;
@@ -93,6 +95,47 @@ void Bridge::change_port(std::uint16_t id, bool learning, bool promiscuous) {
 void Bridge::set_in_use(std::uint16_t index, bool in_use) {
     segments_[index].in_use = in_use;
     shape_changed_ = true;
+    ++shape_version_;
+}
+
+void Bridge::build_guards(table::Tables& next) {
+    std::vector<table::Guard> guards(1);
+    std::vector<table::PeerPrefix> prefixes;
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> hosts;
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> routers;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+        segments_[i].guard = 0;
+        const SegmentSpec& spec = specs_[i];
+        if (!segments_[i].in_use) {
+            continue;
+        }
+        for (const net::MacAddress mac : spec.routers) {
+            routers.emplace_back(FdbKey::make(mac.number(), static_cast<std::uint16_t>(i)).raw, 0);
+        }
+        // Segments come to 65,000, so numbers of guards fit.
+        if (!spec.guard.asks()) {
+            continue;
+        }
+        segments_[i].guard = static_cast<std::uint16_t>(guards.size());
+        table::Guard guard;
+        guard.source_port_lo = spec.guard.source_port_lo;
+        guard.source_port_hi = spec.guard.source_port_hi;
+        guard.listed = !spec.guard.peers.empty();
+        guard.begin = static_cast<std::uint32_t>(prefixes.size());
+        for (const table::PeerPrefix& peer : spec.guard.peers) {
+            if (peer.length == (peer.address.is_v4() ? 32 : 128)) {
+                hosts.emplace_back(table::ScopedAddress{peer.address, segments_[i].guard}, 0);
+            } else {
+                prefixes.push_back(peer);
+            }
+        }
+        guard.count = static_cast<std::uint32_t>(prefixes.size()) - guard.begin;
+        guards.push_back(guard);
+    }
+    next.guards = table::Shared<table::Guard>(std::move(guards));
+    next.peer_prefixes = table::Shared<table::PeerPrefix>(std::move(prefixes));
+    next.allowed_peers = hosts.empty() ? nullptr : std::make_shared<const table::AddressMap>(hosts);
+    next.routers = routers.empty() ? nullptr : std::make_shared<const table::FlatMap>(routers);
 }
 
 Bridge::Problem Bridge::change_segment(std::uint16_t index, const SegmentSpec& spec, Time now) {

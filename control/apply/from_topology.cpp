@@ -39,6 +39,31 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     return profile;
 }
 
+std::uint8_t watch_of(const config::Vxlan& vxlan) {
+    namespace watch = table::watch;
+    unsigned bits = 0;
+    bits |= vxlan.proxy ? watch::kProxy : 0U;
+    bits |= vxlan.proxy && vxlan.proxy_fallback == config::ProxyFallback::kernel
+                ? watch::kProxyLocal
+                : 0U;
+    bits |= vxlan.neigh_learning ? watch::kSnoop : 0U;
+    bits |= vxlan.l2miss ? watch::kL2Miss : 0U;
+    bits |= vxlan.l3miss ? watch::kL3Miss : 0U;
+    bits |= vxlan.rsc ? watch::kRsc : 0U;
+    bits |= vxlan.refuse_vxlan ? watch::kRefuseVxlan : 0U;
+    return static_cast<std::uint8_t>(bits);
+}
+
+GuardSpec guard_of(const config::Vxlan& vxlan) {
+    GuardSpec guard;
+    guard.source_port_lo = vxlan.check_srcport.lo;
+    guard.source_port_hi = vxlan.check_srcport.hi;
+    for (const config::IpPrefix& peer : vxlan.peers) {
+        guard.peers.push_back({ip_of(peer.address), peer.length});
+    }
+    return guard;
+}
+
 }  // namespace
 
 std::vector<OwnAddress> own_addresses(const config::Port& port) {
@@ -150,6 +175,16 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.learning = vxlan.learning;
     spec.inner_vlan = vxlan.inner_vlan;
     spec.reserved_bits = *config::parse_reserved_bits(vxlan.reserved_bits);
+    spec.watch = watch_of(vxlan);
+    spec.guard = guard_of(vxlan);
+    for (const config::SegmentNeighbour& one : vxlan.neighbours) {
+        spec.neighbours.push_back({ip_of(one.ip), mac_of(one.lladdr), one.router});
+    }
+    for (const config::FdbEntry& entry : vxlan.fdb) {
+        if (entry.router) {
+            spec.routers.push_back(mac_of(entry.mac));
+        }
+    }
     for (const std::string& name : vxlan.ports) {
         spec.ports.push_back(machine.by_name(name)->port->id());
     }

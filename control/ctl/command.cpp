@@ -58,6 +58,38 @@ Command show(Line& line, const std::string& method, View list, View one) {
     return command;
 }
 
+// Of the underlay without `dev`, else of a segment.
+Command neigh(Line& line) {
+    const std::string verb =
+        line.empty()
+            ? "show"
+            : line.choose("verb", {"show", "list", "add", "replace", "del", "delete", "flush"});
+    Command command{.method = "neigh", .view = View::neigh};
+    if ((verb == "show" || verb == "list") && line.empty()) return command;
+    Json& params = command.calls[0];
+    const bool puts = verb == "add" || verb == "replace";
+    const bool shows = verb == "show" || verb == "list";
+    if (puts || verb.starts_with("del")) params["address"] = line.take("IP address");
+    while (!line.empty()) {
+        Words keys{"dev", "segment"};
+        if (puts) keys.insert(keys.end(), {"lladdr", "router"});
+        const std::string key = line.choose("word", keys);
+        if (key == "router") {
+            params["router"] = true;
+        } else {
+            params[key == "dev" ? "segment" : key] = line.take("value of " + key);
+        }
+    }
+    if (!params.contains("segment") && verb != "flush") throw Refused{"missing dev SEGMENT"};
+    if (puts && !params.contains("lladdr")) throw Refused{"missing lladdr MAC"};
+    command.writes = !shows;
+    command.view = shows ? View::segment_neigh : verb == "flush" ? View::removed : View::silent;
+    command.method = std::string("segments.neigh") + (shows                     ? ""
+                                                      : verb.starts_with("del") ? ".del"
+                                                                                : "." + verb);
+    return command;
+}
+
 Command fdb(Line& line) {
     const std::string verb =
         line.empty()
@@ -147,11 +179,12 @@ Command raw(Line& line) {
 }
 
 Command parse(Line& line, bool all) {
-    const std::string object = line.choose(
-        "object", {"version", "port",   "ports",     "worker",  "workers", "segment", "segments",
-                   "fdb",     "neigh",  "neighbour", "route",   "routes",  "drops",   "stages",
-                   "stats",   "events", "health",    "capture", "reload",  "rpc",     "methods",
-                   "slave",   "slaves", "ipvlan",    "ipvlans", "rule",    "rules",   "conntrack"});
+    const std::string object =
+        line.choose("object", {"version",  "port",   "ports",   "worker",    "workers", "segment",
+                               "segments", "fdb",    "neigh",   "neighbour", "route",   "routes",
+                               "drops",    "stages", "stats",   "events",    "health",  "capture",
+                               "reload",   "rpc",    "methods", "slave",     "slaves",  "ipvlan",
+                               "ipvlans",  "rule",   "rules",   "conntrack", "refused"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -161,7 +194,8 @@ Command parse(Line& line, bool all) {
     if (object.starts_with("worker")) return show(line, "workers", View::workers, View::workers);
     if (object.starts_with("segment")) return show(line, "segments", View::segments, View::segment);
     if (object == "fdb") return fdb(line);
-    if (object.starts_with("neigh")) return show(line, "neigh", View::neigh, View::neigh);
+    if (object.starts_with("neigh")) return neigh(line);
+    if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
     if (object.starts_with("route")) return parse_route(line);
     if (object.starts_with("slave")) return parse_slave(line);
     if (object.starts_with("ipvlan")) return parse_ipvlan(line);
@@ -221,7 +255,10 @@ std::string grammar() {
   fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
   fdb del MAC dev SEGMENT [dst IP]
   fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
-  neigh [show]              route [show [table TABLE | slave SLAVE]]
+  neigh [show [dev SEGMENT]]
+  neigh add|replace IP lladdr MAC dev SEGMENT [router]
+  neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]
+  refused                   route [show [table TABLE | slave SLAVE]]
   route add|replace TO table TABLE (HOP | nexthop HOP [weight N]... | TYPE)
   route del TO table TABLE
   slave [show [SLAVE]]      slave set SLAVE up|down

@@ -24,6 +24,8 @@ enum class View : std::uint8_t {
     captures,
     started,
     neigh,
+    segment_neigh,
+    refused,  ///< peers
     routes,
     drops,
     stages,

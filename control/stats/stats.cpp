@@ -78,6 +78,8 @@ Reader::SegmentTotals Reader::segment_totals(std::size_t index) const {
         sum.tx_bytes += c.tx_bytes.get();
         sum.flooded += c.flooded.get();
         sum.oversize += c.oversize.get();
+        sum.answered += c.answered.get();
+        sum.untold += c.untold.get();
     }
     return sum;
 }
@@ -249,6 +251,8 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                {"bytes", now.tx_bytes - zero.tx_bytes}}},
              {"flooded", now.flooded - zero.flooded},
              {"oversize", now.oversize - zero.oversize},
+             {"answered", now.answered - zero.answered},
+             {"untold", now.untold - zero.untold},
              {"state", "up"}});
     }
     return out;

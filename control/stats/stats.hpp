@@ -56,7 +56,7 @@ class Reader {
     };
     struct SegmentTotals {
         std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, flooded = 0,
-                      oversize = 0;
+                      oversize = 0, answered = 0, untold = 0;
     };
     /// Figures of one worker, in the order of kWorkerFields.
     static constexpr std::size_t kWorkerFigures = 18;

@@ -28,6 +28,7 @@ enum class Severity : std::uint8_t {
     X(eth_link_local, normal, "destination 01:80:c2:00:00:0x is for the neighbour only")           \
     X(access_no_segment, refused, "access port is a member of no segment")                         \
     X(access_vlan, refused, "VLAN tag on an access port whose segment does not allow tags")        \
+    X(access_vxlan, refused, "VXLAN made by a tenant, and the segment refuses it (refuse-vxlan)")  \
     X(ip4_truncated, malformed, "IPv4 packet shorter than its header")                             \
     X(ip4_bad_version, malformed, "EtherType says IPv4, the version field does not")               \
     X(ip4_bad_header_length, malformed, "IPv4 header length below 20 or beyond the packet")        \
@@ -42,6 +43,8 @@ enum class Severity : std::uint8_t {
     X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
     X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \
     X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
+    X(peer_unknown, refused, "outer source is no peer of the segment (peers)")                     \
+    X(peer_port, refused, "outer source port outside the range of the segment (check-srcport)")    \
     X(vxlan_own_mac, malformed, "inner source MAC address is that of the VTEP itself")             \
     X(vxlan_bad_source_mac, malformed, "inner source MAC address is zero or a group address")      \
     X(vxlan_inner_vlan, refused, "VLAN tag inside, and the segment does not allow tags")           \
@@ -53,6 +56,8 @@ enum class Severity : std::uint8_t {
     X(fdb_split_horizon, normal, "came from a remote VTEP, destination is behind a remote VTEP")   \
     X(flood_empty, normal, "broadcast or multicast, and no other member of the segment")           \
     X(flood_no_buffer, overload, "no buffer for a copy of a flooded frame")                        \
+    X(proxy_no_buffer, overload, "no buffer for an answer to ARP or neighbour discovery")          \
+    X(control_no_copy, overload, "no buffer for a copy of a frame that control wants to see")      \
     X(tunnel_oversize, refused, "does not fit the MTU of the underlay port with its outer header") \
     X(tunnel_no_headroom, overload, "no buffer for the outer header")                              \
     X(tunnel_no_route, unreachable, "no route to the remote VTEP")                                 \

@@ -121,7 +121,11 @@ enum class Punt : std::uint8_t {
     slave_arp,          ///< ARP of a slave in l3 or l3s
     slave_nd,           ///< neighbour solicitation of a slave in l3 or l3s
     slave_report,       ///< a copy of an IGMP or MLD report of a slave
-    dhcp                ///< a copy of what a slave asks for, or an answer from the wire
+    dhcp,               ///< a copy of what a slave asks for, or an answer from the wire
+    // Copies of frames of segments that ask for them.
+    neighbour,  ///< ARP or ND that tells who has an address; `tunnel` = offset of the inner frame
+    l2_miss,    ///< its destination is in no FDB entry
+    l3_miss     ///< of the IP address that it asks for or goes to nothing is known
 };
 
 /// What is known of a packet that comes from or goes to an ipvlan slave.

@@ -15,6 +15,7 @@ enum class Lane : std::uint8_t {
     group,      ///< to every slave of an ipvlan that hears the group, and on
     overheard,  ///< out by its port, and a copy to control
     pieces,     ///< by the next hop, in fragments
+    answer,     ///< an answer to ARP or ND goes back, in the name of a neighbour
     router      ///< from a segment to the slaves of the ipvlan that is its router
 };
 

@@ -47,6 +47,8 @@ struct alignas(64) SegmentCounters {
     Counter tx_bytes;
     Counter flooded;   ///< frames that went to more than one place, counted once
     Counter oversize;  ///< frames that did not fit the underlay
+    Counter answered;  ///< ARP and ND answered in the name of neighbours
+    Counter untold;    ///< news for control left out, as it had the same within a second
 };
 
 /// Large packets: made where a port receives, cut where one sends.

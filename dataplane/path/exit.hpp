@@ -66,7 +66,7 @@ struct alignas(64) TxLane {
 };
 
 /// One per worker.
-class Exit {
+class Exit final : public step::Listener {
   public:
     /// `lanes` by DPDK port id. `punt_rate`: packets per second to control, for ARP
     /// and for all else each; 0 = any.
@@ -169,6 +169,10 @@ class Exit {
         }
         counters_.diverted.add(1);
     }
+
+    /// Shares the payload with the frame.
+    void copy_to_control(packet::Packet p, const packet::PacketMeta& meta, packet::Punt why,
+                         std::uint64_t key, step::Context& ctx) noexcept override;
 
     /// Gives the time since the last poll to the rate limit of to_control().
     void earn(std::uint64_t cycles) noexcept {
@@ -392,6 +396,11 @@ class Exit {
     std::array<rte_mbuf*, 2 * packet::kBurstSize> dead_{};
     std::array<std::uint16_t, RTE_MAX_ETHPORTS> busy_{};
     std::array<PuntShare, RTE_MAX_ETHPORTS> shares_{};  ///< by DPDK port id
+    struct Told {
+        std::uint64_t key = 0;
+        std::uint32_t when = 0;  ///< milliseconds
+    };
+    std::array<Told, 1024> told_{};  ///< what copy_to_control() told, by key
 };
 
 }  // namespace vxplane::path

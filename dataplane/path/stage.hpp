@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 
+#include "dataplane/path/answer.hpp"
 #include "dataplane/path/exit.hpp"
 #include "dataplane/path/flood.hpp"
 #include "dataplane/path/fragments.hpp"
@@ -101,6 +102,9 @@ struct Stage {
                 break;
             case packet::Lane::pieces:
                 send_fragments(p, meta, ctx, exit);
+                break;
+            case packet::Lane::answer:
+                answer_for_neighbour(p, meta, ctx, exit);
                 break;
             case packet::Lane::router:
                 to_router(p, meta, ctx, exit);

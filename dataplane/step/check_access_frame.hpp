@@ -6,6 +6,7 @@
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::step {
 
@@ -13,7 +14,7 @@ class CheckAccessFrame {
   public:
     CheckAccessFrame(const Context& ctx, std::uint16_t in_port) noexcept {
         const table::PortEntry& port = ctx.tables->ports[in_port];
-        max_frame_ = port.max_frame;
+        plain_frame_ = port.plain_frame;
         segment_ = port.segment;
         if (segment_ != table::kNoSegment) {
             vni_word_ = ctx.tables->segments[segment_].vni_word;
@@ -22,18 +23,39 @@ class CheckAccessFrame {
     }
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
-                               Context& /*ctx*/) const noexcept {
+                               Context& ctx) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
         if (p.contiguous() < sizeof(net::EthernetHeader)) {
             return Verdict::drop(DropReason::eth_runt);
         }
-        // Tags are looked for only where they make the difference.
-        if (p.length() > max_frame_ &&
-            p.length() > max_frame_ + net::tag_bytes(p.data(), p.contiguous()) &&
-            !packet::is_large(p.mbuf())) [[unlikely]] {
-            return Verdict::drop(DropReason::eth_too_long);
+        // Longer than usual, or of a segment that looks at each frame.
+        if (p.length() > plain_frame_) [[unlikely]] {
+            return look_closer(p, meta, ctx);
         }
+        return let_in(p, meta);
+    }
+
+  private:
+    [[gnu::noinline]] packet::Verdict look_closer(packet::Packet& p, packet::PacketMeta& meta,
+                                                  Context& ctx) const noexcept {
+        // Tags are looked for only where they make the difference.
+        const std::uint32_t longest = ctx.tables->ports[meta.in_port].max_frame;
+        if (p.length() > longest &&
+            p.length() > longest + net::tag_bytes(p.data(), p.contiguous()) &&
+            !packet::is_large(p.mbuf())) {
+            return packet::Verdict::drop(packet::DropReason::eth_too_long);
+        }
+        const packet::Verdict verdict = let_in(p, meta);
+        return verdict.goes_on() && ctx.tables->segments[segment_].watch != 0
+                   ? watch_access(p, meta, ctx)
+                   : verdict;
+    }
+
+    [[gnu::always_inline]] packet::Verdict let_in(packet::Packet& p,
+                                                  packet::PacketMeta& meta) const noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
         const auto words = net::EthernetWords::of(p.data());
         if (words.source_is_bad()) {
             return Verdict::drop(DropReason::eth_bad_source);
@@ -55,9 +77,8 @@ class CheckAccessFrame {
         return Verdict::go_on();
     }
 
-  private:
     std::uint32_t vni_word_ = 0;
-    std::uint16_t max_frame_ = 0;
+    std::uint16_t plain_frame_ = 0;
     std::uint16_t segment_ = table::kNoSegment;
     bool inner_vlan_ = false;
 };

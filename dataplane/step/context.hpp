@@ -8,6 +8,7 @@
 
 #include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
+#include "dataplane/step/refused_peers.hpp"
 #include "dataplane/step/unknown_vnis.hpp"
 #include "dataplane/table/tables.hpp"
 
@@ -87,6 +88,19 @@ struct OuterMemo {
 };
 
 class SlaveHooks;
+struct Context;
+
+/// Takes copies of frames for control, for the rare step that has to tell of a frame which goes its
+/// way.
+class Listener {
+  public:
+    /// Twice with the same `key` within a second: the second one is only counted.
+    virtual void copy_to_control(packet::Packet p, const packet::PacketMeta& meta, packet::Punt why,
+                                 std::uint64_t key, Context& ctx) noexcept = 0;
+
+  protected:
+    ~Listener() = default;
+};
 
 /// One per worker; `tables` and `epoch` are set anew by every poll.
 struct Context {
@@ -105,6 +119,8 @@ struct Context {
     SlaveHooks* journeys = nullptr;
     std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
+    RefusedPeers refused;
+    Listener* listener = nullptr;
     LearnBuffer learn;
 
     /// Counts against the rate of a slave that has one.

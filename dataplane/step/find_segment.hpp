@@ -4,6 +4,7 @@
 #include "dataplane/net/headers.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::step {
 
@@ -19,19 +20,20 @@ struct FindSegment {
         constexpr std::uint32_t kLeast =
             sizeof(net::UdpHeader) + sizeof(net::VxlanHeader) + sizeof(net::EthernetHeader);
         if (udp->length.value() < kLeast || p.contiguous() < at + kLeast) {
-            return Verdict::drop(DropReason::vxlan_too_short);
+            return refuse(p, DropReason::vxlan_too_short, ctx);
         }
         const auto* vxlan = p.at<net::VxlanHeader>(at + sizeof(net::UdpHeader));
         if (!vxlan->is_plain()) [[unlikely]] {
-            if (const Verdict verdict = judge_odd(*udp, *vxlan, ctx); !verdict.goes_on()) {
+            if (const Verdict verdict = judge_odd(p, *udp, *vxlan, ctx); !verdict.goes_on()) {
                 return verdict;
             }
         }
         const std::uint32_t index =
             ctx.tables->vnis->find(table::vni_key(udp->destination.value(), vxlan->vni()));
-        if (index == table::FlatMap::kNone) {
-            ctx.unknown.note(vxlan->vni(), meta.outer_source);
-            return Verdict::drop(DropReason::vxlan_unknown_vni);
+        if (index > table::kNoSegment) [[unlikely]] {
+            if (const Verdict verdict = judge_rare(p, meta, index, ctx); !verdict.goes_on()) {
+                return verdict;
+            }
         }
         meta.segment = static_cast<std::uint16_t>(index);
         meta.from_tunnel = true;
@@ -39,30 +41,51 @@ struct FindSegment {
         p.cut_to(at + udp->length.value());
         meta.outer_size =
             static_cast<std::uint16_t>(at + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader));
-        __builtin_prefetch(&ctx.tables->segments[index]);
+        __builtin_prefetch(&ctx.tables->segments[meta.segment]);
         return Verdict::go_on();
     }
 
   private:
     /// A header with other bits than the I flag: the segment says which of them must be zero.
-    [[gnu::noinline]] static packet::Verdict judge_odd(const net::UdpHeader& udp,
+    [[gnu::noinline]] static packet::Verdict judge_odd(packet::Packet p, const net::UdpHeader& udp,
                                                        const net::VxlanHeader& vxlan,
-                                                       const Context& ctx) noexcept {
+                                                       Context& ctx) noexcept {
         using packet::DropReason;
         using packet::Verdict;
         const std::uint32_t flags = vxlan.flags.value();
         if ((flags & net::VxlanHeader::kVniFlag.value()) == 0) {
-            return Verdict::drop(DropReason::vxlan_no_vni_flag);
+            return refuse(p, DropReason::vxlan_no_vni_flag, ctx);
         }
         const std::uint32_t index =
             ctx.tables->vnis->find(table::vni_key(udp.destination.value(), vxlan.vni()));
         if (index == table::FlatMap::kNone) {
             return Verdict::go_on();  // and is dropped as any header of an unknown VNI
         }
-        const table::Segment& segment = ctx.tables->segments[index];
+        const table::Segment& segment = ctx.tables->segments[static_cast<std::uint16_t>(index)];
         const std::uint32_t set =
             (flags & segment.reserved_flags) | (vxlan.vni_reserved.value() & segment.reserved_vni);
-        return set == 0 ? Verdict::go_on() : Verdict::drop(DropReason::vxlan_reserved_bits);
+        return set == 0 ? Verdict::go_on() : refuse(p, DropReason::vxlan_reserved_bits, ctx);
+    }
+
+    /// A VNI of nobody, or of a segment that looks at each packet.
+    [[gnu::noinline]] static packet::Verdict judge_rare(packet::Packet& p, packet::PacketMeta& meta,
+                                                        std::uint32_t index,
+                                                        Context& ctx) noexcept {
+        if (index == table::FlatMap::kNone) {
+            const auto* vxlan = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader));
+            ctx.unknown.note(vxlan->vni(), meta.outer_source);
+            return refuse(p, packet::DropReason::vxlan_unknown_vni, ctx);
+        }
+        const packet::Verdict verdict =
+            watch_tunnel(p, meta, static_cast<std::uint16_t>(index), ctx);
+        return verdict.goes_on() ? verdict : refuse(p, verdict.reason(), ctx);
+    }
+
+    /// Noted with its sender.
+    [[gnu::noinline]] static packet::Verdict refuse(packet::Packet p, packet::DropReason reason,
+                                                    Context& ctx) noexcept {
+        ctx.refused.note(outer_sender_of(p), reason);
+        return packet::Verdict::drop(reason);
     }
 };
 

@@ -82,8 +82,8 @@ class ReadOuter {
         }
         const std::uint32_t segment = vnis_.find(
             table::vni_key(udp->destination.value(), p.at<net::VxlanHeader>(kVxlan)->vni()));
-        if (segment == table::FlatMap::kNone) {
-            return false;
+        if (segment > table::kNoSegment) {
+            return false;  // nobody's, or of a segment that looks at each packet
         }
         meta.outer_source = ip->source;
         meta.outer_tos = ip->tos;

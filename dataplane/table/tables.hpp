@@ -14,6 +14,7 @@
 #include "dataplane/table/hook_set.hpp"
 #include "dataplane/table/next_hop.hpp"
 #include "dataplane/table/route_table.hpp"
+#include "dataplane/table/segment_watch.hpp"
 #include "dataplane/table/slave.hpp"
 #include "dataplane/table/tunnel.hpp"
 
@@ -42,9 +43,11 @@ struct alignas(64) PortEntry {
     std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
     std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port
     std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS
-    std::uint16_t master = kNoMaster;    ///< underlay: index into Tables::masters
-    std::uint16_t slave = kNoSlave;      ///< slave: index into Tables::slaves
-    std::uint64_t mac = 0;               ///< MacAddress::number()
+    std::uint16_t plain_frame =
+        1514;  ///< access: longer frames get a closer look; see plain_frame_of()
+    std::uint16_t master = kNoMaster;  ///< underlay: index into Tables::masters
+    std::uint16_t slave = kNoSlave;    ///< slave: index into Tables::slaves
+    std::uint64_t mac = 0;             ///< MacAddress::number()
 };
 static_assert(sizeof(PortEntry) == 64);
 
@@ -63,6 +66,8 @@ struct alignas(64) Segment {
     bool in_use = false;             ///< false: the index is free
     /// Frames to `own_mac` are routed to slaves of this master; kNoMaster: they are not.
     std::uint16_t router = kNoMaster;
+    std::uint16_t guard = 0;                      ///< in Tables::guards; 0: any peer is heard
+    std::uint8_t watch = 0;                       ///< of table::watch
     std::uint32_t reserved_flags = kStrictFlags;  ///< of the first VXLAN word: bits that must be 0
     std::uint32_t reserved_vni = kStrictVni;      ///< of the second
 
@@ -71,6 +76,18 @@ struct alignas(64) Segment {
     static constexpr std::uint32_t kStrictVni = 0xFF;
 };
 static_assert(sizeof(Segment) == 64);
+
+/// PortEntry::plain_frame of a member: all frames of a segment that watches get a closer look.
+constexpr std::uint16_t plain_frame_of(const PortEntry& port, const Segment& segment) noexcept {
+    return segment.watch != 0 ? std::uint16_t{0} : port.max_frame;
+}
+
+/// In values of Tables::vnis: each packet of the segment is looked at by step::watch_tunnel().
+constexpr std::uint32_t kWatchedVni = 0x10000;
+/// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
+constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
+    return segment.guard != 0 || (segment.watch & watch::kSnoop) != 0 ? index | kWatchedVni : index;
+}
 
 /// A slice of Tables::remotes: tunnel ids that each get a copy, or among which a flow chooses.
 struct RemoteList {
@@ -119,7 +136,7 @@ struct Tables {
     Shared<RemoteList> groups;             ///< by next-hop group id; 0 is empty
     Shared<std::uint32_t> remotes;         ///< tunnel ids of flood lists and groups
     Shared<std::uint16_t> members;         ///< DPDK port ids of segments
-    std::shared_ptr<const FlatMap> vnis;   ///< vni_key -> segment index
+    std::shared_ptr<const FlatMap> vnis;   ///< vni_key -> vni_value of the segment
     std::shared_ptr<const FlatMap> peers;  ///< peer_key -> tunnel id
     /// IPv4 address in wire order -> DPDK port id for our own, kNoHost for the network and
     /// broadcast addresses of our subnets.
@@ -127,6 +144,15 @@ struct Tables {
     /// Our IPv6 addresses -> DPDK port id, scope 0; null when there are none.
     std::shared_ptr<const AddressMap> addresses6;
     std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN, host order -> 0
+
+    // --- what segments watch; all empty when none does
+    Shared<Guard> guards;                             ///< 0 asks for nothing
+    Shared<PeerPrefix> peer_prefixes;                 ///< by guards
+    std::shared_ptr<const AddressMap> allowed_peers;  ///< guard, address -> 0; null: none
+    /// segment, address -> `known_neighbours`; null: none
+    std::shared_ptr<const AddressMap> segment_neighbours;
+    Shared<SegmentNeighbour> known_neighbours;
+    std::shared_ptr<const FlatMap> routers;  ///< FdbKey::raw of entries with `router`; null: none
 
     // --- ipvlan and routing; all empty when there is no ipvlan
     Shared<Master> masters;                             ///< by master number

@@ -21,6 +21,7 @@ Worker::Worker(WorkerOptions options)
             rte_get_tsc_hz()),
       idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
+    context_.listener = &exit_;
     context_.rule_counters = &rule_counters_;
     slave_rates_.resize(options_.port_count);
     context_.rates = slave_rates_.data();

@@ -89,6 +89,9 @@ class Worker {
     [[nodiscard]] const step::UnknownVnis& unknown_vnis() const noexcept {
         return context_.unknown;
     }
+    [[nodiscard]] const step::RefusedPeers& refused_peers() const noexcept {
+        return context_.refused;
+    }
     [[nodiscard]] const WorkerOptions& options() const noexcept { return options_; }
     [[nodiscard]] const port::WorkerPools& pools() const noexcept { return options_.pools; }
 

@@ -9,6 +9,7 @@
 
 #include "control/resolve/icmp.hpp"
 #include "control/resolve/neighbours.hpp"
+#include "control/resolve/spoken.hpp"
 
 namespace {
 
@@ -134,5 +135,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     frame.shrink_to_fit();
     hear(frame, (data[0] & kKnown) != 0);
     answer(frame);
+    // Of segments: who is believed is a station with an address of its own.
+    const std::span<const std::byte> seen(frame);
+    if (const auto speaker = speaker_in(seen)) {
+        require(
+            !speaker->mac.is_group() && !speaker->mac.is_zero() && net::is_host(speaker->address),
+            "believed who cannot be");
+    }
+    static_cast<void>(wanted_in(seen));
     return 0;
 }

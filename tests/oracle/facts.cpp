@@ -1,7 +1,12 @@
 // Facts of frames. Reads them by itself, without the parsers of the data plane.
 #include "facts.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
+
+#include "dataplane/table/segment_watch.hpp"
 
 namespace vxplane::oracle {
 namespace {
@@ -53,10 +58,44 @@ L3 l3_of(const Bytes& frame, std::size_t at) {
     return l3;
 }
 
+/// What an untagged ARP message or neighbour solicitation is about.
+void note_question(const Bytes& frame, const Setup& setup, Facts& facts) {
+    const auto known = [&](const std::string& address) {
+        const auto host = setup.segment_hosts.find(address);
+        return host != setup.segment_hosts.end() && !setup.fdb.contains(host->second) &&
+               !setup.local_macs.contains(host->second);
+    };
+    const auto text = [&](int family, std::size_t at) {
+        std::array<char, INET6_ADDRSTRLEN> out{};
+        inet_ntop(family, frame.data() + at, out.data(), out.size());
+        return std::string(out.data());
+    };
+    if (be16(frame, 12) == 0x0806 && frame.size() >= kEthernet + 28) {
+        const bool probe = be16(frame, kEthernet + 14) == 0 && be16(frame, kEthernet + 16) == 0;
+        const bool gratuitous =
+            std::equal(frame.begin() + kEthernet + 14, frame.begin() + kEthernet + 18,
+                       frame.begin() + kEthernet + 24);
+        if (be16(frame, kEthernet + 6) != 1 || probe || gratuitous) facts.insert("for_the_owner");
+        if (known(text(AF_INET, kEthernet + 24))) facts.insert("asks_for_unplaced");
+    }
+    constexpr std::size_t kNd = kEthernet + 40;
+    if (be16(frame, 12) != 0x86DD || frame.size() < kNd + 24 || byte(frame, kNd) != 135) return;
+    const Bytes message(frame.begin() + kNd, frame.end());
+    std::uint32_t pseudo = static_cast<std::uint32_t>(message.size()) + 58;
+    for (std::size_t at = kEthernet + 8; at < kNd; at += 2) pseudo += be16(frame, at);
+    if (std::all_of(frame.begin() + kEthernet + 8, frame.begin() + kEthernet + 24,
+                    [](std::uint8_t one) { return one == 0; }))
+        facts.insert("for_the_owner");
+    if (byte(frame, kEthernet + 7) != 255 || support::rfc1071(message, pseudo) != 0)
+        facts.insert("nd_invalid");
+    if (known(text(AF_INET6, kNd + 8))) facts.insert("asks_for_unplaced");
+}
+
 void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
     const L3 l3 = l3_of(frame, 0);
     if (l3.tagged) facts.insert("tagged");
     if (!l3.is_ip()) facts.insert("not_ip");
+    note_question(frame, setup, facts);
     if (frame.size() < l3.at + l3.least()) facts.insert("truncated");
     if (frame.size() > std::size_t{setup.mtu} + kEthernet) facts.insert("oversize");
     if (is_bridge_mac(frame, 0, topology)) facts.insert("to_bridge_mac");
@@ -169,6 +208,7 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     }
     note_kernel(one, facts);
     if (setup.vni == 0) facts.insert("vni_zero");
+    if ((setup.watch & table::watch::kProxy) != 0) facts.insert("proxy");
     return facts;
 }
 

@@ -2,7 +2,10 @@
 // frame can lie in memory, and must come out the same.
 #include "replay.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <stdexcept>
 
 #include "compare.hpp"
 
@@ -11,6 +14,14 @@ namespace {
 
 using support::Lab;
 using support::Memory;
+
+net::IpAddress ip_of(const std::string& text) {
+    net::IpAddress address;
+    if (text.find(':') == std::string::npos) return support::ip(text);
+    if (inet_pton(AF_INET6, text.c_str(), address.bytes.data()) != 1)
+        throw std::runtime_error("address " + text);
+    return address;
+}
 
 class Scene {
   public:
@@ -26,6 +37,7 @@ class Scene {
         table::Segment& entry = lab_.segment_entry(segment_);
         entry.reserved_flags = static_cast<std::uint32_t>(setup.reserved_bits >> 32);
         entry.reserved_vni = static_cast<std::uint32_t>(setup.reserved_bits);
+        entry.watch = setup.watch;
         support::PortWords words;
         words.mac = support::mac(topology.macs.at("under"));
         words.mtu = setup.underlay_mtu;
@@ -44,6 +56,10 @@ class Scene {
         for (const auto& [mac, remote] : setup.fdb)
             lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel, tunnel_to(remote),
                      table::FdbState::permanent);
+        for (const std::string& mac : setup.local_macs)
+            lab_.fdb(segment_, support::mac(mac), table::FdbKind::port, ports_["host"],
+                     table::FdbState::permanent);
+        lab_.complete = [this](table::Tables& tables) { add_hosts(tables); };
     }
 
     /// Notes in `facts` what became of the frames.
@@ -72,6 +88,20 @@ class Scene {
     }
 
   private:
+    void add_hosts(table::Tables& tables) {
+        std::vector<table::SegmentNeighbour> list;
+        std::vector<std::pair<table::ScopedAddress, std::uint32_t>> hosts;
+        for (const auto& [address, mac] : setup_.segment_hosts) {
+            hosts.emplace_back(table::ScopedAddress{ip_of(address), segment_}, list.size());
+            list.push_back({support::mac(mac), false});
+        }
+        std::vector<std::pair<std::uint64_t, std::uint32_t>> routers;
+        for (const std::string& mac : setup_.routers)
+            routers.emplace_back(table::FdbKey::make(support::mac(mac).number(), segment_).raw, 0);
+        tables.segment_neighbours = std::make_shared<const table::AddressMap>(hosts);
+        tables.known_neighbours = table::Shared{std::move(list)};
+        tables.routers = std::make_shared<const table::FlatMap>(routers);
+    }
     support::TunnelId tunnel_to(std::uint32_t remote) {
         if (const auto known = tunnels_.find(remote); known != tunnels_.end()) return known->second;
         table::TunnelSpec spec = setup_.options;

@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "dataplane/table/segment_watch.hpp"
 #include "words.hpp"
 
 namespace vxplane::oracle {
@@ -60,6 +61,12 @@ void add_link(Words words, Setup& setup) {
     static const std::set<std::string> kSwitchedOff{
         "noproxy",    "norsc",     "nol2miss",    "nol3miss",    "nogbp",      "nogpe",
         "noexternal", "nornocsum", "noremcsumtx", "noremcsumrx", "localbypass"};
+    // As the kernel does, what the proxy does not answer stays away from the tunnels.
+    static const std::map<std::string, std::uint8_t> kWatched{
+        {"proxy", table::watch::kProxy | table::watch::kProxyLocal},
+        {"rsc", table::watch::kRsc},
+        {"l2miss", table::watch::kL2Miss},
+        {"l3miss", table::watch::kL3Miss}};
     // Of no account with an IPv4 underlay, or without time passing.
     static const std::set<std::string> kNoMatter{"udp6zerocsumtx", "noudp6zerocsumtx",
                                                  "udp6zerocsumrx", "noudp6zerocsumrx"};
@@ -106,6 +113,8 @@ void add_link(Words words, Setup& setup) {
             setup.options.udp_checksum = word == "udpcsum";
         } else if (word == "reserved_bits") {
             setup.reserved_bits = std::stoull(words.next(), nullptr, 16);
+        } else if (const auto bit = kWatched.find(word); bit != kWatched.end()) {
+            setup.watch |= bit->second;
         } else if (!kSwitchedOff.contains(word) && !kNoMatter.contains(word)) {
             throw Unsupported{word};
         }
@@ -146,6 +155,12 @@ void add_fdb(Words words, Setup& setup) {
     }
     try {
         if (support::mac(address).is_group()) throw Unsupported{"fdb multicast MAC"};
+        const auto has = [&](const char* word) { return words.has(word); };
+        if (has("router")) setup.routers.insert(address);
+        if (has("0.0.0.0")) {
+            setup.local_macs.insert(address);
+            return;
+        }
         setup.fdb[address] = fdb_remote(words);
     } catch (const Unsupported& problem) {
         setup.unsupported_macs[address] = problem.what;
@@ -196,11 +211,24 @@ void set_link(Words words, Setup& setup) {
     }
 }
 
+/// ip neigh add ADDRESS lladdr MAC dev vx0 ...: one that the kernel has confirmed.
+void add_segment_host(Words words, Setup& setup) {
+    const std::string address = words.next();
+    std::string mac;
+    bool confirmed = false;
+    while (!words.empty()) {
+        const std::string word = words.next();
+        if (word == "lladdr") mac = words.next();
+        if (word == "permanent" || word == "reachable" || word == "noarp") confirmed = true;
+    }
+    if (confirmed && !mac.empty()) setup.segment_hosts[address] = mac;
+}
+
 /// Settings of the bridge and of the recording set-up that no frame shows.
 bool no_matter(const std::string& command) {
     const auto has = [&](const char* text) { return command.find(text) != std::string::npos; };
     return has("/disable_ipv6") || has("/addr_gen_mode") || command.starts_with("nft ") ||
-           command.starts_with("ip -6 ") || (command.starts_with("ip neigh ") && has(" dev vx")) ||
+           command.starts_with("ip -6 ") ||
            (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
 }
 
@@ -225,6 +253,9 @@ void apply(const std::string& command, Setup& setup) {
         const std::string address = words.next();
         if (address.find(':') == std::string::npos)
             setup.addresses.push_back(ipv4(address.substr(0, address.find('/')), "address"));
+    } else if (tool == "ip" && object == "neigh" && verb == "add" &&
+               command.find(" dev vx") != std::string::npos) {
+        add_segment_host(words, setup);
     } else if (tool == "bridge" && object == "fdb") {
         add_fdb(words, setup);
     } else {

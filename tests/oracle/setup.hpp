@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,11 @@ struct Setup {
     table::TunnelSpec options{};                 ///< what all tunnels share
     std::vector<std::uint32_t> flood{};          ///< remotes of the all-zero entry, in order
     std::map<std::string, std::uint32_t> fdb{};  ///< MAC -> remote
+
+    std::uint8_t watch = 0;                              ///< of table::watch
+    std::map<std::string, std::string> segment_hosts{};  ///< IP address -> MAC, as `ip neigh`
+    std::set<std::string> routers{};                     ///< MACs of FDB entries with `router`
+    std::set<std::string> local_macs{};                  ///< of FDB entries with dst 0.0.0.0
 
     std::uint16_t underlay_mtu = 1500;
     std::vector<std::uint32_t> addresses{};             ///< of the underlay port

@@ -1,6 +1,7 @@
 // The words of one command of ip(8) or bridge(8), taken from the front.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,11 @@ class Words {
     std::string next() {
         if (empty()) throw Unsupported{"command without its end"};
         return all_[at_++];
+    }
+    /// Anywhere among those that are left.
+    [[nodiscard]] bool has(const std::string& word) const {
+        return std::find(all_.begin() + static_cast<std::ptrdiff_t>(at_), all_.end(), word) !=
+               all_.end();
     }
     /// Skips one word that must be `word`.
     bool skip(const std::string& word) {

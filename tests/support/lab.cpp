@@ -165,9 +165,14 @@ void Lab::publish() {
         entry.local_count = static_cast<std::uint16_t>(members.size() - entry.local_begin);
         segments.push_back(entry);
         if (!entry.in_use) continue;
-        vnis.emplace_back(table::vni_key(segments_[i].dstport, entry.vni), i);
+        vnis.emplace_back(table::vni_key(segments_[i].dstport, entry.vni),
+                          table::vni_value(entry, i));
         dstports.emplace_back(segments_[i].dstport, 0);
     }
+    for (table::PortEntry& port : ports)
+        port.plain_frame = port.segment == table::kNoSegment || port.role != table::PortRole::access
+                               ? port.max_frame
+                               : table::plain_frame_of(port, segments[port.segment]);
     t->ports = table::Shared{std::move(ports)};
     t->segments = table::Shared{std::move(segments)};
     t->tunnels = table::Shared{tunnels_};

@@ -288,6 +288,8 @@ Counts Lab::counts() const {
             note(name + "tx_bytes", s.tx_bytes.get());
             note(name + "flooded", s.flooded.get());
             note(name + "oversize", s.oversize.get());
+            note(name + "answered", s.answered.get());
+            note(name + "untold", s.untold.get());
         }
     }
     return all;

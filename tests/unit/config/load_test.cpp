@@ -69,9 +69,12 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     const Vxlan a = segment(
         "local: 10.0.0.1, remote: 10.0.0.2, ttl: 9, tos: 0x10, df: set, ecn: rfc3168, "
         "udpcsum: true, learning: false, ageing: 0, maxaddr: 5, inner-vlan: true, mtu: 1400, "
-        "reserved-bits: 0xf7ffffff000000fe, "
+        "reserved-bits: 0xf7ffffff000000fe, proxy: true, proxy-fallback: kernel, "
+        "neigh-learning: true, rsc: true, l2miss: true, l3miss: true, peers: [10.0.0.3, "
+        "10.9.0.0/16], check-srcport: 40000-50000, refuse-vxlan: true, "
+        "neighbours: [{ip: 10.1.0.3, lladdr: 16:1d:36:f4:ab:26, router: true}], "
         "mac: 02:00:00:00:00:99, ports: [], "
-        "fdb: [{mac: 16:1d:36:f4:ab:26, dst: 10.0.0.3, state: static}]");
+        "fdb: [{mac: 16:1d:36:f4:ab:26, dst: 10.0.0.3, state: static, router: true}]");
     EXPECT_EQ(a.id, 7U);
     EXPECT_EQ(a.local->text(), "10.0.0.1");
     EXPECT_EQ(a.remote->text(), "10.0.0.2");
@@ -87,6 +90,16 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     EXPECT_EQ(a.reserved_bits, "0xf7ffffff000000fe");
     EXPECT_EQ(a.mtu, 1400);
     EXPECT_EQ(a.mac->text(), "02:00:00:00:00:99");
+    EXPECT_TRUE(a.proxy && a.neigh_learning && a.rsc && a.l2miss && a.l3miss && a.refuse_vxlan);
+    EXPECT_EQ(a.proxy_fallback, ProxyFallback::kernel);
+    ASSERT_EQ(a.peers.size(), 2U);
+    EXPECT_EQ(a.peers[0].text(), "10.0.0.3/32");
+    EXPECT_EQ(a.peers[1].text(), "10.9.0.0/16");
+    EXPECT_EQ(a.check_srcport, (Ports{40000, 50000}));
+    ASSERT_EQ(a.neighbours.size(), 1U);
+    EXPECT_EQ(a.neighbours[0].ip.text(), "10.1.0.3");
+    EXPECT_TRUE(a.neighbours[0].router);
+    EXPECT_TRUE(a.fdb.at(0).router);
     ASSERT_EQ(a.fdb.size(), 1U);
     EXPECT_EQ(a.fdb[0].mac.text(), "16:1d:36:f4:ab:26");
     EXPECT_EQ(a.fdb[0].dst.at(0).text(), "10.0.0.3");

@@ -47,6 +47,19 @@ TEST(CtlCommand, shows) {
     EXPECT_EQ(parsed("events fdb link"), R"(subscribe {"topics":["fdb","link"]})");
 }
 
+TEST(CtlCommand, neighbours_of_segments) {
+    EXPECT_EQ(parsed("neigh show dev blue"), R"(segments.neigh {"segment":"blue"})");
+    EXPECT_EQ(
+        parsed("neigh add 10.1.0.2 lladdr 02:: dev blue router"),
+        R"(segments.neigh.add {"address":"10.1.0.2","lladdr":"02::","router":true,"segment":"blue"})");
+    EXPECT_EQ(parsed("neigh replace fd00::2 lladdr 02:: dev blue"),
+              R"(segments.neigh.replace {"address":"fd00::2","lladdr":"02::","segment":"blue"})");
+    EXPECT_EQ(parsed("neigh del 10.1.0.2 dev blue"),
+              R"(segments.neigh.del {"address":"10.1.0.2","segment":"blue"})");
+    EXPECT_EQ(parsed("neigh flush"), "segments.neigh.flush {}");
+    EXPECT_EQ(parsed("refused"), "segments.refused {}");
+}
+
 TEST(CtlCommand, fdb) {
     EXPECT_EQ(parsed("fdb"), "fdb.show {}");
     EXPECT_EQ(parsed("fdb show segment blue mac 02:: static limit 5"),

@@ -1,0 +1,164 @@
+// Methods about who is who in segments, and about peers that were refused.
+#include <map>
+
+#include "control/apply/words.hpp"
+#include "control/daemon.hpp"
+#include "control/methods.hpp"
+
+namespace vxplane::control {
+
+using rpc::Json;
+using rpc::Reply;
+using rpc::Type;
+
+namespace {
+
+/// What the parameters name, or why they do not.
+struct Named {
+    std::optional<std::uint16_t> segment;
+    net::IpAddress address;
+    net::MacAddress mac;
+    std::optional<rpc::Error> error;
+};
+
+Named named(Daemon& daemon, const Json& params) {
+    Named out;
+    if (params.contains("segment")) {
+        const auto name = params.at("segment").get<std::string>();
+        out.segment = daemon.bridge().find_segment(name);
+        if (!out.segment) {
+            out.error = rpc::refuse("no segment '" + name + "'");
+            return out;
+        }
+    }
+    if (params.contains("address")) {
+        const auto word = params.at("address").get<std::string>();
+        const auto address = parse_ip(word);
+        if (!address) {
+            out.error = rpc::invalid("address: '" + word + "' is not an IP address");
+            return out;
+        }
+        out.address = *address;
+    }
+    if (params.contains("lladdr")) {
+        const auto word = params.at("lladdr").get<std::string>();
+        const auto mac = parse_mac(word);
+        if (!mac) {
+            out.error = rpc::invalid("lladdr: '" + word + "' is not a MAC address");
+            return out;
+        }
+        out.mac = *mac;
+    }
+    return out;
+}
+
+Reply show(Daemon& daemon, const Json& params) {
+    const Named what = named(daemon, params);
+    if (what.error) {
+        return *what.error;
+    }
+    constexpr std::size_t kMost = 100'000;
+    Json out = Json::array();
+    daemon.segment_neighbours().for_each(
+        what.segment, Neighbours::Clock::now(), [&](const SegmentNeighbours::View& view) {
+            if (out.size() >= kMost) {
+                return;
+            }
+            Json row{{"address", text(view.address)},
+                     {"lladdr", text(view.mac)},
+                     {"segment", daemon.bridge().segment(view.segment).name},
+                     {"state", name(view.state)},
+                     {"router", view.router}};
+            if (view.state == SegmentNeighbours::State::learned) {
+                row["age_s"] = static_cast<double>(view.age.count()) / 1000.0;
+            }
+            out.push_back(std::move(row));
+        });
+    return out;
+}
+
+Reply put(Daemon& daemon, const Json& params, bool replacing) {
+    const Named what = named(daemon, params);
+    if (what.error) {
+        return *what.error;
+    }
+    const auto problem = daemon.segment_neighbours().add(*what.segment, what.address, what.mac,
+                                                         params.value("router", false), replacing);
+    return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
+}
+
+Reply remove(Daemon& daemon, const Json& params) {
+    const Named what = named(daemon, params);
+    if (what.error) {
+        return *what.error;
+    }
+    const auto problem = daemon.segment_neighbours().remove(*what.segment, what.address);
+    return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
+}
+
+Reply flush(Daemon& daemon, const Json& params) {
+    const Named what = named(daemon, params);
+    if (what.error) {
+        return *what.error;
+    }
+    return Json{{"removed", daemon.segment_neighbours().flush(what.segment)}};
+}
+
+Json refused(Daemon& daemon) {
+    std::map<std::pair<net::IpAddress, packet::DropReason>, std::uint64_t> all;
+    for (const auto& worker : daemon.machine().workers()) {
+        worker->refused_peers().for_each([&](const step::RefusedPeers::Sample& sample) {
+            all[{sample.peer, sample.reason}] += sample.count;
+        });
+    }
+    Json out = Json::array();
+    for (const auto& [what, count] : all) {
+        out.push_back({{"peer", text(what.first)},
+                       {"reason", packet::info(what.second).name},
+                       {"packets", count}});
+    }
+    return out;
+}
+
+}  // namespace
+
+void add_segment_methods(Daemon& daemon) {
+    rpc::MethodTable& table = daemon.server().methods();
+    const rpc::Param segment{"segment", Type::string, false, "name of a segment"};
+    const rpc::Param its{"segment", Type::string, true, "name of a segment"};
+    const rpc::Param address{"address", Type::string, true, "IP address of a host in the segment"};
+    const rpc::Param lladdr{"lladdr", Type::string, true, "its MAC address"};
+    const rpc::Param router{"router", Type::boolean, false, "advertised as a router"};
+    table.add({"segments.neigh",
+               "who has which IP address in segments",
+               {segment},
+               false,
+               [&daemon](const Json& params) { return show(daemon, params); }});
+    table.add({"segments.neigh.add",
+               "tells who has an IP address",
+               {its, address, lladdr, router},
+               true,
+               [&daemon](const Json& params) { return put(daemon, params, false); }});
+    table.add({"segments.neigh.replace",
+               "tells who has an IP address now",
+               {its, address, lladdr, router},
+               true,
+               [&daemon](const Json& params) { return put(daemon, params, true); }});
+    table.add({"segments.neigh.del",
+               "forgets who has an IP address",
+               {its, address},
+               true,
+               [&daemon](const Json& params) { return remove(daemon, params); }});
+    table.add({"segments.neigh.flush",
+               "forgets what was learned and told",
+               {segment},
+               true,
+               [&daemon](const Json& params) { return flush(daemon, params); }});
+    table.add({"segments.refused",
+               "peers that were refused lately, and why",
+               {},
+               false,
+               [&daemon](const Json&) -> Reply { return refused(daemon); }});
+}
+
+}  // namespace vxplane::control

@@ -1,0 +1,60 @@
+// What a segment asks for beyond forwarding: which peers it trusts, and whom it knows by IP
+// address. Met by the steps that answer ARP, shorten routes and refuse peers; empty for most.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/net/ip_address.hpp"
+#include "dataplane/net/mac_address.hpp"
+
+namespace vxplane::table {
+
+/// Bits of Segment::watch. Frames of a segment without any take the short way.
+namespace watch {
+constexpr std::uint8_t kProxy = 1;         ///< answer ARP and ND for neighbours behind tunnels
+constexpr std::uint8_t kProxyLocal = 2;    ///< what is not answered stays with the local ports
+constexpr std::uint8_t kSnoop = 4;         ///< tell control of ARP and ND
+constexpr std::uint8_t kL2Miss = 8;        ///< tell control of unknown destinations
+constexpr std::uint8_t kL3Miss = 16;       ///< tell control of unknown IP addresses
+constexpr std::uint8_t kRsc = 32;          ///< frames to routers go to the neighbour at once
+constexpr std::uint8_t kRefuseVxlan = 64;  ///< no VXLAN from access ports
+}  // namespace watch
+
+/// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.
+struct Guard {
+    std::uint16_t source_port_lo = 0;  ///< host order
+    std::uint16_t source_port_hi = 0xFFFF;
+    bool listed = false;      ///< only peers in `allowed_peers` or in the prefixes
+    std::uint32_t begin = 0;  ///< in Tables::peer_prefixes
+    std::uint32_t count = 0;
+};
+
+/// Host bits are zero; an IPv4 prefix counts its length from the IPv4 address on.
+struct PeerPrefix {
+    net::IpAddress address;
+    std::uint8_t length = 0;
+    bool operator==(const PeerPrefix&) const = default;
+
+    [[nodiscard]] bool contains(const net::IpAddress& other) const noexcept {
+        if (address.is_v4() != other.is_v4()) {
+            return false;
+        }
+        const unsigned bits = length + (address.is_v4() ? 96U : 0U);
+        const unsigned whole = bits / 8;
+        if (std::memcmp(address.bytes.data(), other.bytes.data(), whole) != 0) {
+            return false;
+        }
+        const unsigned rest = bits % 8;
+        return rest == 0 || ((address.bytes[whole] ^ other.bytes[whole]) >> (8 - rest)) == 0;
+    }
+};
+
+/// Who has an IP address in a segment.
+struct SegmentNeighbour {
+    net::MacAddress mac;
+    bool router = false;  ///< says so in advertisements
+};
+
+}  // namespace vxplane::table

@@ -1,0 +1,111 @@
+"""ARP and ND answered for neighbours, misses told, and peers that are not believed: a tenant's kernel and
+Linux kernel VTEPs around vxplane."""
+import json
+import socket
+
+from frames import BROADCAST, outer, tagged
+from lab import wait_until
+from scene import TENANT4, VTEP, vtep_pair
+
+PEER_MAC = "02:00:00:00:0b:01"
+
+
+def is_question(frame):
+    """ARP request, or a neighbour solicitation."""
+    return frame[12:14] == b"\x08\x06" and frame[21] == 1 or \
+        frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 135
+
+
+def proxied(lab, **words):
+    scene = vtep_pair(lab, start=False, proxy=True, **words)
+    peer = scene.peers[0]
+    peer.namespace.ip(f"link set vx0 address {PEER_MAC}")
+    return scene, peer
+
+
+def test_VX81_VX85_the_tenant_resolves_a_static_neighbour_and_the_peer_hears_no_question(lab):
+    scene, peer = proxied(lab)
+    segment = scene.topology["vxlans"]["vx100"]
+    segment["fdb"].append({"mac": PEER_MAC, "dst": peer.underlay})
+    segment["neighbours"] = [{"ip": peer.inner4, "lladdr": PEER_MAC}, {"ip": peer.inner6, "lladdr": PEER_MAC}]
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    ear = lab.wire(peer.namespace, "vx0")
+    for address in (peer.inner4, peer.inner6):
+        assert tenant.ping(address) == 3
+        assert PEER_MAC in tenant.ip(f"neighbour show {address} dev acc0")
+    asked = [frame for frame in ear.frames(0.2, is_question) if frame[6:12] != bytes.fromhex(PEER_MAC.replace(":", ""))]
+    assert [frame for frame in asked if frame[12:14] == b"\x08\x06"] == []
+    answered = scene.daemon.rpc("segments", name="vx100")[0]["answered"]
+    assert answered >= 2
+
+
+def test_VX82_a_neighbour_that_is_learned_is_answered_for_the_next_time(lab):
+    scene, peer = proxied(lab)
+    scene.topology["vxlans"]["vx100"]["neigh-learning"] = True
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    assert tenant.ping(peer.inner4) == 3, "unknown: flooded, and the peer answered"
+    def learned():
+        rows = {row["address"]: row["state"] for row in scene.daemon.rpc("segments.neigh", segment="vx100")}
+        return rows.get(peer.inner4) == rows.get(TENANT4) == "learned"
+    wait_until(learned, 2, "both are learned")
+    before = scene.daemon.rpc("segments", name="vx100")[0]["answered"]
+    tenant.ip("neighbour flush dev acc0")
+    assert tenant.ping(peer.inner4) == 3
+    assert scene.daemon.rpc("segments", name="vx100")[0]["answered"] > before
+    # By hand: told, shown, and gone again.
+    scene.daemon.ctl("neigh", "add", "10.0.0.99", "lladdr", PEER_MAC, "dev", "vx100")
+    rows = {row["address"]: row["state"] for row in scene.daemon.rpc("segments.neigh", segment="vx100")}
+    assert rows["10.0.0.99"] == "controller"
+    scene.daemon.ctl("neigh", "del", "10.0.0.99", "dev", "vx100")
+    assert "10.0.0.99" not in {row["address"] for row in scene.daemon.rpc("segments.neigh")}
+
+
+def test_VX42_a_peer_that_is_not_listed_is_refused_and_named(lab):
+    scene = vtep_pair(lab, peers=2, start=False)
+    scene.topology["vxlans"]["vx100"]["peers"] = [scene.peers[0].underlay]
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    assert tenant.ping(scene.peers[0].inner4) == 3
+    assert tenant.ping(scene.peers[1].inner4, count=1, wait=0.3) == 0
+    assert scene.daemon.drops().get("peer_unknown", 0) >= 1
+    refused = scene.daemon.rpc("segments.refused")
+    assert {"peer": scene.peers[1].underlay, "reason": "peer_unknown"} in \
+        [{key: row[key] for key in ("peer", "reason")} for row in refused]
+
+
+def test_VX33_reserved_bits_as_the_topology_says(lab):
+    scene = vtep_pair(lab, start=False)
+    scene.topology["vxlans"]["vx100"]["reserved-bits"] = "ignore"
+    scene.start()
+    peer, tenant = scene.peers[0], scene.members["acc0"][0]
+    ear = lab.wire(tenant, "acc0")
+    mouth = lab.wire(peer.namespace, "eth0")
+    frame = outer(tagged("02:00:00:00:66:01", BROADCAST, 7), 100, src_mac=peer.mac("eth0"),
+                  dst_mac=scene.daemon.port("uplink0")["mac"], src=peer.underlay, dst=VTEP)
+    mouth.send(frame[:42] + b"\xff\xff\xff\xff" + frame[46:])  # flags and reserved bits
+    assert ear.frames(1, lambda seen: seen[6:12] == bytes.fromhex("020000006601"), enough=1)
+
+
+def test_VX92_misses_are_events(lab):
+    scene = vtep_pair(lab, start=False, proxy=True, l2miss=True, l3miss=True)
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(3)
+    client.connect(scene.daemon.socket)
+    client.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"topics": ["miss"]}})
+                   .encode() + b"\n")
+    lines = client.makefile()
+    assert "result" in json.loads(lines.readline())
+    mouth = lab.wire(tenant, "acc0")
+    mouth.send(tagged(tenant.mac("acc0"), "02:00:00:00:77:99"))
+    tenant.ping("10.0.0.88", count=1, wait=0.2)
+    seen = {}
+    while len(seen) < 2:
+        event = json.loads(lines.readline())["params"]
+        seen[event["what"]] = event
+    client.close()
+    assert seen["l2miss"]["lladdr"] == "02:00:00:00:77:99" and seen["l2miss"]["vni"] == 100
+    assert seen["l3miss"]["address"] == "10.0.0.88" and seen["l3miss"]["port"] == "acc0"
