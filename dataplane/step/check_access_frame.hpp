@@ -31,14 +31,16 @@ class CheckAccessFrame {
         }
         // Longer than usual, or of a segment that looks at each frame.
         if (p.length() > plain_frame_) [[unlikely]] {
-            return look_closer(p, meta, ctx);
+            return look_closer(*this, p, meta, ctx);
         }
         return let_in(p, meta);
     }
 
   private:
-    [[gnu::noinline]] packet::Verdict look_closer(packet::Packet& p, packet::PacketMeta& meta,
-                                                  Context& ctx) const noexcept {
+    /// `step` is a copy: a step whose address is given away is read anew after every store.
+    [[gnu::noinline]] static packet::Verdict look_closer(CheckAccessFrame step, packet::Packet& p,
+                                                         packet::PacketMeta& meta,
+                                                         Context& ctx) noexcept {
         // Tags are looked for only where they make the difference.
         const std::uint32_t longest = ctx.tables->ports[meta.in_port].max_frame;
         if (p.length() > longest &&
@@ -46,8 +48,8 @@ class CheckAccessFrame {
             !packet::is_large(p.mbuf())) {
             return packet::Verdict::drop(packet::DropReason::eth_too_long);
         }
-        const packet::Verdict verdict = let_in(p, meta);
-        return verdict.goes_on() && ctx.tables->segments[segment_].watch != 0
+        const packet::Verdict verdict = step.let_in(p, meta);
+        return verdict.goes_on() && ctx.tables->segments[step.segment_].watch != 0
                    ? watch_access(p, meta, ctx)
                    : verdict;
     }
