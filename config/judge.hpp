@@ -48,7 +48,7 @@ class Judge {
                                    Position otherwise);
 /// What makes the address unfit as a unicast host, as the beginning of a message; none if it fits.
 [[nodiscard]] std::optional<std::string> unfit_host(const IpAddress& address);
-/// The same for the address of a VTEP, which is IPv4.
+/// The same for the address of a VTEP.
 [[nodiscard]] std::optional<std::string> unfit_vtep(const IpAddress& address);
 /// The same for an interface address with its prefix length.
 [[nodiscard]] std::optional<std::string> unfit_prefix(const IpPrefix& prefix);

@@ -52,5 +52,8 @@ inline constexpr int conntrack_priority = -200;
 
 /// Outer IPv4 (20), UDP (8), VXLAN (8) and inner Ethernet (14) headers.
 inline constexpr std::uint64_t vxlan_overhead = 50;
+/// The same with outer IPv6 (40).
+inline constexpr std::uint64_t vxlan_overhead6 = 70;
+inline constexpr std::uint64_t flow_label_max = (1ULL << 20) - 1;  ///< RFC 8200 section 3
 
 }  // namespace vxplane::config::limits

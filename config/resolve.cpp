@@ -117,11 +117,39 @@ std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
     return remotes;
 }
 
-std::optional<IpAddress> first_ipv4(const Port& port) {
+std::optional<IpAddress> first_address(const Port& port, IpAddress::Family family) {
     for (const IpPrefix& own : port.addresses) {
-        if (own.address.is_ipv4()) return own.address;
+        const bool link_local = !own.address.is_ipv4() && own.address.bytes[0] == 0xFE &&
+                                (own.address.bytes[1] & 0xC0U) == 0x80;
+        if (own.address.family == family && !link_local) return own.address;
     }
     return std::nullopt;
+}
+
+Families families_of(const Topology& topology, const Vxlan& vxlan) {
+    Families out;
+    const auto add = [&out](const IpAddress& address) {
+        (address.is_ipv4() ? out.ipv4 : out.ipv6) = true;
+    };
+    if (vxlan.local) add(*vxlan.local);
+    if (vxlan.local6) add(*vxlan.local6);
+    if (vxlan.remote) add(*vxlan.remote);
+    for (const FdbEntry& entry : vxlan.fdb) {
+        std::ranges::for_each(entry.dst, add);
+        const NexthopGroup* const group =
+            entry.nhid ? find_nexthop(topology, *entry.nhid) : nullptr;
+        if (group != nullptr) std::ranges::for_each(group->remotes, add);
+    }
+    if (!out.ipv4 && !out.ipv6) {
+        const auto local = effective_local(topology, vxlan);
+        add(local.value_or(IpAddress{}));
+    }
+    return out;
+}
+
+std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan) {
+    return static_cast<std::uint16_t>(families_of(topology, vxlan).ipv6 ? limits::vxlan_overhead6
+                                                                        : limits::vxlan_overhead);
 }
 
 std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& vxlan) {
@@ -129,23 +157,29 @@ std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& 
     if (const auto remote = first_remote(topology, vxlan)) {
         if (const Egress egress = egress_to(topology, *remote); egress.source) return egress.source;
     }
-    for (const Port& port : topology.ports) {
-        if (port.role != PortRole::underlay) continue;
-        if (const auto first = first_ipv4(port)) return first;
+    for (const auto family : {IpAddress::Family::ipv4, IpAddress::Family::ipv6}) {
+        for (const Port& port : topology.ports) {
+            if (port.role != PortRole::underlay) continue;
+            if (const auto first = first_address(port, family)) return first;
+        }
     }
     return std::nullopt;
 }
 
 const Port* uplink_of(const Topology& topology, const Vxlan& vxlan) {
     const auto local = effective_local(topology, vxlan);
-    return local ? owner_of(topology, *local) : nullptr;
+    const Port* const uplink = local ? owner_of(topology, *local) : nullptr;
+    // Of two, the one that takes less.
+    const Port* const other = vxlan.local6 ? owner_of(topology, *vxlan.local6) : nullptr;
+    return uplink != nullptr && other != nullptr && other->mtu < uplink->mtu ? other : uplink;
 }
 
 std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan) {
     if (vxlan.mtu != 0) return vxlan.mtu;
     const Port* const uplink = uplink_of(topology, vxlan);
-    if (uplink == nullptr || uplink->mtu <= limits::vxlan_overhead) return 0;
-    return static_cast<std::uint16_t>(uplink->mtu - limits::vxlan_overhead);
+    const std::uint16_t overhead = overhead_of(topology, vxlan);
+    if (uplink == nullptr || uplink->mtu <= overhead) return 0;
+    return static_cast<std::uint16_t>(uplink->mtu - overhead);
 }
 
 }  // namespace vxplane::config

@@ -46,19 +46,32 @@ struct Egress {
 /// `remote` and the destinations of the all-zero entries, each once, in the order of the file.
 [[nodiscard]] std::vector<IpAddress> flood_list(const Vxlan& vxlan);
 
+/// Over what a segment has tunnels: the families of `local`, `local6` and all remotes of the file;
+/// where it names no address, that of effective_local().
+struct Families {
+    bool ipv4 = false;
+    bool ipv6 = false;
+};
+[[nodiscard]] Families families_of(const Topology& topology, const Vxlan& vxlan);
+
+/// Bytes of headers around an inner packet: 50, or 70 where there may be IPv6 around it.
+[[nodiscard]] std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan);
+
 /// `local`, or the source towards the first remote (flood list, then FDB, then next-hop groups), or
-/// the first IPv4 address of an underlay port. None when no underlay port has one.
+/// the first IPv4 address of an underlay port, or else its first IPv6 one. None when no underlay
+/// port has one.
 [[nodiscard]] std::optional<IpAddress> effective_local(const Topology& topology,
                                                        const Vxlan& vxlan);
 
-/// The underlay port that has the effective local address.
+/// The underlay port that has the effective local address; that of `local6` where it has the
+/// smaller mtu.
 [[nodiscard]] const Port* uplink_of(const Topology& topology, const Vxlan& vxlan);
 
-/// The first IPv4 address of an underlay port.
-[[nodiscard]] std::optional<IpAddress> first_ipv4(const Port& port);
+/// The first address of an underlay port that is of the family, and not link-local.
+[[nodiscard]] std::optional<IpAddress> first_address(const Port& port, IpAddress::Family family);
 
-/// Bytes of an inner frame after its Ethernet header: `mtu`, or the uplink's less 50 (VX-21). 0
-/// when there is no uplink.
+/// Bytes of an inner frame after its Ethernet header: `mtu`, or the uplink's less overhead_of()
+/// (VX-21). 0 when there is no uplink.
 [[nodiscard]] std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan);
 
 // ipvlans: resolve_ipvlan.cpp.

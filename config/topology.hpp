@@ -213,6 +213,7 @@ struct Vxlan {
     std::uint32_t id = 0;  ///< VNI, 1 to 16777215
     std::optional<IpAddress>
         local;  ///< none = the address of the underlay port that the route chooses
+    std::optional<IpAddress> local6;  ///< IPv6, where `local` is IPv4 and remotes are of both
     std::optional<IpAddress> remote;  ///< shorthand for one entry of the flood list
     std::uint16_t dstport = 4789;     ///< RFC 7348 section 5
     PortRange srcport;
@@ -222,13 +223,18 @@ struct Vxlan {
     std::uint8_t tos = 0;   ///< or kInheritTos
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
-    bool udpcsum = false;                 ///< RFC 7348 section 5: SHOULD be zero
+    static constexpr std::uint32_t kEntropyLabel = 1U << 20;
+    std::uint32_t flowlabel = 0;          ///< over IPv6; kEntropyLabel: from the inner flow
+    bool udpcsum = false;                 ///< over IPv4; RFC 7348 section 5: SHOULD be zero
+    bool udp6zerocsumtx = false;          ///< no checksum over IPv6, either
+    bool udp6zerocsumrx = false;          ///< and none is asked for
     bool learning = true;                 ///< from tunnels
     std::uint32_t ageing = 300;           ///< seconds; 0 = never
     std::uint32_t maxaddr = 0;            ///< learned and configured addresses; 0 = no limit
     bool inner_vlan = false;              ///< VLAN-tagged inner frames allowed
     std::string reserved_bits{"strict"};  ///< `strict`, `ignore`, or the bits that must be zero
-    std::uint16_t mtu = 0;  ///< of inner frames after the Ethernet header; 0 = underlay - 50
+    /// Of inner frames after the Ethernet header; 0 = underlay - 50, - 70 with IPv6.
+    std::uint16_t mtu = 0;
     std::optional<MacAddress>
         mac;  ///< own MAC of the VTEP device (inner source check); none = made from the id
     std::string router{};  ///< an ipvlan: frames to `mac` are routed to its slaves

@@ -48,18 +48,18 @@ void Judge::range(Position where, const std::string& path, std::uint64_t value, 
 }
 
 bool Judge::remote(Position where, const std::string& path, const IpAddress& address) {
-    if (address.is_ipv4() && address.is_multicast()) {
+    if (address.is_multicast()) {
         refuse(where, path,
                "multicast groups are not supported yet (the address of one remote VTEP)");
         return false;
     }
     if (const auto unfit = unfit_vtep(address)) {
-        refuse(where, path, *unfit + " (the IPv4 address of one remote VTEP)");
+        refuse(where, path, *unfit + " (the address of one remote VTEP)");
         return false;
     }
-    // RFC 3021: on a /31 both addresses are hosts.
+    // RFC 3021: on a /31 both addresses are hosts. IPv6 has no broadcast.
     const Connected direct = connected_to(topology_, address);
-    if (direct.port != nullptr && direct.subnet.length < 31) {
+    if (direct.port != nullptr && address.is_ipv4() && direct.subnet.length < 31) {
         const std::uint32_t host_mask = 0xFFFFFFFFU >> direct.subnet.length;
         const std::uint32_t host = address.ipv4_number() & host_mask;
         if (host == 0 || host == host_mask) {
@@ -100,7 +100,7 @@ Position position_at(const std::vector<Position>& all, std::size_t index, Positi
 }
 
 std::optional<std::string> unfit_vtep(const IpAddress& address) {
-    if (!address.is_ipv4()) return address.text() + " is IPv6: IPv4 only for now";
+    if (is_link_local(address)) return address.text() + " is on every link";
     return unfit_host(address);
 }
 

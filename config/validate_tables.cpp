@@ -139,6 +139,17 @@ class HopJudge {
         }
     }
 
+    void remote(const Vxlan* segment, const IpAddress& address) {
+        if (!judge_.remote(at("remote"), path_ + ".remote", address) || segment == nullptr) return;
+        const Families families = families_of(judge_.topology(), *segment);
+        if (address.is_ipv4() ? families.ipv4 : families.ipv6) return;
+        const std::string family = address.is_ipv4() ? "IPv4" : "IPv6";
+        judge_.refuse(at("remote"), path_ + ".remote",
+                      address.text() + " is " + family + ", and segment " + quoted(segment->name) +
+                          " has no tunnels over " + family + " (a remote of its family, or local" +
+                          (address.is_ipv4() ? "" : "6") + ")");
+    }
+
     void vxlan() {
         if (hop_.vxlan.empty()) {
             if (!hop_.remote && !hop_.lladdr) return;
@@ -147,7 +158,8 @@ class HopJudge {
                           std::string(key) + " belongs to a route into a segment (vxlan: NAME)");
             return;
         }
-        if (find_vxlan(judge_.topology(), hop_.vxlan) == nullptr) {
+        const Vxlan* const segment = find_vxlan(judge_.topology(), hop_.vxlan);
+        if (segment == nullptr) {
             std::vector<std::string> names;
             for (const Vxlan& one : judge_.topology().vxlans) names.push_back(one.name);
             judge_.refuse(at("vxlan"), path_ + ".vxlan",
@@ -159,7 +171,7 @@ class HopJudge {
                           "which node of the segment is not said (remote: its VTEP, lladdr: its "
                           "MAC)");
         }
-        if (hop_.remote) judge_.remote(at("remote"), path_ + ".remote", *hop_.remote);
+        if (hop_.remote) remote(segment, *hop_.remote);
         if (hop_.lladdr && (hop_.lladdr->is_zero() || hop_.lladdr->is_multicast())) {
             judge_.refuse(
                 at("lladdr"), path_ + ".lladdr",

@@ -70,14 +70,20 @@ class VxlanJudge {
                 at(vxlan, "reserved-bits"), path + ".reserved-bits",
                 quoted(vxlan.reserved_bits) + " (strict, ignore, or bits of 0xf7ffffff000000ff)");
         }
-        const auto [earlier, fresh] =
-            numbers_.try_emplace({vxlan.id, vxlan.dstport}, &vxlan, at(vxlan, "id"));
-        if (fresh) return;
-        judge_.refuse(at(vxlan, "id"), path + ".id",
-                      "VNI " + std::to_string(vxlan.id) + " with dstport " +
-                          std::to_string(vxlan.dstport) + " is both segment " + quoted(vxlan.name) +
-                          " and segment " + quoted(earlier->second.first->name) +
-                          line_text(earlier->second.second) + " (each VNI once per dstport)");
+        const Families families = families_of(judge_.topology(), vxlan);
+        for (const bool ipv6 : {false, true}) {
+            if (!(ipv6 ? families.ipv6 : families.ipv4)) continue;
+            const auto [earlier, fresh] =
+                numbers_.try_emplace({{vxlan.id, vxlan.dstport}, ipv6}, &vxlan, at(vxlan, "id"));
+            if (fresh) continue;
+            judge_.refuse(at(vxlan, "id"), path + ".id",
+                          "VNI " + std::to_string(vxlan.id) + " with dstport " +
+                              std::to_string(vxlan.dstport) + (ipv6 ? " over IPv6" : "") +
+                              " is both segment " + quoted(vxlan.name) + " and segment " +
+                              quoted(earlier->second.first->name) +
+                              line_text(earlier->second.second) + " (each VNI once per dstport)");
+            return;
+        }
     }
 
     void local(const Vxlan& vxlan, const std::string& path) {
@@ -85,30 +91,60 @@ class VxlanJudge {
         for (const Port& port : judge_.topology().ports) {
             if (port.role != PortRole::underlay) continue;
             for (const IpPrefix& address : port.addresses) {
-                if (address.address.is_ipv4()) own.push_back(address.address.text());
+                if (!is_link_local(address.address)) own.push_back(address.address.text());
             }
         }
         if (own.empty()) {
             judge_.refuse(vxlan.where, path,
-                          "the segment has no uplink (a port with role: underlay and an IPv4 "
+                          "the segment has no uplink (a port with role: underlay and an "
                           "address)");
             return;
         }
-        if (!vxlan.local) return;
-        if (!vxlan.local->is_ipv4()) {
-            judge_.refuse(at(vxlan, "local"), path + ".local",
-                          vxlan.local->text() +
-                              " is IPv6: IPv4 only for now (an address of a port with role: "
-                              "underlay)");
-            return;
+        if (vxlan.local) is_ours(vxlan, "local", path, *vxlan.local, own);
+        if (vxlan.local6) is_ours(vxlan, "local6", path, *vxlan.local6, own);
+        if (vxlan.local6 && vxlan.local6->is_ipv4()) {
+            judge_.refuse(at(vxlan, "local6"), path + ".local6",
+                          vxlan.local6->text() + " is IPv4 (local6: an IPv6 address of ours)");
+        } else if (vxlan.local6 && vxlan.local && !vxlan.local->is_ipv4()) {
+            judge_.refuse(at(vxlan, "local6"), path + ".local6",
+                          vxlan.local6->text() + " is a second IPv6 address beside local " +
+                              vxlan.local->text() + " (one of each family)");
         }
-        if (owner_of(judge_.topology(), *vxlan.local) != nullptr) return;
-        const std::string text = vxlan.local->text();
-        const std::vector<std::string_view> candidates(own.begin(), own.end());
-        judge_.refuse(at(vxlan, "local"), path + ".local",
-                      text + " is not our address, the nearest is " +
-                          std::string(nearest(text, candidates)) +
-                          " (an address of a port with role: underlay)");
+        sources(vxlan, path);
+    }
+
+    void is_ours(const Vxlan& vxlan, std::string_view key, const std::string& path,
+                 const IpAddress& address, const std::vector<std::string>& own) {
+        const std::string text = address.text();
+        const Position where = at(vxlan, key);
+        const std::string item = path + "." + std::string(key);
+        if (owner_of(judge_.topology(), address) == nullptr) {
+            judge_.refuse(where, item,
+                          text + " is not our address" + nearest_text(text, own) +
+                              " (an address of a port with role: underlay)");
+        } else if (is_link_local(address)) {
+            judge_.refuse(where, item,
+                          text + " is on every link (an address of a port with role: underlay)");
+        }
+    }
+
+    /// Remotes of a family that no underlay port has an address of.
+    void sources(const Vxlan& vxlan, const std::string& path) {
+        const Families families = families_of(judge_.topology(), vxlan);
+        for (const auto family : {IpAddress::Family::ipv4, IpAddress::Family::ipv6}) {
+            const bool ipv6 = family == IpAddress::Family::ipv6;
+            if (!(ipv6 ? families.ipv6 : families.ipv4)) continue;
+            bool has_source = false;
+            for (const Port& port : judge_.topology().ports) {
+                has_source = has_source || (port.role == PortRole::underlay &&
+                                            first_address(port, family).has_value());
+            }
+            if (has_source) continue;
+            const std::string name = ipv6 ? "IPv6" : "IPv4";
+            judge_.refuse(vxlan.where, path,
+                          "the segment has remotes over " + name +
+                              ", and no underlay port has an " + name + " address (addresses)");
+        }
     }
 
     void remote(const Vxlan& vxlan, const std::string& path) {
@@ -145,14 +181,16 @@ class VxlanJudge {
         if (uplink == nullptr) return;
         const std::string of_uplink =
             "the mtu " + std::to_string(uplink->mtu) + " of uplink " + quoted(uplink->name);
-        if (uplink->mtu < limits::mtu_min + limits::vxlan_overhead) {
+        const std::uint64_t overhead = overhead_of(judge_.topology(), vxlan);
+        if (uplink->mtu < limits::mtu_min + overhead) {
             judge_.refuse(vxlan.where, path,
-                          of_uplink + " leaves no room for a segment (at least 118)");
-        } else if (vxlan.mtu + limits::vxlan_overhead > uplink->mtu) {
+                          of_uplink + " leaves no room for a segment (at least " +
+                              std::to_string(limits::mtu_min + overhead) + ")");
+        } else if (vxlan.mtu + overhead > uplink->mtu) {
             judge_.refuse(at(vxlan, "mtu"), path + ".mtu",
-                          std::to_string(vxlan.mtu) + " and 50 bytes of headers exceed " +
-                              of_uplink + " (at most " +
-                              std::to_string(uplink->mtu - limits::vxlan_overhead) + ")");
+                          std::to_string(vxlan.mtu) + " and " + std::to_string(overhead) +
+                              " bytes of headers exceed " + of_uplink + " (at most " +
+                              std::to_string(uplink->mtu - overhead) + ")");
         }
     }
 
@@ -226,7 +264,8 @@ class VxlanJudge {
 
     Judge& judge_;
     std::set<std::string> names_;
-    std::map<std::pair<std::uint32_t, std::uint16_t>, Holder> numbers_;
+    /// By VNI, dstport, and whether over IPv6.
+    std::map<std::pair<std::pair<std::uint32_t, std::uint16_t>, bool>, Holder> numbers_;
     std::map<std::string, Holder> members_;
 };
 

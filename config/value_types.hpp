@@ -35,6 +35,8 @@ inline constexpr std::array<std::int64_t, 2> ttl_numbers{0, 256};
 // The kernel writes `inherit` as 1, too: the lowest bits are those of ECN and cannot be given.
 inline constexpr std::array tos_words{Words("inherit")};
 inline constexpr std::array<std::int64_t, 1> tos_numbers{1};
+inline constexpr std::array label_words{Words("entropy")};
+inline constexpr std::array<std::int64_t, 1> label_numbers{1 << 20};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array fallback_words{Words("flood"), Words("kernel")};
 inline constexpr std::array auto_word{Words("auto")};
@@ -143,6 +145,11 @@ inline constexpr ValueType ttl{
 inline constexpr ValueType tos{
     .kind = Kind::named_number, .min = 0, .max = 255, .words = tos_words, .numbers = tos_numbers};
 inline constexpr ValueType df = one_of(df_words);
+inline constexpr ValueType flow_label{.kind = Kind::named_number,
+                                      .min = 0,
+                                      .max = limits::flow_label_max,
+                                      .words = label_words,
+                                      .numbers = label_numbers};
 inline constexpr ValueType ecn = one_of(ecn_words);
 inline constexpr ValueType proxy_fallback = one_of(fallback_words);
 inline constexpr ValueType networks = list_of(network);

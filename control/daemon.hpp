@@ -59,7 +59,7 @@ class Daemon {
     [[nodiscard]] Slaves& slaves() noexcept { return *slaves_; }
     [[nodiscard]] SegmentNeighbours& segment_neighbours() noexcept { return *segment_neighbours_; }
     [[nodiscard]] Neighbours& neighbours() noexcept { return *neighbours_; }
-    [[nodiscard]] const table::Fib4& routes() const noexcept { return routes_; }
+    [[nodiscard]] const table::UnderlayRoutes& routes() const noexcept { return routes_; }
     [[nodiscard]] Publisher& publisher() noexcept { return *publisher_; }
     [[nodiscard]] Punts& punts() noexcept { return *punts_; }
     [[nodiscard]] rpc::Server& server() noexcept { return server_; }
@@ -90,7 +90,7 @@ class Daemon {
     rpc::Server server_;
     Machine machine_;
     worker::SharedClock clock_;
-    table::Fib4 routes_;
+    table::UnderlayRoutes routes_;
     std::unique_ptr<Publisher> publisher_;
     std::unique_ptr<Punts> punts_;
     std::unique_ptr<Neighbours> neighbours_;

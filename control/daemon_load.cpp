@@ -58,7 +58,10 @@ void Daemon::load_ports() {
 
 void Daemon::load_routes() {
     for (const auto& [prefix, route] : routes_of(topology_, machine_)) {
-        routes_.add(prefix.first, prefix.second, route);
+        routes_.v4.add(prefix.first, prefix.second, route);
+    }
+    for (const auto& [prefix, route] : routes6_of(topology_, machine_)) {
+        routes_.v6.add(prefix.first, prefix.second, route);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::control {
 
@@ -58,9 +59,9 @@ Selection selection(Daemon& daemon, const Json& params) {
         }
     }
     if (const auto dst = word(params, "dst")) {
-        out.filter.place.remote = parse_ipv4(*dst);
-        if (!out.filter.place.remote || !out.filter.place.remote->is_unicast()) {
-            out.error = rpc::invalid("dst: '" + *dst + "' is not a unicast IPv4 address");
+        out.filter.place.remote = parse_ip(*dst);
+        if (!out.filter.place.remote || !net::is_host(*out.filter.place.remote)) {
+            out.error = rpc::invalid("dst: '" + *dst + "' is not a unicast IP address");
             return out;
         }
     }
@@ -96,7 +97,7 @@ Json entry_json(Daemon& daemon, const FdbView& view) {
         row["dst"] = text(view.remotes.front());
     } else {
         Json remotes = Json::array();
-        for (const net::Ipv4Address remote : view.remotes) {
+        for (const net::IpAddress& remote : view.remotes) {
             remotes.push_back(text(remote));
         }
         row["remotes"] = remotes;
@@ -207,18 +208,25 @@ std::string_view name_of(table::RouteType type) {
 
 Reply routes(Daemon& daemon) {
     Json out = Json::array();
-    daemon.routes().for_each([&](std::uint32_t prefix, std::uint8_t length, table::Route route) {
-        const std::string to =
-            length == 0 ? "default"
-                        : text(net::Ipv4Address::of(prefix)) + "/" + std::to_string(length);
+    const auto add = [&](const std::string& to, const auto& route, const std::string& via) {
         Json row{{"to", to}, {"type", name_of(route.type)}, {"via", ""}, {"dev", ""}};
         if (route.type == table::RouteType::unicast || route.type == table::RouteType::local) {
             const OpenPort* port = daemon.machine().by_id(route.port);
             row["dev"] = port == nullptr ? "?" : port->port->name();
-            row["via"] = route.via == 0 ? "" : text(net::Ipv4Address::of(route.via));
+            row["via"] = via;
         }
         out.push_back(std::move(row));
+    };
+    daemon.routes().v4.for_each([&](std::uint32_t prefix, std::uint8_t length, table::Route route) {
+        add(length == 0 ? "default"
+                        : text(net::Ipv4Address::of(prefix)) + "/" + std::to_string(length),
+            route, route.via == 0 ? "" : text(net::Ipv4Address::of(route.via)));
     });
+    daemon.routes().v6.for_each(
+        [&](const net::IpAddress& prefix, std::uint8_t length, const table::Route6& route) {
+            add(length == 0 ? "default6" : text(prefix) + "/" + std::to_string(length), route,
+                route.via.is_unset() ? "" : text(route.via));
+        });
     return out;
 }
 
@@ -262,7 +270,7 @@ void add_methods(Daemon& daemon) {
     const rpc::Param name{"name", Type::string, false, "only the one of this name"};
     const rpc::Param segment{"segment", Type::string, false, "name of a segment"};
     const rpc::Param mac{"mac", Type::string, false, "MAC address; all zero is the flood list"};
-    const rpc::Param dst{"dst", Type::string, false, "IPv4 address of a remote VTEP"};
+    const rpc::Param dst{"dst", Type::string, false, "IP address of a remote VTEP"};
     const rpc::Param nhid{"nhid",
                           Type::integer,
                           false,

@@ -189,8 +189,8 @@ std::optional<std::string> read_hop(const Json& words, config::Hop& hop) {
     if (ways != 1) {
         return "a next hop is one of via or dev, slave, vxlan, lookup";
     }
-    if (!hop.vxlan.empty() && (!hop.lladdr || !hop.remote || !hop.remote->is_ipv4())) {
-        return "vxlan takes remote, an IPv4 address, and lladdr";
+    if (!hop.vxlan.empty() && (!hop.lladdr || !hop.remote)) {
+        return "vxlan takes remote and lladdr";
     }
     return std::nullopt;
 }

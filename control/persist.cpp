@@ -77,7 +77,7 @@ bool Persist::teach(const Line& line, std::chrono::seconds since, Time now) {
     step::LearnEvent event;
     event.key = table::FdbKey::make(mac->number(), *index).raw;
     if (line.kind == "dst") {
-        const auto remote = parse_ipv4(line.place);
+        const auto remote = parse_ip(line.place);
         if (!remote || !bridge_.segment(*index).learning) {
             return false;
         }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "dataplane/net/icmpv6.hpp"
+
 namespace vxplane::control {
 
 namespace {
@@ -55,15 +57,16 @@ void Bridge::set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> add
     shape_changed_ = true;
 }
 
-bool Bridge::may_be_remote(net::Ipv4Address address) const noexcept {
-    const auto nobody_else = [address](const auto& entry) {
+bool Bridge::may_be_remote(const net::IpAddress& address) const noexcept {
+    const auto nobody_else = [&address](const auto& entry) {
         const OwnAddress& own = entry.first;
         const bool is_network = own.address.is_v4() && own.prefix_length < 31 &&
                                 own.contains(address) &&
-                                (address.number() & ~net::prefix_mask(own.prefix_length)) == 0;
+                                (address.v4().number() & ~net::prefix_mask(own.prefix_length)) == 0;
         return own.address == address || is_network || own.is_directed_broadcast(address);
     };
-    return address.is_unicast() && !address.is_loopback() &&
+    // Link-local addresses are on every link, and a tunnel is led by routes.
+    return net::is_host(address) && !address.is_link_local() &&
            std::none_of(addresses_.begin(), addresses_.end(), nobody_else);
 }
 
@@ -76,8 +79,8 @@ std::optional<std::uint16_t> Bridge::find_segment(std::string_view name) const {
     return std::nullopt;
 }
 
-std::vector<net::Ipv4Address> Bridge::flood_remotes(std::uint16_t segment) const {
-    std::vector<net::Ipv4Address> remotes;
+std::vector<net::IpAddress> Bridge::flood_remotes(std::uint16_t segment) const {
+    std::vector<net::IpAddress> remotes;
     for (const std::uint32_t id : lists_[segments_[segment].flood_remotes]) {
         remotes.push_back(tunnels_.remote(id));
     }
@@ -105,9 +108,13 @@ void Bridge::build_shape(table::Tables& next) {
         segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
         members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
         const std::uint16_t dstport = specs_[i].profile.dstport;
-        vnis.emplace_back(table::vni_key(dstport, specs_[i].vni),
-                          table::vni_value(segments_[i], static_cast<std::uint16_t>(i)));
-        dstports.emplace_back(dstport, 0);
+        for (const bool ipv6 : {false, true}) {
+            if (ipv6 ? specs_[i].ipv6 : specs_[i].ipv4) {
+                vnis.emplace_back(table::vni_key(dstport, specs_[i].vni, ipv6),
+                                  table::vni_value(segments_[i], static_cast<std::uint16_t>(i)));
+                dstports.emplace_back(table::dstport_key(dstport, ipv6), 0);
+            }
+        }
     }
     // Own addresses come last and win: a /31 or an odd plan may have them overlap.
     for (const auto& [own, port] : addresses_) {
@@ -269,7 +276,7 @@ std::optional<FdbView> Bridge::find(std::uint16_t segment, net::MacAddress mac, 
 }
 
 bool Bridge::fits(const FdbFilter& filter, const FdbView& view) const {
-    const auto has = [&view](net::Ipv4Address remote) {
+    const auto has = [&view](const net::IpAddress& remote) {
         return std::find(view.remotes.begin(), view.remotes.end(), remote) != view.remotes.end();
     };
     return (!filter.segment || *filter.segment == view.segment) &&

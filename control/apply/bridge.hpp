@@ -51,7 +51,10 @@ struct SegmentSpec {
     /// Of the 64-bit VXLAN header: bits that must be zero.
     std::uint64_t reserved_bits =
         std::uint64_t{table::Segment::kStrictFlags} << 32 | table::Segment::kStrictVni;
-    std::uint8_t watch = 0;  ///< of table::watch
+    bool ipv4 = true;  ///< has tunnels over IPv4
+    bool ipv6 = false;
+    bool udp6_zero_rx = false;  ///< takes packets without UDP checksum over IPv6
+    std::uint8_t watch = 0;     ///< of table::watch
     GuardSpec guard;
     std::vector<NeighbourSpec> neighbours;
     std::vector<net::MacAddress> routers;  ///< FDB entries with `router`
@@ -61,7 +64,7 @@ struct SegmentSpec {
 
 /// Where an FDB entry leads: exactly one is set.
 struct FdbPlace {
-    std::optional<net::Ipv4Address> remote;
+    std::optional<net::IpAddress> remote;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
     bool operator==(const FdbPlace&) const = default;
@@ -88,12 +91,12 @@ struct FdbView {
     std::uint16_t segment = 0;
     net::MacAddress mac;
     table::FdbState state = table::FdbState::dynamic;
-    std::vector<net::Ipv4Address> remotes;
+    std::vector<net::IpAddress> remotes;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
     bool router = false;  ///< the segment's own address, which leads to slaves of an ipvlan
     std::optional<std::chrono::milliseconds> age;  ///< dynamic only: since last seen
-    std::optional<net::Ipv4Address> previous;      ///< the VTEP behind which it was before it moved
+    std::optional<net::IpAddress> previous;        ///< the VTEP behind which it was before it moved
 };
 
 /// What happened to an entry.
@@ -161,10 +164,14 @@ class Bridge {
     void set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses);
     /// False for addresses that no other host can have: not unicast, ours, or the network or
     /// broadcast address of one of our subnets.
-    [[nodiscard]] bool may_be_remote(net::Ipv4Address address) const noexcept;
+    [[nodiscard]] bool may_be_remote(const net::IpAddress& address) const noexcept;
+    /// The segment has tunnels over the family of `remote`.
+    [[nodiscard]] bool speaks(std::uint16_t segment, const net::IpAddress& remote) const {
+        return remote.is_v4() ? specs_[segment].ipv4 : specs_[segment].ipv6;
+    }
     std::uint16_t add_segment(const SegmentSpec& spec, Time now);
     /// Members of `ip nexthop add id N group ... fdb`.
-    using Nexthops = std::map<std::uint32_t, std::vector<net::Ipv4Address>>;
+    using Nexthops = std::map<std::uint32_t, std::vector<net::IpAddress>>;
     void set_nexthops(Nexthops groups) { nexthops_ = std::move(groups); }
 
     // --- changes while workers run
@@ -195,7 +202,7 @@ class Bridge {
     Problem replace(const FdbRequest& request, Time now);
     /// Without a place: the whole entry. With a remote: that one of several.
     Problem remove(std::uint16_t segment, net::MacAddress mac,
-                   std::optional<net::Ipv4Address> remote);
+                   const std::optional<net::IpAddress>& remote);
     /// Removes what fits. Of a list of remotes only the named remote goes; lists as a whole go when
     /// they are named by their state. Returns the number of entries and list members removed.
     std::uint32_t flush(const FdbFilter& filter);
@@ -234,7 +241,7 @@ class Bridge {
     [[nodiscard]] std::uint64_t shape_version() const noexcept { return shape_version_; }
     [[nodiscard]] std::uint32_t used(std::uint16_t segment) const { return used_[segment]; }
     [[nodiscard]] const BridgeCounters& counters() const noexcept { return counters_; }
-    [[nodiscard]] std::vector<net::Ipv4Address> flood_remotes(std::uint16_t segment) const;
+    [[nodiscard]] std::vector<net::IpAddress> flood_remotes(std::uint16_t segment) const;
     [[nodiscard]] std::uint8_t epoch(Time now) const noexcept { return epoch_byte(millis(now)); }
 
   private:
@@ -249,8 +256,9 @@ class Bridge {
         return index < segments_.size() && segments_[index].in_use;
     }
     Problem check_room(std::uint16_t segment) const;
+    Problem check_remote(std::uint16_t segment, const net::IpAddress& remote) const;
     [[nodiscard]] bool is_full(std::uint16_t segment) const;
-    std::uint32_t flush_list(std::uint32_t list, net::Ipv4Address remote);
+    std::uint32_t flush_list(std::uint32_t list, const net::IpAddress& remote);
     Problem put(const FdbRequest& request, bool replacing, Time now);
     Problem put_list(const FdbRequest& request, bool replacing, Time now);
     Problem store(table::FdbKey key, table::FdbValue value, Time now);
@@ -288,11 +296,11 @@ class Bridge {
     std::vector<std::uint32_t> used_;  ///< entries by segment, flood lists not counted
     std::vector<List> lists_{1};       ///< flood lists; 0 is empty
     std::vector<std::uint32_t> free_lists_;
-    std::map<std::uint32_t, std::vector<net::Ipv4Address>> nexthops_;
+    std::map<std::uint32_t, std::vector<net::IpAddress>> nexthops_;
     std::vector<List> groups_{1};
     std::vector<std::uint32_t> group_nhid_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
-    std::unordered_map<std::uint64_t, net::Ipv4Address> previous_;
+    std::unordered_map<std::uint64_t, net::IpAddress> previous_;
     std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;

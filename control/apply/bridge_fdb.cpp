@@ -35,6 +35,19 @@ Bridge::Problem Bridge::check_room(std::uint16_t segment) const {
     return std::nullopt;
 }
 
+Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress& remote) const {
+    if (!may_be_remote(remote)) {
+        return "dst " + text(remote) + " cannot be a remote (ours, or an address that no host has)";
+    }
+    if (!speaks(segment, remote)) {
+        const std::string family = remote.is_v4() ? "IPv4" : "IPv6";
+        return "dst " + text(remote) + " is " + family + ", and segment " + specs_[segment].name +
+               " has no tunnels over " + family +
+               (remote.is_v4() ? " (local)" : " (local or local6)");
+    }
+    return std::nullopt;
+}
+
 std::uint32_t Bridge::new_list() {
     lists_changed_ = true;
     if (!free_lists_.empty()) {
@@ -61,7 +74,7 @@ std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32
         return at->second;
     }
     List members;
-    for (const net::Ipv4Address remote : nexthops_.at(nhid)) {
+    for (const net::IpAddress& remote : nexthops_.at(nhid)) {
         const auto tunnel = tunnels_.acquire(profile, remote, now);
         if (!tunnel) {
             for (const std::uint32_t taken : members) {
@@ -132,9 +145,10 @@ Bridge::Problem Bridge::replace(const FdbRequest& request, Time now) {
 }
 
 Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now) {
-    if (request.place.remote && !may_be_remote(*request.place.remote)) {
-        return "dst " + text(*request.place.remote) +
-               " cannot be a remote (ours, or an address that no host has)";
+    if (request.place.remote) {
+        if (auto problem = check_remote(request.segment, *request.place.remote)) {
+            return problem;
+        }
     }
     if (request.mac.is_zero() || request.mac.is_group()) {
         return put_list(request, replacing, now);
@@ -170,6 +184,11 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     } else if (request.place.nhid) {
         if (!nexthops_.contains(*request.place.nhid)) {
             return "there is no next-hop group " + std::to_string(*request.place.nhid);
+        }
+        for (const net::IpAddress& remote : nexthops_.at(*request.place.nhid)) {
+            if (auto problem = check_remote(request.segment, remote)) {
+                return problem;
+            }
         }
         const auto group = group_of(profile, *request.place.nhid, now);
         if (!group) {
@@ -221,7 +240,7 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
     const std::uint32_t list = request.mac.is_zero() ? segments_[request.segment].flood_remotes
                                : before              ? before.value.index()
                                                      : new_list();
-    const net::Ipv4Address remote = *request.place.remote;
+    const net::IpAddress remote = *request.place.remote;
     for (const std::uint32_t id : lists_[list]) {
         if (tunnels_.remote(id) == remote) {
             return mac + " dst " + text(remote) + " is there already";
@@ -251,7 +270,7 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
 }
 
 Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
-                               std::optional<net::Ipv4Address> remote) {
+                               const std::optional<net::IpAddress>& remote) {
     const FdbKey key = FdbKey::make(mac.number(), segment);
     const auto hit = mac.is_zero() ? table::Fdb::Hit{} : fdb_.find(key);
     const bool is_list = mac.is_zero() || (hit && hit.value.kind() == FdbKind::flood_list);
@@ -332,7 +351,7 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
     return removed;
 }
 
-std::uint32_t Bridge::flush_list(std::uint32_t list, net::Ipv4Address remote) {
+std::uint32_t Bridge::flush_list(std::uint32_t list, const net::IpAddress& remote) {
     const auto gone = std::erase_if(lists_[list], [&](std::uint32_t tunnel) {
         const bool meant = tunnels_.remote(tunnel) == remote;
         if (meant) {

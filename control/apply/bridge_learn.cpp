@@ -38,7 +38,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     const bool lags = worker_lags();
     for (std::size_t i = 0; i < events.size(); ++i) {
         const FdbKey key{events[i].key};
-        if (events[i].remote.is_zero() || !has_segment(key.segment())) {
+        if (events[i].remote.is_unset() || !has_segment(key.segment())) {
             continue;
         }
         if (lags) {
@@ -54,7 +54,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
             ++counters_.learn_refused;
             continue;
         }
-        if (!may_be_remote(events[i].remote)) {
+        if (!may_be_remote(events[i].remote) || !speaks(key.segment(), events[i].remote)) {
             ++counters_.learn_refused;
             continue;
         }
@@ -64,7 +64,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     // Also when nothing is new: what an earlier call published may not have been seen by all.
     const bool seen = lags || commit_and_wait();
     for (std::size_t i = 0; i < events.size(); ++i) {
-        if (events[i].remote.is_zero() || (tunnels[i] && seen)) {
+        if (events[i].remote.is_unset() || (tunnels[i] && seen)) {
             learn_one(events[i], tunnels[i], now);
         } else if (tunnels[i]) {
             ++counters_.learn_deferred;
@@ -92,7 +92,7 @@ void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_
         ++counters_.learn_refused;
         return;
     }
-    std::optional<net::Ipv4Address> previous;
+    std::optional<net::IpAddress> previous;
     if (before && before.value.kind() == FdbKind::tunnel) {
         previous = tunnels_.remote(before.value.index());
     }

@@ -58,6 +58,7 @@ void Bridge::fill_segment(std::uint16_t index) {
     ++shape_version_;
     segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);
     segment.reserved_vni = static_cast<std::uint32_t>(spec.reserved_bits);
+    segment.udp6_zero_rx = spec.udp6_zero_rx;
     shape_changed_ = true;
 }
 
@@ -224,7 +225,7 @@ Bridge::Problem Bridge::change_nexthops(const Nexthops& groups, Time now) {
             continue;
         }
         changed.emplace_back(id, List{});
-        for (const net::Ipv4Address remote : next->second) {
+        for (const net::IpAddress& remote : next->second) {
             const auto tunnel = tunnels_.acquire(key.first, remote, now);
             full = full || !tunnel;
             if (tunnel) {
@@ -261,7 +262,8 @@ std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
         } else if (stays && value.kind() == FdbKind::nexthop_group) {
             stays = groups.contains(group_nhid_[value.index()]);
         } else if (stays && value.kind() == FdbKind::tunnel) {
-            stays = value.is_fixed() || may_be_remote(tunnels_.remote(value.index()));
+            const net::IpAddress remote = tunnels_.remote(value.index());
+            stays = value.is_fixed() || (may_be_remote(remote) && speaks(segment, remote));
         }
         if (!stays) {
             erase(key, value);

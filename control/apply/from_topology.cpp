@@ -22,7 +22,14 @@ net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
 TunnelProfile profile_of(const config::Vxlan& vxlan) {
     TunnelProfile profile;
     // Without `local` the route to each remote chooses.
-    profile.local = vxlan.local ? vxlan.local->ipv4_number() : 0;
+    if (vxlan.local && vxlan.local->is_ipv4()) {
+        profile.local = vxlan.local->ipv4_number();
+    } else if (vxlan.local) {
+        profile.local6 = ip_of(*vxlan.local);
+    }
+    if (vxlan.local6) {
+        profile.local6 = ip_of(*vxlan.local6);
+    }
     profile.dstport = vxlan.dstport;
     profile.source_port_lo = vxlan.srcport.lo;
     profile.source_port_span = static_cast<std::uint16_t>(vxlan.srcport.hi - vxlan.srcport.lo);
@@ -34,7 +41,10 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     profile.ttl = automatic ? std::uint8_t{64} : static_cast<std::uint8_t>(vxlan.ttl);
     profile.tos = profile.inherit.tos ? std::uint8_t{0} : vxlan.tos;
     profile.dont_fragment = vxlan.df == config::Df::set;
+    profile.flow_label.from_flow = vxlan.flowlabel == config::Vxlan::kEntropyLabel;
+    profile.flow_label.fixed = profile.flow_label.from_flow ? 0 : vxlan.flowlabel;
     profile.udp_checksum = vxlan.udpcsum;
+    profile.udp6_checksum = !vxlan.udp6zerocsumtx;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
     return profile;
 }
@@ -139,7 +149,7 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
     }
     for (const config::Route& route : topology.routes) {
         if (!route.to.address.is_ipv4()) {
-            continue;  // tunnels are of IPv4
+            continue;
         }
         table::Route out;
         out.type = static_cast<table::RouteType>(route.type);
@@ -158,6 +168,54 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
             out.port = machine.by_name(port->name)->port->id();
         }
         routes[{route.to.address.ipv4_number(), route.to.length}] = out;
+    }
+    return routes;
+}
+
+std::map<Prefix6, table::Route6> routes6_of(const config::Topology& topology,
+                                            const Machine& machine) {
+    std::map<Prefix6, table::Route6> routes;
+    // A link-local network is on every link: no route of it leads anywhere.
+    for (const config::Port& port : topology.ports) {
+        const OpenPort* open = machine.by_name(port.name);
+        if (open == nullptr || port.role != config::PortRole::underlay) {
+            continue;
+        }
+        for (const config::IpPrefix& own : port.addresses) {
+            if (own.address.is_ipv4() || ip_of(own.address).is_link_local()) {
+                continue;
+            }
+            const config::IpPrefix network = config::network_of(own);
+            routes.insert_or_assign({ip_of(network.address), network.length},
+                                    table::Route6{table::RouteType::unicast, open->port->id(), {}});
+        }
+    }
+    for (const auto& [own, port] : all_addresses(topology, machine)) {
+        if (!own.address.is_v4()) {
+            routes[{own.address, 128}] = {table::RouteType::local, port, {}};
+        }
+    }
+    for (const config::Route& route : topology.routes) {
+        if (route.to.address.is_ipv4()) {
+            continue;
+        }
+        table::Route6 out;
+        out.type = static_cast<table::RouteType>(route.type);
+        const config::Port* port = nullptr;
+        if (route.via) {
+            out.via = ip_of(*route.via);
+            port = config::connected_to(topology, *route.via).port;
+        }
+        if (!route.dev.empty()) {
+            port = config::find_port(topology, route.dev);
+        }
+        if (!route.slave.empty()) {
+            out.type = table::RouteType::unreachable;  // no VTEP is behind a slave
+        }
+        if (port != nullptr) {
+            out.port = machine.by_name(port->name)->port->id();
+        }
+        routes[{ip_of(route.to.address), route.to.length}] = out;
     }
     return routes;
 }
@@ -185,6 +243,10 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
             spec.routers.push_back(mac_of(entry.mac));
         }
     }
+    const config::Families families = config::families_of(topology, vxlan);
+    spec.ipv4 = families.ipv4;
+    spec.ipv6 = families.ipv6;
+    spec.udp6_zero_rx = vxlan.udp6zerocsumrx;
     for (const std::string& name : vxlan.ports) {
         spec.ports.push_back(machine.by_name(name)->port->id());
     }
@@ -195,7 +257,7 @@ Bridge::Nexthops nexthops_of(const config::Topology& topology) {
     Bridge::Nexthops groups;
     for (const config::NexthopGroup& group : topology.nexthops) {
         for (const config::IpAddress& remote : group.remotes) {
-            groups[group.id].push_back(ipv4_of(remote));
+            groups[group.id].push_back(ip_of(remote));
         }
     }
     return groups;
@@ -212,7 +274,7 @@ std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t se
     request.segment = segment;
     const auto ask = [&](const std::vector<config::IpAddress>& remotes) {
         for (const config::IpAddress& remote : remotes) {
-            request.place.remote = ipv4_of(remote);
+            request.place.remote = ip_of(remote);
             requests.push_back(request);
         }
     };

@@ -38,9 +38,13 @@ namespace vxplane::control {
 
 /// Prefix (host order) and its length.
 using Prefix = std::pair<std::uint32_t, std::uint8_t>;
-/// Networks of our addresses, the addresses themselves, and what `routes:` says: IPv4.
+using Prefix6 = std::pair<net::IpAddress, std::uint8_t>;
+/// Networks of our addresses, the addresses themselves, and what `routes:` says.
 [[nodiscard]] std::map<Prefix, table::Route> routes_of(const config::Topology& topology,
                                                        const Machine& machine);
+
+[[nodiscard]] std::map<Prefix6, table::Route6> routes6_of(const config::Topology& topology,
+                                                          const Machine& machine);
 
 /// Ports by their DPDK ids.
 [[nodiscard]] SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vxlan,

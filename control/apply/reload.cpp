@@ -24,6 +24,25 @@ const config::Vxlan* find_vxlan(const config::Topology& topology, const std::str
     return at == topology.vxlans.end() ? nullptr : &*at;
 }
 
+/// Makes the routes of one family those that are wanted; false when they have no room.
+template <class Fib, class Wanted>
+bool set_family(Fib& fib, const Wanted& wanted) {
+    std::vector<typename Wanted::key_type> gone;
+    fib.for_each([&](const auto& prefix, std::uint8_t length, const auto& /*route*/) {
+        if (!wanted.contains({prefix, length})) {
+            gone.emplace_back(prefix, length);
+        }
+    });
+    for (const auto& [prefix, length] : gone) {
+        fib.remove(prefix, length);
+    }
+    bool room = true;
+    for (const auto& [prefix, route] : wanted) {
+        room = room && fib.add(prefix.first, prefix.second, route);
+    }
+    return room;
+}
+
 bool is_list(const FdbRequest& request) {
     return request.mac.is_zero() || request.mac.is_group();
 }
@@ -180,23 +199,12 @@ void Reload::set_underlay(const config::Topology& topology) {
 }
 
 Reload::Problem Reload::set_routes(const config::Topology& topology) {
-    const auto wanted = routes_of(topology, parts_.machine);
-    std::vector<Prefix> gone;
-    parts_.routes.for_each([&](std::uint32_t prefix, std::uint8_t length, const table::Route&) {
-        if (!wanted.contains({prefix, length})) {
-            gone.emplace_back(prefix, length);
-        }
-    });
-    for (const auto& [prefix, length] : gone) {
-        parts_.routes.remove(prefix, length);
-    }
-    bool full = false;
-    for (const auto& [prefix, route] : wanted) {
-        full = full || !parts_.routes.add(prefix.first, prefix.second, route);
-    }
-    return full ? Problem("routes: there is room for " + std::to_string(parts_.routes.capacity()) +
-                          " since the process started, addresses included")
-                : std::nullopt;
+    const bool done = set_family(parts_.routes.v4, routes_of(topology, parts_.machine)) &&
+                      set_family(parts_.routes.v6, routes6_of(topology, parts_.machine));
+    return !done ? Problem("routes: there is room for " +
+                           std::to_string(parts_.routes.v4.capacity()) +
+                           " since the process started, addresses included")
+                 : std::nullopt;
 }
 
 Reload::Problem Reload::prepare_neighbours() {
@@ -285,9 +293,9 @@ Reload::Problem Reload::prepare_fdb(std::uint16_t index, const config::Vxlan& ne
                                     const config::Vxlan* before) {
     // A unicast address has one place, a list has many.
     const auto by_key = [&](const config::Vxlan& vxlan) {
-        std::map<std::pair<std::uint64_t, std::uint32_t>, FdbRequest> all;
+        std::map<std::pair<std::uint64_t, net::IpAddress>, FdbRequest> all;
         for (const FdbRequest& one : requests_of(vxlan, index, parts_.machine)) {
-            all[{one.mac.number(), is_list(one) ? one.place.remote->number() : 0}] = one;
+            all[{one.mac.number(), is_list(one) ? *one.place.remote : net::IpAddress{}}] = one;
         }
         return all;
     };

@@ -23,7 +23,7 @@ struct ReloadParts {
     Tunnels& tunnels;
     Neighbours& neighbours;
     Punts& punts;
-    table::Fib4& routes;
+    table::UnderlayRoutes& routes;
     Slaves& slaves;
 };
 

@@ -40,11 +40,11 @@ struct HopSpec {
     std::uint32_t index = 0;            ///< slave: its number; table: its number
     std::uint16_t max_frame = 0;        ///< slave
     net::IpAddress via;                 ///< gateway
-    net::Ipv4Address remote;            ///< vxlan
+    net::IpAddress remote;              ///< vxlan
     net::MacAddress inner_destination;  ///< vxlan
     bool operator==(const HopSpec&) const noexcept = default;
     [[nodiscard]] auto key() const noexcept {
-        return std::tuple(kind, port, segment, index, max_frame, via, remote.number(),
+        return std::tuple(kind, port, segment, index, max_frame, via, remote,
                           inner_destination.number());
     }
     bool operator<(const HopSpec& other) const noexcept { return key() < other.key(); }

@@ -67,7 +67,7 @@ HopSpec hop_of(const config::Topology& topology, const Machine& machine, const R
     if (!hop.vxlan.empty()) {
         spec.kind = NextHopKind::vxlan;
         spec.segment = names.segment(hop.vxlan);
-        spec.remote = ipv4_of(*hop.remote);
+        spec.remote = ip_of(*hop.remote);
         spec.inner_destination = mac_of(*hop.lladdr);
         return spec;
     }

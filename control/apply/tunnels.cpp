@@ -15,8 +15,8 @@ constexpr std::uint32_t kReserve = 8;
 
 }  // namespace
 
-Tunnels::Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
-                 Publisher& publisher)
+Tunnels::Tunnels(std::uint32_t capacity, const table::UnderlayRoutes& routes,
+                 Neighbours& neighbours, Publisher& publisher)
     : capacity_(std::min(capacity, table::FdbValue::max_index / kIdsPerTunnel)),
       routes_(routes),
       neighbours_(neighbours),
@@ -31,12 +31,13 @@ std::uint32_t Tunnels::profile_id(const TunnelProfile& profile) {
     return at->second;
 }
 
-std::optional<std::uint32_t> Tunnels::find(std::uint32_t profile, net::Ipv4Address remote) const {
-    const auto at = by_peer_.find(table::peer_key(profile, remote));
+std::optional<std::uint32_t> Tunnels::find(std::uint32_t profile,
+                                           const net::IpAddress& remote) const {
+    const auto at = by_peer_.find({profile, remote});
     return at == by_peer_.end() ? std::nullopt : std::optional(at->second);
 }
 
-std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Address remote,
+std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, const net::IpAddress& remote,
                                               Time now, bool learned) {
     if (const auto known = find(profile, remote)) {
         ++records_[*known].users;
@@ -58,7 +59,7 @@ std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, net::Ipv4Ad
     }
     high_water_ = std::max(high_water_, ++used_);
     records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_, {}};
-    by_peer_[table::peer_key(profile, remote)] = id;
+    by_peer_[{profile, remote}] = id;
     build(id, now);
     return id;
 }
@@ -68,7 +69,7 @@ void Tunnels::release(std::uint32_t id) {
     if (--record.users != 0) {
         return;
     }
-    by_peer_.erase(table::peer_key(record.profile, record.remote));
+    by_peer_.erase({record.profile, record.remote});
     if (record.next_hop) {
         by_next_hop_.erase({*record.next_hop, id});
         neighbours_.unwant(*record.next_hop);
@@ -76,6 +77,7 @@ void Tunnels::release(std::uint32_t id) {
     }
     lines_[id].state = table::TunnelState::refused;
     lines_[id].refusal = packet::DropReason::port_gone;
+    lines6_.erase(id);
     changed_ = true;
     --used_;
     publisher_.after_next_publication([this, id] { rested_.push_back(id); });
@@ -86,13 +88,27 @@ void Tunnels::allow_reuse() {
     rested_.clear();
 }
 
+Tunnels::Found Tunnels::route_to(const net::IpAddress& remote) const {
+    if (remote.is_v4()) {
+        const auto route = routes_.v4.lookup(remote.v4().number());
+        return !route ? Found{}
+                      : Found{route->type, route->port,
+                              route->via == 0 ? remote : net::Ipv4Address::of(route->via)};
+    }
+    const auto route = routes_.v6.lookup(remote);
+    return !route ? Found{}
+                  : Found{route->type, route->port, route->via.is_unset() ? remote : route->via};
+}
+
 std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     const Record& record) const {
     using packet::DropReason;
     std::optional<NeighbourKey> next_hop;
     const TunnelProfile& profile = profile_list_[record.profile];
     table::TunnelSpec spec;
-    spec.local = net::Ipv4Address::of(profile.local);
+    const bool ipv6 = !record.remote.is_v4();
+    const bool by_route = ipv6 ? profile.local6.is_unset() : profile.local == 0;
+    spec.local = ipv6 ? profile.local6 : net::IpAddress(net::Ipv4Address::of(profile.local));
     spec.remote = record.remote;
     spec.dstport = profile.dstport;
     spec.source_port_lo = profile.source_port_lo;
@@ -101,7 +117,8 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.tos = profile.tos;
     spec.dont_fragment = profile.dont_fragment;
     spec.inherit = profile.inherit;
-    spec.udp_checksum = profile.udp_checksum;
+    spec.flow_label = profile.flow_label;
+    spec.udp_checksum = ipv6 ? profile.udp6_checksum : profile.udp_checksum;
     spec.ecn = profile.ecn;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.
     spec.underlay_mtu = 0xFFFF;
@@ -109,29 +126,27 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         spec.state = state;
         spec.refusal = reason;
     };
-    const auto route = routes_.lookup(record.remote.number());
-    if (!route || route->type == table::RouteType::throw_) {
+    const Found route = route_to(record.remote);
+    if (!route.type || route.type == table::RouteType::throw_) {
         refuse(table::TunnelState::told, DropReason::tunnel_no_route);
-    } else if (route->type == table::RouteType::blackhole) {
+    } else if (route.type == table::RouteType::blackhole) {
         refuse(table::TunnelState::refused, DropReason::tunnel_blackhole);
-    } else if (route->type == table::RouteType::unreachable) {
+    } else if (route.type == table::RouteType::unreachable) {
         refuse(table::TunnelState::told, DropReason::tunnel_unreachable);
-    } else if (route->type == table::RouteType::prohibit) {
+    } else if (route.type == table::RouteType::prohibit) {
         refuse(table::TunnelState::told, DropReason::tunnel_prohibited);
-    } else if (route->type == table::RouteType::local || !uplinks_.contains(route->port)) {
+    } else if (route.type == table::RouteType::local || !uplinks_.contains(route.port)) {
         refuse(table::TunnelState::told, DropReason::tunnel_no_route);
     } else {
-        const Uplink& uplink = uplinks_.at(route->port);
-        spec.out_port = route->port;
-        const net::Ipv4Address via =
-            route->via == 0 ? record.remote : net::Ipv4Address::of(route->via);
-        if (profile.local == 0) {
-            spec.local = uplink.source_for(via);
+        const Uplink& uplink = uplinks_.at(route.port);
+        spec.out_port = route.port;
+        if (by_route) {
+            spec.local = uplink.source_for(record.remote, route.via);
         }
         spec.source_mac = uplink.mac;
         spec.underlay_mtu = uplink.mtu;
         spec.state = table::TunnelState::waiting;
-        next_hop = NeighbourKey{route->port, via};
+        next_hop = NeighbourKey{route.port, route.via};
     }
     return {spec, next_hop};
 }
@@ -147,6 +162,9 @@ void Tunnels::lead(std::uint32_t id, const table::TunnelSpec& spec,
     record.built = spec;
     record.next_hop = next_hop;
     lines_[id] = table::make_tunnel(spec);
+    if (!spec.remote.is_v4()) {
+        lines6_[id] = table::make_tunnel6(spec);
+    }
     changed_ = true;
     if (record.next_hop) {
         by_next_hop_.insert({*record.next_hop, id});
@@ -189,8 +207,13 @@ std::vector<std::uint32_t> Tunnels::behind(NeighbourKey key) const {
 
 void Tunnels::reachable(NeighbourKey key, net::MacAddress mac) {
     for (const std::uint32_t id : behind(key)) {
-        lines_[id].ethernet.destination = mac;
-        lines_[id].state = table::TunnelState::ready;
+        if (const auto line6 = lines6_.find(id); line6 != lines6_.end()) {
+            line6->second.ethernet.destination = mac;
+            lines_[id].state = table::TunnelState::ipv6;
+        } else {
+            lines_[id].ethernet.destination = mac;
+            lines_[id].state = table::TunnelState::ready;
+        }
         changed_ = true;
     }
 }
@@ -199,7 +222,7 @@ bool Tunnels::unreachable(NeighbourKey key) {
     bool lost = false;
     for (const std::uint32_t id : behind(key)) {
         table::TunnelState& state = lines_[id].state;
-        lost = lost || state == table::TunnelState::ready;
+        lost = lost || state == table::TunnelState::ready || state == table::TunnelState::ipv6;
         state = table::TunnelState::waiting;
     }
     changed_ = changed_ || lost;
@@ -211,8 +234,24 @@ std::optional<NeighbourKey> Tunnels::next_hop(std::uint32_t id) const {
 }
 
 void Tunnels::fill(table::Tables& tables) {
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> peers(by_peer_.begin(), by_peer_.end());
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> peers;
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> peers6;
+    for (const auto& [peer, id] : by_peer_) {
+        const auto& [profile, remote] = peer;
+        peers.emplace_back(
+            table::peer_key(profile, remote.is_v4() ? remote.v4() : table::peer6_name(id)), id);
+        if (!remote.is_v4()) {
+            peers6.emplace_back(table::ScopedAddress{remote, profile}, id);
+        }
+    }
+    std::vector<table::Tunnel6> lines6;
+    for (const auto& [id, line6] : lines6_) {
+        lines_[id].set_line6(static_cast<std::uint32_t>(lines6.size()));
+        lines6.push_back(line6);
+    }
     tables.tunnels = table::Shared<table::Tunnel>(lines_);
+    tables.tunnels6 = table::Shared<table::Tunnel6>(std::move(lines6));
+    tables.peers6 = peers6.empty() ? nullptr : std::make_shared<const table::AddressMap>(peers6);
     tables.peers = std::make_shared<const table::FlatMap>(peers);
     changed_ = false;
 }

@@ -8,7 +8,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,7 +20,9 @@ namespace vxplane::control {
 
 /// What segments must have in common to share tunnels.
 struct TunnelProfile {
-    std::uint32_t local = 0;  ///< host order; 0 = the address that the route to the remote chooses
+    // None: the address that the route to the remote chooses.
+    std::uint32_t local = 0;  ///< IPv4, host order; 0 = none
+    net::IpAddress local6;    ///< `::` = none
     std::uint16_t dstport = 4789;
     std::uint16_t source_port_lo = 32768;
     std::uint16_t source_port_span = 28231;
@@ -29,7 +30,9 @@ struct TunnelProfile {
     std::uint8_t tos = 0;
     bool dont_fragment = false;
     table::Inherit inherit;
-    bool udp_checksum = false;
+    table::FlowLabel flow_label;
+    bool udp_checksum = false;  ///< over IPv4
+    bool udp6_checksum = true;  ///< over IPv6
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };
@@ -40,18 +43,26 @@ struct Uplink {
     std::uint16_t mtu = 1500;
     std::vector<OwnAddress> addresses;
 
-    /// As the kernel chooses: an address on the network of the next hop, else the first one.
-    [[nodiscard]] net::Ipv4Address source_for(net::Ipv4Address next_hop) const noexcept {
+    /// As the kernel chooses: an address on the network of the next hop, else the first one of its
+    /// family; all zero without one. A link-local address speaks to link-local ones alone
+    /// (RFC 6724 section 5).
+    [[nodiscard]] net::IpAddress source_for(const net::IpAddress& remote,
+                                            const net::IpAddress& next_hop) const noexcept {
         const OwnAddress* first = nullptr;
         for (const OwnAddress& own : addresses) {
+            if (own.address.is_v4() != remote.is_v4() ||
+                own.address.is_link_local() != remote.is_link_local()) {
+                continue;
+            }
             if (own.contains(next_hop)) {
-                return own.address.v4();
+                return own.address;
             }
-            if (first == nullptr && own.address.is_v4()) {
-                first = &own;
-            }
+            first = first == nullptr ? &own : first;
         }
-        return first == nullptr ? net::Ipv4Address{} : first->address.v4();
+        if (first != nullptr) {
+            return first->address;
+        }
+        return remote.is_v4() ? net::IpAddress(net::Ipv4Address{}) : net::IpAddress{};
     }
 };
 
@@ -60,7 +71,7 @@ class Tunnels {
   public:
     using Time = Neighbours::Time;
 
-    Tunnels(std::uint32_t capacity, const table::Fib4& routes, Neighbours& neighbours,
+    Tunnels(std::uint32_t capacity, const table::UnderlayRoutes& routes, Neighbours& neighbours,
             Publisher& publisher);
 
     void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = std::move(uplink); }
@@ -73,19 +84,19 @@ class Tunnels {
 
     /// One more user of the tunnel to `remote`. None when the table is full (counted); for learned
     /// remotes it is full an eighth earlier.
-    std::optional<std::uint32_t> acquire(std::uint32_t profile, net::Ipv4Address remote, Time now,
-                                         bool learned = false);
+    std::optional<std::uint32_t> acquire(std::uint32_t profile, const net::IpAddress& remote,
+                                         Time now, bool learned = false);
     void add_user(std::uint32_t id) { ++records_[id].users; }
     void release(std::uint32_t id);
     [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t profile,
-                                                    net::Ipv4Address remote) const;
+                                                    const net::IpAddress& remote) const;
 
     /// The resolver's news.
     void reachable(NeighbourKey key, net::MacAddress mac);
     /// True if a tunnel worked until now.
     bool unreachable(NeighbourKey key);
 
-    [[nodiscard]] net::Ipv4Address remote(std::uint32_t id) const { return records_[id].remote; }
+    [[nodiscard]] net::IpAddress remote(std::uint32_t id) const { return records_[id].remote; }
     [[nodiscard]] std::optional<NeighbourKey> next_hop(std::uint32_t id) const;
     /// Tells two tunnels apart that had the same id one after the other. 48 bits.
     [[nodiscard]] std::uint64_t serial(std::uint32_t id) const { return records_[id].serial; }
@@ -93,6 +104,8 @@ class Tunnels {
     /// ended: ids whose grace period is over may be used again.
     void allow_reuse();
     [[nodiscard]] const table::Tunnel& line(std::uint32_t id) const { return lines_[id]; }
+    /// What a line of state ipv6 names.
+    [[nodiscard]] const table::Tunnel6& line6(std::uint32_t id) const { return lines6_.at(id); }
 
     /// True when lines or peers changed since the last fill().
     [[nodiscard]] bool changed() const noexcept { return changed_; }
@@ -106,7 +119,7 @@ class Tunnels {
   private:
     struct Record {
         std::uint32_t profile = 0;
-        net::Ipv4Address remote;
+        net::IpAddress remote;
         std::uint32_t users = 0;
         std::optional<NeighbourKey> next_hop;
         std::uint64_t serial = 0;
@@ -117,6 +130,13 @@ class Tunnels {
     /// The ids of the tunnels behind one next hop.
     [[nodiscard]] std::vector<std::uint32_t> behind(NeighbourKey key) const;
 
+    /// What a route says of a remote, in the words of both families.
+    struct Found {
+        std::optional<table::RouteType> type;
+        std::uint16_t port = 0;
+        net::IpAddress via;
+    };
+    [[nodiscard]] Found route_to(const net::IpAddress& remote) const;
     /// What the routes of now say of a remote.
     [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
         const Record& record) const;
@@ -125,7 +145,7 @@ class Tunnels {
               Time now);
 
     std::uint32_t capacity_;
-    const table::Fib4& routes_;
+    const table::UnderlayRoutes& routes_;
     Neighbours& neighbours_;
     Publisher& publisher_;
     std::map<std::uint16_t, Uplink> uplinks_;
@@ -133,7 +153,9 @@ class Tunnels {
     std::vector<TunnelProfile> profile_list_;
     std::vector<Record> records_;
     std::vector<table::Tunnel> lines_;
-    std::unordered_map<std::uint64_t, std::uint32_t> by_peer_;  ///< table::peer_key -> id
+    std::map<std::uint32_t, table::Tunnel6> lines6_;  ///< by id; numbered by fill()
+    std::map<std::pair<std::uint32_t, net::IpAddress>, std::uint32_t>
+        by_peer_;  ///< profile, remote
     std::set<Way> by_next_hop_;
     std::vector<std::uint32_t> rested_;  ///< no worker knows them, a packet in a ring may
     std::vector<std::uint32_t> free_;

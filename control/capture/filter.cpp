@@ -53,11 +53,16 @@ std::span<const std::byte> inner_frame(std::span<const std::byte> frame,
     const auto byte = [frame](std::size_t at) { return std::to_integer<unsigned>(frame[at]); };
     const auto word = [&byte](std::size_t at) { return byte(at) << 8 | byte(at + 1); };
     constexpr std::size_t kEthernet = sizeof(net::EthernetHeader);
-    if (frame.size() < kEthernet + sizeof(net::Ipv4Header) || word(12) != 0x0800 ||
-        byte(kEthernet + 9) != net::ip_protocol::kUdp) {
+    std::size_t udp = 0;
+    if (frame.size() >= kEthernet + sizeof(net::Ipv4Header) && word(12) == 0x0800 &&
+        byte(kEthernet + 9) == net::ip_protocol::kUdp) {
+        udp = kEthernet + (byte(kEthernet) & 0xFU) * 4;
+    } else if (frame.size() >= kEthernet + sizeof(net::Ipv6Header) && word(12) == 0x86DD &&
+               byte(kEthernet + 6) == net::ip_protocol::kUdp) {
+        udp = kEthernet + sizeof(net::Ipv6Header);
+    } else {
         return {};
     }
-    const std::size_t udp = kEthernet + (byte(kEthernet) & 0xFU) * 4;
     const std::size_t inside = udp + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);
     const bool is_vxlan =
         frame.size() > inside &&

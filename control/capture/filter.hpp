@@ -29,7 +29,7 @@ class Filter {
     bool compiled_ = false;
 };
 
-/// The Ethernet frame inside a VXLAN frame over IPv4 to one of `dstports`; empty when it is none.
+/// The Ethernet frame inside a VXLAN frame to one of `dstports`; empty when it is none.
 [[nodiscard]] std::span<const std::byte> inner_frame(std::span<const std::byte> frame,
                                                      const std::vector<std::uint16_t>& dstports);
 

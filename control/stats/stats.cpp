@@ -206,6 +206,20 @@ Json Reader::workers() const {
     return out;
 }
 
+namespace {
+
+/// The address, or both where there is one of each family.
+std::string local_of(const SegmentSpec& spec) {
+    const TunnelProfile& profile = spec.profile;
+    std::string out = profile.local == 0 ? "" : text(net::Ipv4Address::of(profile.local));
+    if (!profile.local6.is_unset()) {
+        out += (out.empty() ? "" : " ") + text(profile.local6);
+    }
+    return out.empty() ? "by route" : out;
+}
+
+}  // namespace
+
 Json Reader::segments(const std::optional<std::string>& name) const {
     Json out = Json::array();
     for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
@@ -220,40 +234,38 @@ Json Reader::segments(const std::optional<std::string>& name) const {
             members.push_back(port == nullptr ? "?" : port->port->name());
         }
         Json remotes = Json::array();
-        for (const net::Ipv4Address remote : bridge_.flood_remotes(index)) {
+        for (const net::IpAddress& remote : bridge_.flood_remotes(index)) {
             remotes.push_back(text(remote));
         }
         const SegmentTotals now = segment_totals(i);
         const SegmentTotals& zero = segment_zero_[i];
-        out.push_back(
-            {{"name", spec.name},
-             {"vni", spec.vni.number},
-             {"local", spec.profile.local == 0 ? "by route"
-                                               : text(net::Ipv4Address::of(spec.profile.local))},
-             {"dstport", spec.profile.dstport},
-             {"srcport",
-              {spec.profile.source_port_lo,
-               spec.profile.source_port_lo + spec.profile.source_port_span}},
-             {"mtu", spec.mtu},
-             {"mac", text(spec.own_mac)},
-             {"learning", spec.learning},
-             {"ageing", spec.ageing},
-             {"maxaddr", spec.maxaddr},
-             {"udpcsum", spec.profile.udp_checksum},
-             {"ports", members},
-             {"remotes", remotes},
-             {"fdb_used", bridge_.used(index)},
-             {"rx",
-              {{"packets", now.rx_packets - zero.rx_packets},
-               {"bytes", now.rx_bytes - zero.rx_bytes}}},
-             {"tx",
-              {{"packets", now.tx_packets - zero.tx_packets},
-               {"bytes", now.tx_bytes - zero.tx_bytes}}},
-             {"flooded", now.flooded - zero.flooded},
-             {"oversize", now.oversize - zero.oversize},
-             {"answered", now.answered - zero.answered},
-             {"untold", now.untold - zero.untold},
-             {"state", "up"}});
+        out.push_back({{"name", spec.name},
+                       {"vni", spec.vni.number},
+                       {"local", local_of(spec)},
+                       {"dstport", spec.profile.dstport},
+                       {"srcport",
+                        {spec.profile.source_port_lo,
+                         spec.profile.source_port_lo + spec.profile.source_port_span}},
+                       {"mtu", spec.mtu},
+                       {"mac", text(spec.own_mac)},
+                       {"learning", spec.learning},
+                       {"ageing", spec.ageing},
+                       {"maxaddr", spec.maxaddr},
+                       {"udpcsum", spec.profile.udp_checksum},
+                       {"ports", members},
+                       {"remotes", remotes},
+                       {"fdb_used", bridge_.used(index)},
+                       {"rx",
+                        {{"packets", now.rx_packets - zero.rx_packets},
+                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
+                       {"tx",
+                        {{"packets", now.tx_packets - zero.tx_packets},
+                         {"bytes", now.tx_bytes - zero.tx_bytes}}},
+                       {"flooded", now.flooded - zero.flooded},
+                       {"oversize", now.oversize - zero.oversize},
+                       {"answered", now.answered - zero.answered},
+                       {"untold", now.untold - zero.untold},
+                       {"state", "up"}});
     }
     return out;
 }
@@ -276,15 +288,15 @@ Json Reader::drops(bool all) const {
 }
 
 Json Reader::unknown_vnis() const {
-    std::set<std::pair<std::uint32_t, std::uint32_t>> seen;
+    std::set<std::pair<std::uint32_t, net::IpAddress>> seen;
     for (const auto& worker : machine_.workers()) {
         worker->unknown_vnis().for_each([&seen](const step::UnknownVnis::Sample& sample) {
-            seen.emplace(sample.vni.number, sample.source.number());
+            seen.emplace(sample.vni.number, sample.source);
         });
     }
     Json out = Json::array();
     for (const auto& [vni, source] : seen) {
-        out.push_back({{"vni", vni}, {"source", text(net::Ipv4Address::of(source))}});
+        out.push_back({{"vni", vni}, {"source", text(source)}});
     }
     return out;
 }

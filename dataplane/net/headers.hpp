@@ -132,6 +132,10 @@ struct Ipv6Header {
     std::array<std::uint8_t, 16> source;
     std::array<std::uint8_t, 16> destination;
 
+    // Of version_class_label, host order.
+    static constexpr std::uint32_t kVersion = 0x60000000;
+    static constexpr unsigned kClassShift = 20;
+    static constexpr std::uint32_t kLabelMask = 0xFFFFF;
     [[nodiscard]] std::uint32_t version() const noexcept {
         return version_class_label.value() >> 28;
     }
@@ -227,6 +231,10 @@ static_assert(sizeof(VxlanHeader) == 8);
 constexpr std::uint32_t kVxlanIpv4Overhead =
     sizeof(EthernetHeader) + sizeof(Ipv4Header) + sizeof(UdpHeader) + sizeof(VxlanHeader);
 static_assert(kVxlanIpv4Overhead == 50);
+/// The same over IPv6.
+constexpr std::uint32_t kVxlanIpv6Overhead =
+    sizeof(EthernetHeader) + sizeof(Ipv6Header) + sizeof(UdpHeader) + sizeof(VxlanHeader);
+static_assert(kVxlanIpv6Overhead == 70);
 
 /// The shortest Ethernet frame without its FCS (IEEE 802.3) and the smallest IPv4 MTU (RFC 791).
 constexpr std::uint32_t kMinEthernetFrame = 60;

@@ -35,10 +35,12 @@ enum class Severity : std::uint8_t {
     X(ip4_bad_total_length, malformed, "IPv4 total length below the header or beyond the frame")   \
     X(ip4_bad_checksum, malformed, "IPv4 header checksum is wrong")                                \
     X(ip4_bad_source, malformed, "IPv4 source is an address that no host has")                     \
+    X(ip6_bad_source, malformed, "IPv6 source is an address that no host has")                     \
     X(outer_own_vtep, malformed, "outer source address is one of our own")                         \
     X(outer_fragment, refused, "outer packet is a fragment")                                       \
     X(udp_bad_length, malformed, "UDP length below 8 or beyond the IP payload")                    \
     X(udp_bad_checksum, malformed, "UDP checksum is present and wrong")                            \
+    X(udp_no_checksum, refused, "no UDP checksum over IPv6, and udp6zerocsumrx is off")            \
     X(vxlan_too_short, malformed, "no room for a VXLAN header and an inner Ethernet header")       \
     X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
     X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \

@@ -156,7 +156,7 @@ struct alignas(64) PacketMeta {
     std::uint32_t destination = 0;    ///< FdbValue bits; for routed packets the next hop's number
     std::uint32_t vni_word = 0;       ///< second word of the VXLAN header, wire order
     std::uint32_t tunnel = 0;         ///< tunnel id: of the peer on decap, of the exit on encap
-    net::Ipv4Address outer_source;    ///< decap: the remote VTEP
+    net::Ipv4Address outer_source;    ///< decap: the remote VTEP, or table::peer6_name() of it
     std::uint16_t segment = 0;        ///< index into Tables::segments
     std::uint16_t in_port = 0;
     std::uint16_t out_port = 0;
@@ -166,7 +166,8 @@ struct alignas(64) PacketMeta {
     std::uint8_t l3_offset = 0;  ///< of the inner frame's network header
     bool inner_is_ip = false;
     bool from_tunnel = false;
-    bool counts_segment = false;  ///< went or goes through a tunnel
+    /// Bytes of the outer header that was put on, 1 for what came through a tunnel, else 0.
+    std::uint8_t tunnel_bytes = 0;
     Punt punt = Punt::arp;
     DropReason if_refused = DropReason::control_ring_full;  ///< when the control lane has no room
     bool one_of_many = false;  ///< a copy of a flood: what happens to it says little of the others
@@ -175,7 +176,7 @@ struct alignas(64) PacketMeta {
     /// True for packets that leave by one port and count for one segment.
     [[nodiscard]] bool goes_with(const PacketMeta& other) const noexcept {
         return out_port == other.out_port && segment == other.segment &&
-               counts_segment == other.counts_segment;
+               tunnel_bytes == other.tunnel_bytes;
     }
     /// Of the inner frame, once `l3_offset` is known.
     [[nodiscard]] std::uint32_t tag_bytes() const noexcept {

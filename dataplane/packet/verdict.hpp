@@ -11,6 +11,7 @@ namespace vxplane::packet {
 enum class Lane : std::uint8_t {
     control,    ///< to the control thread: ARP, ICMP to us, unresolved next hops
     host,       ///< to the kernel twin of an underlay port
+    tunnel6,    ///< read on by ReadOuter, a tunnel packet over IPv6; elsewhere as `host`
     flood,      ///< to every other member of the segment
     group,      ///< to every slave of an ipvlan that hears the group, and on
     overheard,  ///< out by its port, and a copy to control

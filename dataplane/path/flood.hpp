@@ -15,10 +15,10 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
         verdict = step::AddTunnel(ctx)(p, meta, ctx);
     }
     if (verdict.goes_on()) {
-        if (meta.counts_segment && !meta.from_tunnel) {
+        if (meta.tunnel_bytes != 0 && !meta.from_tunnel) {
             SegmentCounters& counters = exit.counters().segments[meta.segment];
             counters.tx_packets.add(1);
-            counters.tx_bytes.add(p.length() - net::kVxlanIpv4Overhead);
+            counters.tx_bytes.add(p.length() - meta.tunnel_bytes);
         }
         exit.send(p.mbuf(), meta.out_port);
         return true;

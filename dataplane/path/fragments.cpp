@@ -110,10 +110,10 @@ void send_fragments(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         packet::Packet view(piece);
         const packet::Verdict verdict = step::AddTunnel(ctx)(view, piece_meta, ctx);
         if (verdict.goes_on()) {
-            if (piece_meta.counts_segment) {
+            if (piece_meta.tunnel_bytes != 0) {
                 SegmentCounters& segment = exit.counters().segments[meta.segment];
                 segment.tx_packets.add(1);
-                segment.tx_bytes.add(view.length() - net::kVxlanIpv4Overhead);
+                segment.tx_bytes.add(view.length() - piece_meta.tunnel_bytes);
             }
             exit.send(view.mbuf(), piece_meta.out_port);
         } else if (verdict.is_drop()) {

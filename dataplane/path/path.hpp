@@ -60,9 +60,8 @@ struct Path {
                 segments |= burst.mbufs[next]->nb_segs;
             } while (++next < count && meta.goes_with(burst.meta[next]));
             const auto packets = static_cast<std::uint16_t>(next - first);
-            if (meta.counts_segment) {
-                count_segment(exit.counters().segments[meta.segment], meta.from_tunnel, packets,
-                              bytes);
+            if (meta.tunnel_bytes != 0) {
+                count_segment(exit.counters().segments[meta.segment], meta, packets, bytes);
             }
             exit.send({&burst.mbufs[first], packets}, meta.out_port, bytes, segments > 1);
             first = next;
@@ -70,14 +69,14 @@ struct Path {
         burst.count = 0;
     }
 
-    static void count_segment(SegmentCounters& segment, bool from_tunnel, std::uint64_t packets,
-                              std::uint64_t bytes) noexcept {
-        if (from_tunnel) {
+    static void count_segment(SegmentCounters& segment, const packet::PacketMeta& meta,
+                              std::uint64_t packets, std::uint64_t bytes) noexcept {
+        if (meta.from_tunnel) {
             segment.rx_packets.add(packets);
             segment.rx_bytes.add(bytes);
         } else {
             segment.tx_packets.add(packets);
-            segment.tx_bytes.add(bytes - packets * net::kVxlanIpv4Overhead);
+            segment.tx_bytes.add(bytes - packets * meta.tunnel_bytes);
         }
     }
 };

@@ -89,6 +89,7 @@ struct Stage {
                 exit.to_control(p.mbuf(), meta);
                 break;
             case packet::Lane::host:
+            case packet::Lane::tunnel6:
                 to_host(p, meta, ctx, exit);
                 break;
             case packet::Lane::flood:

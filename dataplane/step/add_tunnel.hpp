@@ -9,6 +9,7 @@
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/add_tunnel6.hpp"
 #include "dataplane/step/context.hpp"
 #include "dataplane/step/outer_checksum.hpp"
 
@@ -35,7 +36,9 @@ class AddTunnel {
             return Verdict::drop(DropReason::tunnel_oversize);
         }
         if (tunnel.state != table::TunnelState::ready) [[unlikely]] {
-            return not_ready(tunnel, meta);
+            const Written6 done = not_ready(p.mbuf(), tunnel, meta, ctx);
+            p = packet::Packet(done.mbuf);
+            return done.verdict;
         }
         if (p.headroom() < sizeof(table::Tunnel) || !p.is_exclusive()) [[unlikely]] {
             rte_mbuf* header = own_buffer(*ctx.pools);
@@ -55,12 +58,12 @@ class AddTunnel {
             }
         }
         meta.out_port = tunnel.out_port;
-        meta.counts_segment = true;
+        meta.tunnel_bytes = kHeader;
         return Verdict::go_on();
     }
 
   private:
-    static constexpr std::uint16_t kHeader = net::kVxlanIpv4Overhead;
+    static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
     static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | table::Tunnel::kInherits;
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
@@ -75,15 +78,19 @@ class AddTunnel {
                piece <= segment.max_frame + meta.tag_bytes();
     }
 
-    [[gnu::noinline]] static packet::Verdict not_ready(const table::Tunnel& tunnel,
-                                                       packet::PacketMeta& meta) noexcept {
+    /// Tunnels over IPv6 come by here, too: those over IPv4 do not pay for them.
+    [[gnu::noinline]] static Written6 not_ready(rte_mbuf* mbuf, const table::Tunnel& tunnel,
+                                                packet::PacketMeta& meta, Context& ctx) noexcept {
+        if (tunnel.state == table::TunnelState::ipv6) {
+            return add_tunnel6(mbuf, tunnel, meta, ctx);
+        }
         if (tunnel.state == table::TunnelState::refused) {
-            return packet::Verdict::drop(tunnel.refusal);
+            return {mbuf, packet::Verdict::drop(tunnel.refusal)};
         }
         const bool waiting = tunnel.state == table::TunnelState::waiting;
         meta.punt = waiting ? packet::Punt::unresolved : packet::Punt::unreachable;
         meta.if_refused = waiting ? packet::DropReason::none : tunnel.refusal;
-        return packet::Verdict::divert(packet::Lane::control);
+        return {mbuf, packet::Verdict::divert(packet::Lane::control)};
     }
 
     /// For the header of a frame that is shared or has no headroom.

@@ -13,7 +13,7 @@
 namespace vxplane::step {
 
 /// Goes on with `outer_size` = offset of the UDP header, for an unfragmented UDP packet to one of
-/// our addresses and one of our VXLAN ports.
+/// our addresses and one of our VXLAN ports. Over IPv6 the same is said by Lane::tunnel6.
 struct ClassifyUnderlay {
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
@@ -56,19 +56,18 @@ struct ClassifyUnderlay {
         }
         const bool may_be_ours =
             ethernet.type == net::ether_type::kIpv6 && ctx.tables->addresses6 != nullptr;
-        return may_be_ours ? ipv6(p, meta, *ctx.tables->addresses6)
-                           : packet::Verdict::divert(packet::Lane::host);
+        return may_be_ours ? ipv6(p, meta, ctx) : packet::Verdict::divert(packet::Lane::host);
     }
 
-    /// Solicitations of our addresses, all advertisements, and echo requests to us.
+    /// Solicitations of our addresses, all advertisements, echo requests to us, and tunnel packets.
     static packet::Verdict ipv6(packet::Packet& p, packet::PacketMeta& meta,
-                                const table::AddressMap& own) noexcept {
+                                Context& ctx) noexcept {
         using net::Icmpv6Header;
         using packet::Lane;
         using packet::Verdict;
         constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
-        const auto is_own = [&own](const net::IpAddress& address) {
-            return own.find(0, address) != table::AddressMap::kNone;
+        const auto is_own = [&ctx](const net::IpAddress& address) {
+            return ctx.tables->addresses6->find(0, address) != table::AddressMap::kNone;
         };
         if (p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
             return Verdict::divert(Lane::host);
@@ -76,6 +75,10 @@ struct ClassifyUnderlay {
         const auto* ip = p.at<net::Ipv6Header>(kIp);
         const net::Ipv6Upper upper = net::upper_of(p.data() + kIp, p.contiguous() - kIp);
         const std::uint32_t at = kIp + upper.offset;
+        if (upper.protocol == net::ip_protocol::kUdp && ip->version() == 6 && upper.is_whole) {
+            return is_own(net::IpAddress(ip->destination)) ? udp6(p, *ip, upper, meta, ctx)
+                                                           : Verdict::divert(Lane::host);
+        }
         if (ip->version() != 6 || upper.protocol != net::ip_protocol::kIcmpv6 || !upper.is_whole ||
             upper.is_later || p.contiguous() < at + sizeof(Icmpv6Header)) {
             return Verdict::divert(Lane::host);
@@ -96,6 +99,54 @@ struct ClassifyUnderlay {
             default:
                 return Verdict::divert(Lane::host);
         }
+    }
+
+    /// `upper` is whole, and the packet is for us.
+    static packet::Verdict udp6(packet::Packet& p, const net::Ipv6Header& ip,
+                                const net::Ipv6Upper& upper, packet::PacketMeta& meta,
+                                Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Lane;
+        using packet::Verdict;
+        const table::PortEntry& port = ctx.tables->ports[meta.in_port];
+        if (p.at<net::EthernetHeader>(0)->destination.number() != port.mac) {
+            return Verdict::divert(Lane::host);
+        }
+        if (upper.is_later) {
+            return port.partner == table::kNoPort ? Verdict::drop(DropReason::outer_fragment)
+                                                  : Verdict::divert(Lane::host);
+        }
+        const std::uint32_t at = sizeof(net::EthernetHeader) + upper.offset;
+        const std::uint32_t end =
+            sizeof(net::EthernetHeader) + sizeof ip + ip.payload_length.value();
+        if (end < at + sizeof(net::UdpHeader) || p.contiguous() < at + sizeof(net::UdpHeader)) {
+            return Verdict::drop(DropReason::udp_bad_length);
+        }
+        const auto* header = p.at<net::UdpHeader>(at);
+        if (!ctx.tables->dstports->contains(
+                table::dstport_key(header->destination.value(), true))) {
+            return Verdict::divert(Lane::host);
+        }
+        if (upper.is_fragment) {
+            return Verdict::drop(DropReason::outer_fragment);
+        }
+        if (p.length() < end) {
+            return Verdict::drop(DropReason::ip6_malformed);
+        }
+        const net::IpAddress source(ip.source);
+        if (source.is_v4() || !net::is_host(source)) {
+            return Verdict::drop(DropReason::ip6_bad_source);
+        }
+        const std::uint32_t length = header->length.value();
+        if (length < sizeof(net::UdpHeader) || at + length > end) {
+            return Verdict::drop(DropReason::udp_bad_length);
+        }
+        if (ctx.tables->addresses6->find(0, source) != table::AddressMap::kNone) {
+            return Verdict::drop(DropReason::outer_own_vtep);
+        }
+        meta.outer_tos = ip.traffic_class();
+        meta.outer_size = static_cast<std::uint16_t>(at);
+        return Verdict::divert(Lane::tunnel6);
     }
 
     static packet::Verdict foreign_destination(packet::Packet& p,

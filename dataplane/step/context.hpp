@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "dataplane/net/ip_address.hpp"
 #include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
 #include "dataplane/step/refused_peers.hpp"
@@ -14,14 +15,14 @@
 
 namespace vxplane::step {
 
-/// A source address seen at a new place. Sixteen bytes, passed to control by value.
+/// A source address seen at a new place. Passed to control by value.
 struct LearnEvent {
-    std::uint64_t key = 0;    ///< FdbKey::raw
-    net::Ipv4Address remote;  ///< the VTEP behind which it was seen; zero = local
-    std::uint16_t port = 0;   ///< DPDK port id, when local
-    std::uint16_t reserved = 0;
+    std::uint64_t key = 0;   ///< FdbKey::raw
+    net::IpAddress remote;   ///< the VTEP behind which it was seen; `::` = local
+    std::uint16_t port = 0;  ///< DPDK port id, when local
+    std::array<std::uint16_t, 3> reserved{};
 };
-static_assert(sizeof(LearnEvent) == 16);
+static_assert(sizeof(LearnEvent) == 32);
 
 /// Learn events of one poll, and a memory of what was told lately so that a burst of frames from
 /// one new address makes one event. Owned by one worker.
@@ -59,7 +60,7 @@ class LearnBuffer {
     static constexpr std::uint32_t kRepeatAfter = 100;  // milliseconds
     struct Told {
         std::uint64_t key = 0;
-        net::Ipv4Address remote;
+        net::IpAddress remote;
         std::uint16_t port = 0;
         std::uint32_t when = 0;
     };

@@ -13,6 +13,12 @@ namespace vxplane::step {
 struct FindSegment {
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
+        return find<false>(p, meta, ctx);
+    }
+
+    template <bool kIpv6>
+    static packet::Verdict find(packet::Packet& p, packet::PacketMeta& meta,
+                                Context& ctx) noexcept {
         using packet::DropReason;
         using packet::Verdict;
         const std::uint32_t at = meta.outer_size;
@@ -24,14 +30,16 @@ struct FindSegment {
         }
         const auto* vxlan = p.at<net::VxlanHeader>(at + sizeof(net::UdpHeader));
         if (!vxlan->is_plain()) [[unlikely]] {
-            if (const Verdict verdict = judge_odd(p, *udp, *vxlan, ctx); !verdict.goes_on()) {
+            if (const Verdict verdict = judge_odd<kIpv6>(p, *udp, *vxlan, ctx);
+                !verdict.goes_on()) {
                 return verdict;
             }
         }
         const std::uint32_t index =
-            ctx.tables->vnis->find(table::vni_key(udp->destination.value(), vxlan->vni()));
+            ctx.tables->vnis->find(table::vni_key(udp->destination.value(), vxlan->vni(), kIpv6));
         if (index > table::kNoSegment) [[unlikely]] {
-            if (const Verdict verdict = judge_rare(p, meta, index, ctx); !verdict.goes_on()) {
+            if (const Verdict verdict = judge_rare<kIpv6>(p, meta, index, ctx);
+                !verdict.goes_on()) {
                 return verdict;
             }
         }
@@ -47,6 +55,7 @@ struct FindSegment {
 
   private:
     /// A header with other bits than the I flag: the segment says which of them must be zero.
+    template <bool kIpv6>
     [[gnu::noinline]] static packet::Verdict judge_odd(packet::Packet p, const net::UdpHeader& udp,
                                                        const net::VxlanHeader& vxlan,
                                                        Context& ctx) noexcept {
@@ -57,7 +66,7 @@ struct FindSegment {
             return refuse(p, DropReason::vxlan_no_vni_flag, ctx);
         }
         const std::uint32_t index =
-            ctx.tables->vnis->find(table::vni_key(udp.destination.value(), vxlan.vni()));
+            ctx.tables->vnis->find(table::vni_key(udp.destination.value(), vxlan.vni(), kIpv6));
         if (index == table::FlatMap::kNone) {
             return Verdict::go_on();  // and is dropped as any header of an unknown VNI
         }
@@ -68,12 +77,13 @@ struct FindSegment {
     }
 
     /// A VNI of nobody, or of a segment that looks at each packet.
+    template <bool kIpv6>
     [[gnu::noinline]] static packet::Verdict judge_rare(packet::Packet& p, packet::PacketMeta& meta,
                                                         std::uint32_t index,
                                                         Context& ctx) noexcept {
         if (index == table::FlatMap::kNone) {
             const auto* vxlan = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader));
-            ctx.unknown.note(vxlan->vni(), meta.outer_source);
+            ctx.unknown.note(vxlan->vni(), kIpv6 ? outer_sender_of(p) : meta.outer_source);
             return refuse(p, packet::DropReason::vxlan_unknown_vni, ctx);
         }
         const packet::Verdict verdict =

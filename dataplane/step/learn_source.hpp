@@ -17,7 +17,7 @@ class LearnSource {
           epoch_(ctx.epoch),
           port_learns_(ctx.tables->ports[in_port].learning) {}
 
-    packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& meta,
+    packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::Verdict;
         const bool learns = kFrom == packet::Side::tunnel ? segments_[meta.segment].learning  //
@@ -35,7 +35,7 @@ class LearnSource {
             }
             return Verdict::go_on();
         }
-        return news(hit.value, here, meta, ctx);
+        return news(hit.value, here, p.data(), meta, ctx);
     }
 
   private:
@@ -54,6 +54,7 @@ class LearnSource {
                    : location_of(table::FdbKind::tunnel, ctx.peer.tunnel);
     }
     [[gnu::noinline]] static packet::Verdict news(table::FdbValue known, std::uint32_t here,
+                                                  const std::byte* frame,
                                                   const packet::PacketMeta& meta,
                                                   Context& ctx) noexcept {
         using packet::Verdict;
@@ -65,12 +66,21 @@ class LearnSource {
         LearnEvent event;
         event.key = meta.source_key;
         if (kFrom == packet::Side::tunnel) {
-            event.remote = meta.outer_source;
+            event.remote = peer_address(frame, meta);
         } else {
             event.port = meta.in_port;
         }
         ctx.learn.note(event);
         return Verdict::go_on();
+    }
+    /// What was cut off in front of the frame still stands there, and tells IPv6 addresses in full.
+    static net::IpAddress peer_address(const std::byte* frame,
+                                       const packet::PacketMeta& meta) noexcept {
+        if (!table::is_peer6_name(meta.outer_source)) {
+            return meta.outer_source;
+        }
+        const std::byte* outer = frame - meta.outer_size + sizeof(net::EthernetHeader);
+        return net::IpAddress(net::view<net::Ipv6Header>(outer).source);
     }
     /// A next-hop group is everywhere where one of its members is.
     static bool is_member(table::FdbValue value, std::uint32_t here,

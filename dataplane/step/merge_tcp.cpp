@@ -282,7 +282,8 @@ std::uint16_t TcpMerger::run(rte_mbuf** frames, std::uint16_t count, const table
     }
     last_ = nullptr;
     const auto is_vxlan = [&](std::uint16_t dstport) {
-        return underlay && tables.dstports->contains(dstport);
+        return underlay && (tables.dstports->contains(table::dstport_key(dstport)) ||
+                            tables.dstports->contains(table::dstport_key(dstport, true)));
     };
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < count; ++i) {

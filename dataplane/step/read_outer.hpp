@@ -10,10 +10,12 @@
 #include "dataplane/step/check_udp.hpp"
 #include "dataplane/step/classify_underlay.hpp"
 #include "dataplane/step/find_segment.hpp"
+#include "dataplane/step/read_outer6.hpp"
 
 namespace vxplane::step {
 
-/// The same verdicts and the same metadata as ClassifyUnderlay, CheckUdp and FindSegment.
+/// The same verdicts and the same metadata as ClassifyUnderlay, CheckUdp and FindSegment; over IPv6
+/// as read_outer6().
 class ReadOuter {
   public:
     ReadOuter(const Context& ctx, std::uint16_t in_port) noexcept
@@ -100,9 +102,12 @@ class ReadOuter {
     [[gnu::noinline]] static packet::Verdict judge(packet::Packet& p, packet::PacketMeta& meta,
                                                    Context& ctx) noexcept {
         packet::Verdict verdict = ClassifyUnderlay{}(p, meta, ctx);
-        if (verdict.goes_on()) {
-            verdict = CheckUdp{}(p, meta, ctx);
+        if (!verdict.goes_on()) {
+            return verdict == packet::Verdict::divert(packet::Lane::tunnel6)
+                       ? read_outer6(p, meta, ctx)
+                       : verdict;
         }
+        verdict = CheckUdp{}(p, meta, ctx);
         if (verdict.goes_on()) {
             verdict = FindSegment{}(p, meta, ctx);
         }

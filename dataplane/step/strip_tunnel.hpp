@@ -28,7 +28,7 @@ struct StripTunnel {
             }
         }
         p.cut_front(meta.outer_size);
-        meta.counts_segment = true;
+        meta.tunnel_bytes = 1;
         return packet::Verdict::go_on();
     }
 

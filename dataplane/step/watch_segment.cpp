@@ -236,9 +236,12 @@ bool is_vxlan(const Head& head, const table::Tables& tables) noexcept {
         }
         at = upper.offset;
     }
-    return packet.size() >= at + sizeof(net::UdpHeader) &&
-           tables.dstports->contains(
-               net::view<net::UdpHeader>(packet.data() + at).destination.value());
+    if (packet.size() < at + sizeof(net::UdpHeader)) {
+        return false;
+    }
+    const std::uint16_t port = net::view<net::UdpHeader>(packet.data() + at).destination.value();
+    return tables.dstports->contains(table::dstport_key(port)) ||
+           tables.dstports->contains(table::dstport_key(port, true));
 }
 
 bool is_listed(const net::IpAddress& sender, std::uint16_t number, const table::Guard& guard,

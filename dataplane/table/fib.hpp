@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "dataplane/net/ip_address.hpp"
 #include "dataplane/net/ipv4_address.hpp"
 #include "dataplane/table/lpm.hpp"
 
@@ -80,6 +81,59 @@ class Fib4 {
     Lpm<4> prefixes_;  ///< to places in routes_, the first is 1
     std::vector<Route> routes_;
     std::vector<std::uint32_t> free_;  ///< values that no prefix has
+};
+
+/// The same for IPv6.
+struct Route6 {
+    RouteType type = RouteType::unicast;
+    std::uint16_t port = 0;
+    net::IpAddress via;  ///< `::`: the destination itself is on the link
+    friend bool operator==(const Route6&, const Route6&) = default;
+};
+
+/// IPv6 prefixes to routes, as Fib4.
+class Fib6 {
+  public:
+    explicit Fib6(std::uint32_t capacity = 1024) : prefixes_(capacity) {}
+
+    [[nodiscard]] std::optional<Route6> lookup(const net::IpAddress& address) const noexcept {
+        return route_of(prefixes_.lookup(address.bytes.data()));
+    }
+    bool add(const net::IpAddress& prefix, std::uint8_t length, const Route6& route);
+    bool remove(const net::IpAddress& prefix, std::uint8_t length);
+    [[nodiscard]] std::optional<Route6> find(const net::IpAddress& prefix,
+                                             std::uint8_t length) const {
+        return route_of(prefixes_.find(prefix.bytes.data(), length));
+    }
+    /// Calls `f(const net::IpAddress& prefix, length, Route6)` by rising prefix, shorter before
+    /// longer.
+    template <class F>
+    void for_each(F&& f) const {
+        prefixes_.for_each(
+            [&](const Lpm<16>::Bits& prefix, std::uint8_t length, std::uint32_t value) {
+                f(net::IpAddress(prefix), length, routes_[value - 1]);
+            });
+    }
+    [[nodiscard]] std::uint32_t used() const noexcept { return prefixes_.used(); }
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return prefixes_.capacity(); }
+
+  private:
+    [[nodiscard]] std::optional<Route6> route_of(std::uint32_t value) const noexcept {
+        return value == 0 ? std::nullopt : std::optional(routes_[value - 1]);
+    }
+    void free_nodes() noexcept;
+
+    Lpm<16> prefixes_;  ///< to places in routes_, the first is 1
+    std::vector<Route6> routes_;
+    std::vector<std::uint32_t> free_;
+};
+
+/// The underlay's routes of both families.
+struct UnderlayRoutes {
+    /// `capacity`: of each family.
+    explicit UnderlayRoutes(std::uint32_t capacity = 1024) : v4(capacity), v6(capacity) {}
+    Fib4 v4;
+    Fib6 v6;
 };
 
 }  // namespace vxplane::table

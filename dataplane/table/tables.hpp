@@ -64,6 +64,7 @@ struct alignas(64) Segment {
     bool learning = true;            ///< learn from tunnels
     bool inner_vlan = false;         ///< tagged inner frames allowed
     bool in_use = false;             ///< false: the index is free
+    bool udp6_zero_rx = false;       ///< takes packets without UDP checksum over IPv6
     /// Frames to `own_mac` are routed to slaves of this master; kNoMaster: they are not.
     std::uint16_t router = kNoMaster;
     std::uint16_t guard = 0;                      ///< in Tables::guards; 0: any peer is heard
@@ -95,13 +96,28 @@ struct RemoteList {
     std::uint32_t count = 0;
 };
 
-/// Key of Tables::vnis.
-constexpr std::uint64_t vni_key(std::uint16_t dstport, net::Vni vni) noexcept {
-    return std::uint64_t{dstport} << 24 | vni.number;
+/// Key of Tables::dstports.
+constexpr std::uint64_t dstport_key(std::uint16_t dstport, bool ipv6 = false) noexcept {
+    return std::uint64_t{ipv6} << 16 | dstport;
+}
+/// Key of Tables::vnis: each family has segments of its own.
+constexpr std::uint64_t vni_key(std::uint16_t dstport, net::Vni vni, bool ipv6 = false) noexcept {
+    return dstport_key(dstport, ipv6) << 24 | vni.number;
 }
 /// Key of Tables::peers.
 constexpr std::uint64_t peer_key(std::uint32_t profile, net::Ipv4Address remote) noexcept {
     return std::uint64_t{profile} << 32 | remote.be.wire();
+}
+
+/// What stands for an IPv6 peer where there is room for an IPv4 address: 0.0.0.0/8, which no host
+/// has. Good for one generation of tables; Tables::peers knows it, too.
+constexpr net::Ipv4Address peer6_name(std::uint32_t tunnel) noexcept {
+    return net::Ipv4Address::of(tunnel + 1);
+}
+/// Of a peer that no tunnel leads to.
+constexpr net::Ipv4Address kUnknownPeer6 = net::Ipv4Address::of(0x00FFFFFF);
+constexpr bool is_peer6_name(net::Ipv4Address address) noexcept {
+    return address.number() >> 24 == 0;
 }
 
 /// An immutable array that several generations can share. Reading costs one load of the base.
@@ -132,18 +148,21 @@ struct Tables {
     Shared<PortEntry> ports;               ///< by DPDK port id
     Shared<Segment> segments;              ///< by segment index
     Shared<Tunnel> tunnels;                ///< by tunnel id
+    Shared<Tunnel6> tunnels6;              ///< by Tunnel::line6()
     Shared<RemoteList> flood_lists;        ///< by flood list id; 0 is empty
     Shared<RemoteList> groups;             ///< by next-hop group id; 0 is empty
     Shared<std::uint32_t> remotes;         ///< tunnel ids of flood lists and groups
     Shared<std::uint16_t> members;         ///< DPDK port ids of segments
     std::shared_ptr<const FlatMap> vnis;   ///< vni_key -> vni_value of the segment
     std::shared_ptr<const FlatMap> peers;  ///< peer_key -> tunnel id
+    /// IPv6 address, with the profile as scope -> tunnel id; null when no tunnel is over IPv6.
+    std::shared_ptr<const AddressMap> peers6;
     /// IPv4 address in wire order -> DPDK port id for our own, kNoHost for the network and
     /// broadcast addresses of our subnets.
     std::shared_ptr<const FlatMap> addresses;
     /// Our IPv6 addresses -> DPDK port id, scope 0; null when there are none.
     std::shared_ptr<const AddressMap> addresses6;
-    std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN, host order -> 0
+    std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN by family: dstport_key -> 0
 
     // --- what segments watch; all empty when none does
     Shared<Guard> guards;                             ///< 0 asks for nothing

@@ -1,12 +1,15 @@
 // A tunnel: one remote VTEP as a group of segments with the same options reaches it. The whole
-// outer header stands ready, next hop included, in one cache line that encapsulation copies.
+// outer header stands ready, next hop included, in one cache line that encapsulation copies; over
+// IPv6, which needs more room, in two lines of their own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/ip_address.hpp"
 #include "dataplane/packet/drop_reason.hpp"
 
 namespace vxplane::table {
@@ -15,7 +18,8 @@ enum class TunnelState : std::uint8_t {
     ready,    ///< next hop resolved
     waiting,  ///< next hop unresolved: packets wait with control
     told,     ///< unreachable or prohibited: control answers the sender
-    refused   ///< dropped for Tunnel::refusal
+    refused,  ///< dropped for Tunnel::refusal
+    ipv6      ///< next hop resolved, and the header stands in Tables::tunnels6
 };
 
 /// The first 14 bytes say how to use the rest and are copied into the headroom in front of the
@@ -48,6 +52,10 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kInherits = kInheritTtl | kInheritTos | kInheritDf;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
+
+    /// Over IPv6: where in Tables::tunnels6 the header is. Nothing else of the header is used then.
+    [[nodiscard]] std::uint32_t line6() const noexcept { return vxlan.vni_reserved.value(); }
+    void set_line6(std::uint32_t index) noexcept { vxlan.vni_reserved = net::Be32::of(index); }
 };
 static_assert(sizeof(Tunnel) == 64);
 static_assert(sizeof(Tunnel) - Tunnel::kPrefix == net::kVxlanIpv4Overhead);
@@ -61,10 +69,45 @@ struct Inherit {
     auto operator<=>(const Inherit&) const = default;
 };
 
-/// Everything that shapes an outer header. Control fills it and calls make_tunnel.
+/// A ready tunnel over IPv6: the outer header is copied from here.
+struct alignas(64) Tunnel6 {
+    // --- not sent
+    std::uint32_t address_sum;     ///< of the pseudo header without the length; wire order
+    std::uint16_t source_port_lo;  ///< host order
+    std::uint16_t source_port_span;
+    std::uint8_t flags;
+    std::array<std::uint8_t, 49> reserved;
+    // --- the outer header
+    net::EthernetHeader ethernet;
+    net::Ipv6Header ip;
+    net::UdpHeader udp;
+    net::VxlanHeader vxlan;
+
+    // As those of Tunnel.
+    static constexpr std::uint8_t kUdpChecksum = Tunnel::kUdpChecksum;
+    static constexpr std::uint8_t kEcnRfc3168 = Tunnel::kEcnRfc3168;
+    static constexpr std::uint8_t kInheritTtl = Tunnel::kInheritTtl;
+    static constexpr std::uint8_t kInheritTos = Tunnel::kInheritTos;
+    /// The flow label is made from the hash of the inner flow (RFC 6438).
+    static constexpr std::uint8_t kLabelFromFlow = 64;
+};
+static_assert(sizeof(Tunnel6) == 128);
+static_assert(sizeof(net::EthernetHeader) + sizeof(net::Ipv6Header) + sizeof(net::UdpHeader) +
+                  sizeof(net::VxlanHeader) ==
+              net::kVxlanIpv6Overhead);
+
+/// The flow label of the outer IPv6 header.
+struct FlowLabel {
+    std::uint32_t fixed = 0;  ///< 20 bits
+    bool from_flow = false;   ///< from the inner flow instead
+    auto operator<=>(const FlowLabel&) const = default;
+};
+
+/// Everything that shapes an outer header. Control fills it and calls make_tunnel, and over IPv6
+/// make_tunnel6, too.
 struct TunnelSpec {
-    net::Ipv4Address local;
-    net::Ipv4Address remote;
+    net::IpAddress local = net::Ipv4Address{};  ///< of the family of `remote`
+    net::IpAddress remote = net::Ipv4Address{};
     std::uint16_t dstport = 4789;  ///< RFC 7348 section 5
     std::uint16_t source_port_lo = 32768;
     std::uint16_t source_port_span = 28231;  ///< [32768, 60999): Linux' ip_local_port_range
@@ -72,6 +115,7 @@ struct TunnelSpec {
     std::uint8_t tos = 0;
     bool dont_fragment = false;
     Inherit inherit;
+    FlowLabel flow_label;
     bool udp_checksum = false;
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
@@ -85,7 +129,8 @@ struct TunnelSpec {
 
 inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     Tunnel t{};
-    t.state = spec.state;
+    const bool ipv6 = !spec.remote.is_v4();
+    t.state = ipv6 && spec.state == TunnelState::ready ? TunnelState::ipv6 : spec.state;
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
@@ -96,20 +141,50 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.out_port = spec.out_port;
     t.source_port_lo = spec.source_port_lo;
     t.source_port_span = spec.source_port_span;
-    // The outer IPv4 packet holds the inner frame behind 36 bytes of IPv4, UDP and VXLAN header.
-    constexpr std::uint32_t kInsideMtu = net::kVxlanIpv4Overhead - sizeof(net::EthernetHeader);
-    t.max_frame = spec.underlay_mtu > kInsideMtu
-                      ? static_cast<std::uint16_t>(spec.underlay_mtu - kInsideMtu)
+    // The outer packet holds the inner frame behind IP, UDP and VXLAN headers: 36 or 56 bytes.
+    const std::uint32_t inside =
+        (ipv6 ? net::kVxlanIpv6Overhead : net::kVxlanIpv4Overhead) - sizeof(net::EthernetHeader);
+    t.max_frame = spec.underlay_mtu > inside
+                      ? static_cast<std::uint16_t>(spec.underlay_mtu - inside)
                       : std::uint16_t{0};
+    if (ipv6) {
+        return t;
+    }
     t.ethernet = {spec.next_hop, spec.source_mac, net::ether_type::kIpv4};
     t.ip.version_ihl = 0x45;
     t.ip.tos = static_cast<std::uint8_t>(spec.tos & ~net::kEcnMask);
     t.ip.fragment = net::Be16::of(spec.dont_fragment ? net::Ipv4Header::kDontFragment : 0);
     t.ip.ttl = spec.ttl;
     t.ip.protocol = net::ip_protocol::kUdp;
-    t.ip.source = spec.local;
-    t.ip.destination = spec.remote;
+    t.ip.source = spec.local.v4();
+    t.ip.destination = spec.remote.v4();
     t.ip_sum = net::swap_bytes(net::fold(net::add_bytes(0, &t.ip, sizeof t.ip)));
+    t.udp.destination = net::Be16::of(spec.dstport);
+    t.vxlan = net::VxlanHeader::of(net::Vni{0});
+    return t;
+}
+
+/// Only over IPv6.
+inline Tunnel6 make_tunnel6(const TunnelSpec& spec) noexcept {
+    Tunnel6 t{};
+    t.flags =
+        static_cast<std::uint8_t>((spec.udp_checksum ? Tunnel6::kUdpChecksum : 0) |
+                                  (spec.ecn == net::EcnMode::rfc3168 ? Tunnel6::kEcnRfc3168 : 0) |
+                                  (spec.inherit.ttl ? Tunnel6::kInheritTtl : 0) |
+                                  (spec.inherit.tos ? Tunnel6::kInheritTos : 0) |
+                                  (spec.flow_label.from_flow ? Tunnel6::kLabelFromFlow : 0));
+    t.source_port_lo = spec.source_port_lo;
+    t.source_port_span = spec.source_port_span;
+    t.ethernet = {spec.next_hop, spec.source_mac, net::ether_type::kIpv6};
+    const std::uint32_t traffic_class = spec.tos & ~std::uint32_t{net::kEcnMask};
+    t.ip.version_class_label = net::Be32::of(
+        net::Ipv6Header::kVersion | traffic_class << net::Ipv6Header::kClassShift |
+        (spec.flow_label.from_flow ? 0 : spec.flow_label.fixed & net::Ipv6Header::kLabelMask));
+    t.ip.next_header = net::ip_protocol::kUdp;
+    t.ip.hop_limit = spec.ttl;
+    t.ip.source = spec.local.bytes;
+    t.ip.destination = spec.remote.bytes;
+    t.address_sum = net::fold(net::pseudo_header(t.ip, net::ip_protocol::kUdp, 0));
     t.udp.destination = net::Be16::of(spec.dstport);
     t.vxlan = net::VxlanHeader::of(net::Vni{0});
     return t;

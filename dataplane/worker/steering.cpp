@@ -4,18 +4,39 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::worker {
 
 namespace {
 
-/// Where the inner frame begins, or 0 for a frame that is no VXLAN packet over IPv4.
+/// The same over IPv6.
+[[gnu::noinline]] std::size_t inner_offset6(const std::byte* frame, std::size_t size,
+                                            const table::FlatMap& dstports) noexcept {
+    constexpr std::size_t kIp = sizeof(net::EthernetHeader);
+    if (size < kIp + sizeof(net::Ipv6Header) ||
+        net::view<net::EthernetHeader>(frame).type != net::ether_type::kIpv6) {
+        return 0;
+    }
+    const net::Ipv6Upper upper = net::upper_of(frame + kIp, size - kIp);
+    const std::size_t udp = kIp + upper.offset;
+    const std::size_t inner = udp + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);
+    if (upper.protocol != net::ip_protocol::kUdp || upper.is_fragment ||
+        size < inner + sizeof(net::EthernetHeader) ||
+        !dstports.contains(
+            table::dstport_key(net::view<net::UdpHeader>(frame + udp).destination.value(), true))) {
+        return 0;
+    }
+    return inner;
+}
+
+/// Where the inner frame begins, or 0 for a frame that is no VXLAN packet.
 std::size_t inner_offset(const std::byte* frame, std::size_t size,
                          const table::FlatMap& dstports) noexcept {
     constexpr std::size_t kIp = sizeof(net::EthernetHeader);
     if (size < kIp + sizeof(net::Ipv4Header) ||
         net::view<net::EthernetHeader>(frame).type != net::ether_type::kIpv4) {
-        return 0;
+        return inner_offset6(frame, size, dstports);
     }
     const auto& ip = net::view<net::Ipv4Header>(frame + kIp);
     const std::size_t udp = kIp + ip.header_length();

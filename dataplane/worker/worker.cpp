@@ -11,6 +11,7 @@
 #include "dataplane/path/from_twin.hpp"
 #include "dataplane/path/from_underlay.hpp"
 #include "dataplane/path/slaves.hpp"
+#include "dataplane/step/read_outer6.hpp"
 
 namespace vxplane::worker {
 
@@ -177,7 +178,7 @@ void Worker::set_aside_what_is_no_tunnel() noexcept {
     const auto is_tunnel = [&tables](const packet::Packet& p) {
         if (p.contiguous() < kIp + sizeof(net::Ipv4Header) + sizeof(net::UdpHeader) ||
             p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv4) {
-            return false;
+            return step::is_tunnel6(p, tables);
         }
         const auto* ip = p.at<net::Ipv4Header>(kIp);
         const std::uint32_t udp = kIp + ip->header_length();

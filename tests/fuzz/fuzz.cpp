@@ -7,8 +7,13 @@ support::Scene& scene() {
     static support::Scene* const one = [] {
         support::SceneWords words;
         words.twin = true;
-        words.red.inner_vlan = true;
+        words.red.inner_vlan = words.red.ipv6 = words.red.udp6_zero_rx = true;
         auto* s = new support::Scene(words);
+        s->lab.own(support::address("2001:db8::1"), s->up);
+        table::TunnelSpec six = s->spec(2);
+        six.local = support::address("2001:db8::1");
+        six.remote = support::address("2001:db8::2");
+        s->lab.fdb(s->red, support::host(16), table::FdbKind::tunnel, s->lab.tunnel(six));
         s->lab.count_by_name = false;
         // One tunnel with a checksum, one that waits for its next hop.
         table::TunnelSpec checked = s->spec(3);

@@ -4,6 +4,23 @@
 
 #include <algorithm>
 
+namespace {
+
+/// Where the inner frame begins in a packet that was let in, over IPv4 or IPv6.
+std::size_t inner_offset(const vxplane::fuzz::Bytes& frame) {
+    if (frame[12] == 0x08) return 14U + (frame[14] & 0xFU) * 4U + 16U;
+    std::size_t at = 54;
+    for (unsigned type = frame[20]; type != 17 && at + 8 <= frame.size();) {
+        const unsigned units = frame[at + 1];
+        const unsigned length = type == 51 ? (units + 2U) * 4U : (units + 1U) * 8U;
+        type = frame[at];
+        at += length;
+    }
+    return at + 16U;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace vxplane;
     if (size == 0) return 0;
@@ -16,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             fuzz::require(sent.bytes == frame, "changed on its way to the host", sent.bytes);
             continue;
         }
-        const std::size_t at = 14U + (frame[14] & 0xFU) * 4U + 16U;
+        const std::size_t at = inner_offset(frame);
         fuzz::require(sent.bytes.size() >= 14 && at + sent.bytes.size() <= frame.size(),
                       "longer than what came", sent.bytes);
         // Only the ECN field and, with IPv4, the checksum may differ.

@@ -17,8 +17,21 @@ std::string number_text(const char* format, std::size_t a, std::size_t b) {
     return text;
 }
 
+bool is_ipv6(const Bytes& frame) {
+    return frame.size() >= 62 && frame[12] == 0x86 && frame[13] == 0xDD;
+}
+
 std::uint16_t source_port(const Bytes& frame) {
-    return static_cast<std::uint16_t>(frame[34] << 8 | frame[35]);
+    const std::size_t at = is_ipv6(frame) ? 54 : 34;
+    return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
+}
+
+/// Of UDP right behind the IPv6 header.
+bool udp6_checksum_is_right(const Bytes& frame) {
+    const std::uint32_t length = static_cast<std::uint32_t>(frame[18] << 8 | frame[19]) + 17U;
+    const bool is_absent = frame[60] == 0 && frame[61] == 0;
+    return frame[20] == 17 && !is_absent &&
+           support::rfc1071(Bytes(frame.begin() + 22, frame.end()), length) == 0;
 }
 
 bool covers(const Mask& mask, std::size_t at) {
@@ -38,6 +51,8 @@ std::string field_fault(const Field& field, const Bytes& frame, const Setup& set
     if (field.name == "ipv4_csum" && !ip_checksum_is_right(frame)) return "IPv4 checksum is wrong";
     if (field.name == "udp_csum") {
         const support::Outer outer = support::take_apart(frame);
+        if (is_ipv6(frame))
+            return udp6_checksum_is_right(frame) ? "" : "outer UDP checksum is absent or wrong";
         if (!outer.whole || outer.udp_checksum == 0 || !outer.udp_checksum_right)
             return "outer UDP checksum is absent or wrong";
     }

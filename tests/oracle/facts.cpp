@@ -107,8 +107,41 @@ void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topolog
     }
 }
 
+void note_inner(const Bytes& frame, std::size_t udp, const Setup& setup, const Topology& topology,
+                Facts& facts) {
+    if (be16(frame, udp + 2) != setup.dstport) return;
+    const std::size_t inner = udp + 16;
+    const L3 l3 = l3_of(frame, inner);
+    if (l3.tagged) facts.insert("inner_tagged");
+    if (is_bridge_mac(frame, inner, topology)) facts.insert("inner_to_bridge_mac");
+    if (frame.size() < l3.at + l3.least()) facts.insert("inner_truncated");
+}
+
+void note_outer6(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
+    if (frame.size() < kEthernet + 40) return;
+    facts.insert("outer_ipv6");
+    if ((byte(frame, 0) & 1U) != 0 || byte(frame, kEthernet + 24) == 0xFF)
+        facts.insert("outer_to_group");
+    if ((byte(frame, kEthernet + 1) & 0x30U) != 0) facts.insert("outer_ecn");
+    net::IpAddress source;
+    std::copy_n(frame.begin() + kEthernet + 8, 16, source.bytes.begin());
+    if (source.is_unset()) facts.insert("outer_from_nobody");
+    if (std::find(setup.addresses.begin(), setup.addresses.end(), source) != setup.addresses.end())
+        facts.insert("outer_from_own");
+    std::uint8_t next = byte(frame, kEthernet + 6);
+    std::size_t at = kEthernet + 40;
+    while ((next == 0 || next == 43 || next == 44 || next == 60) && at + 8 <= frame.size()) {
+        facts.insert(next == 44 ? "outer_fragment" : "outer_options");
+        const std::size_t length = next == 44 ? 8U : (byte(frame, at + 1) + 1U) * 8U;
+        next = byte(frame, at);
+        at += length;
+    }
+    if (next == 17) note_inner(frame, at, setup, topology, facts);
+}
+
 void note_outer(const Bytes& frame, const Setup& setup, const Topology& topology, Facts& facts) {
     if (is_tag(be16(frame, 12))) facts.insert("outer_tagged");
+    if (be16(frame, 12) == 0x86DD) note_outer6(frame, setup, topology, facts);
     if (be16(frame, 12) != 0x0800) return;
     const std::size_t header = (byte(frame, kEthernet) & 0xFU) * 4U;
     if ((be16(frame, kEthernet + 6) & 0x3FFFU) != 0) facts.insert("outer_fragment");
@@ -118,17 +151,12 @@ void note_outer(const Bytes& frame, const Setup& setup, const Topology& topology
         std::uint32_t{be16(frame, kEthernet + 16)} << 16 | be16(frame, kEthernet + 18);
     if (is_group_ip(frame, kEthernet + 16)) facts.insert("outer_to_group");
     for (const Setup::Route& route : setup.routes)
-        if (route.via == 0 && route.length < 31 &&
-            to == (route.to | ~net::prefix_mask(route.length)))
+        if (route.via.is_unset() && route.to.is_v4() && route.length < 31 &&
+            to == (route.to.v4().number() | ~net::prefix_mask(route.length)))
             facts.insert("outer_to_group");
     if ((byte(frame, kEthernet + 1) & 3U) != 0) facts.insert("outer_ecn");
     const std::size_t udp = kEthernet + header;
-    if (byte(frame, kEthernet + 9) != 17 || be16(frame, udp + 2) != setup.dstport) return;
-    const std::size_t inner = udp + 16;
-    const L3 l3 = l3_of(frame, inner);
-    if (l3.tagged) facts.insert("inner_tagged");
-    if (is_bridge_mac(frame, inner, topology)) facts.insert("inner_to_bridge_mac");
-    if (frame.size() < l3.at + l3.least()) facts.insert("inner_truncated");
+    if (byte(frame, kEthernet + 9) == 17) note_inner(frame, udp, setup, topology, facts);
 }
 
 void note_kernel(const Case& one, Facts& facts) {

@@ -13,6 +13,7 @@ using Facts = std::set<std::string>;
 
 /// Facts of what went in and of what the kernel sent, for all frames of a case together:
 ///   from the underlay  outer_fragment outer_options outer_to_group outer_tagged outer_ecn
+///                      outer_ipv6 outer_from_nobody outer_from_own
 ///                      inner_tagged inner_to_bridge_mac inner_truncated
 ///   from a tenant      tagged not_ip oversize to_bridge_mac
 ///                      truncated known_destination

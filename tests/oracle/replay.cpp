@@ -33,6 +33,9 @@ class Scene {
         segment.mtu = setup.mtu;
         segment.learning = setup.learning;
         segment.inner_vlan = true;
+        segment.ipv4 = !setup.ipv6;
+        segment.ipv6 = setup.ipv6;
+        segment.udp6_zero_rx = setup.udp6_zero_rx;
         segment_ = lab_.segment("vx0", segment);
         table::Segment& entry = lab_.segment_entry(segment_);
         entry.reserved_flags = static_cast<std::uint32_t>(setup.reserved_bits >> 32);
@@ -48,10 +51,9 @@ class Scene {
         words.learning = false;
         ports_["host"] = lab_.access("host", segment_, words);
         if (setup.second_port) ports_["host2"] = lab_.access("host2", segment_, words);
-        for (const std::uint32_t address : setup.addresses)
-            lab_.own(net::Ipv4Address::of(address), ports_["wire"]);
+        for (const net::IpAddress& address : setup.addresses) lab_.own(address, ports_["wire"]);
         std::vector<support::TunnelId> flood;
-        for (const std::uint32_t remote : setup.flood) flood.push_back(tunnel_to(remote));
+        for (const net::IpAddress& remote : setup.flood) flood.push_back(tunnel_to(remote));
         lab_.flood_to(segment_, flood);
         for (const auto& [mac, remote] : setup.fdb)
             lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel, tunnel_to(remote),
@@ -102,11 +104,11 @@ class Scene {
         tables.known_neighbours = table::Shared{std::move(list)};
         tables.routers = std::make_shared<const table::FlatMap>(routers);
     }
-    support::TunnelId tunnel_to(std::uint32_t remote) {
+    support::TunnelId tunnel_to(const net::IpAddress& remote) {
         if (const auto known = tunnels_.find(remote); known != tunnels_.end()) return known->second;
         table::TunnelSpec spec = setup_.options;
-        spec.local = net::Ipv4Address::of(setup_.local);
-        spec.remote = net::Ipv4Address::of(remote);
+        spec.local = setup_.local;
+        spec.remote = remote;
         spec.dstport = setup_.dstport;
         spec.out_port = ports_["wire"];
         spec.source_mac = support::mac(topology_.macs.at("under"));
@@ -119,7 +121,7 @@ class Scene {
             spec.state = table::TunnelState::refused;
             spec.refusal = route->refusal;
         } else {
-            const auto hop = setup_.neighbours.find(route->via == 0 ? remote : route->via);
+            const auto hop = setup_.neighbours.find(route->via.is_unset() ? remote : route->via);
             if (hop == setup_.neighbours.end())
                 spec.state = table::TunnelState::waiting;
             else
@@ -133,7 +135,7 @@ class Scene {
     const Topology& topology_;
     support::SegmentId segment_ = 0;
     std::map<std::string, support::PortId> ports_{};
-    std::map<std::uint32_t, support::TunnelId> tunnels_{};
+    std::map<net::IpAddress, support::TunnelId> tunnels_{};
 };
 
 /// Without what the VTEP's own IP stack sent.
@@ -185,7 +187,7 @@ std::string without_id_and_port(const Frames& frames) {
         for (Bytes frame : all) {
             // Identification and header checksum of outer IPv4 change from packet to packet, and
             // the UDP checksum is as good as the source port that it covers.
-            if (port == "wire" && frame.size() > 26)
+            if (port == "wire" && frame.size() > 26 && frame[12] == 0x08)
                 for (const std::size_t at : {18, 19, 24, 25}) frame[at] = 0;
             text += port + " " + support::hex(frame) + "\n";
         }

@@ -1,14 +1,13 @@
 // Commands to configuration, word by word.
 #include "setup.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <set>
 #include <stdexcept>
 
+#include "dataplane/net/icmpv6.hpp"
 #include "dataplane/table/segment_watch.hpp"
+#include "tests/support/frame.hpp"
 #include "words.hpp"
 
 namespace vxplane::oracle {
@@ -16,35 +15,51 @@ namespace {
 
 constexpr const char* kZeroMac = "00:00:00:00:00:00";
 
-std::uint32_t ipv4(const std::string& text, const std::string& what) {
-    in_addr address{};
-    if (text.find(':') != std::string::npos) throw Unsupported{"IPv6 underlay"};
-    if (inet_pton(AF_INET, text.c_str(), &address) != 1) throw Unsupported{what + " " + text};
-    return ntohl(address.s_addr);
+net::IpAddress ip_of(const std::string& text, const std::string& what) {
+    try {
+        return support::address(text);
+    } catch (const std::exception&) {
+        throw Unsupported{what + " " + text};
+    }
 }
 
-/// "dev under 10.10.10.12/24, ..., MTU 1500 ...; permanent neighbours 10.10.10.13-16 and ..."
+/// Length 0 to 32 or 128; host bits cleared.
+net::IpAddress network_of(net::IpAddress address, std::uint8_t length) {
+    const unsigned bits = length + (address.is_v4() ? 96U : 0U);
+    for (unsigned bit = bits; bit < 128; ++bit)
+        address.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
+    return address;
+}
+
+/// "dev under 10.10.10.12/24, fd10::12/64, fe80::12/64, MTU 1500 ...; permanent neighbours
+/// 10.10.10.13-16 and fd10::13-16 ..."
 void read_underlay(const Topology& topology, Setup& setup) {
-    const std::vector<std::string> words = words_of(topology.underlay);
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        unsigned a = 0, b = 0, c = 0, d = 0, tail = 0;
-        const char* word = words[i].c_str();
-        if (std::sscanf(word, "%3u.%3u.%3u.%3u/%2u", &a, &b, &c, &d, &tail) == 5 &&
-            setup.addresses.empty()) {
-            const std::uint32_t own = a << 24 | b << 16 | c << 8 | d;
-            const auto length = static_cast<std::uint8_t>(tail);
+    for (std::string word : words_of(topology.underlay)) {
+        while (!word.empty() && (word.back() == ',' || word.back() == ';')) word.pop_back();
+        const std::size_t dash = word.find('-');
+        const std::size_t slash = word.find('/');
+        const bool is_address = word.find_first_of(".:") != std::string::npos &&
+                                word.find_first_not_of("0123456789abcdef.:/-") == std::string::npos;
+        if (is_address && slash != std::string::npos) {
+            const net::IpAddress own = ip_of(word.substr(0, slash), "address");
+            const auto length = static_cast<std::uint8_t>(number(word.substr(slash + 1)));
             setup.addresses.push_back(own);
-            setup.routes.push_back({own & net::prefix_mask(length), length, 0, {}});
-        } else if (std::sscanf(word, "%3u.%3u.%3u.%3u-%3u", &a, &b, &c, &d, &tail) == 5) {
-            for (; d <= tail; ++d)
-                if (const auto mac = topology.macs.find("r" + std::to_string(d));
+            setup.routes.push_back({network_of(own, length), length, {}, {}});
+        } else if (is_address && dash != std::string::npos) {
+            const std::size_t last = word.find_last_of(".:", dash) + 1;
+            const unsigned long end = number(word.substr(dash + 1), 10);
+            for (unsigned long i = number(word.substr(last, dash - last), 10); i <= end; ++i)
+                if (const auto mac = topology.macs.find("r" + std::to_string(i));
                     mac != topology.macs.end())
-                    setup.neighbours[a << 24 | b << 16 | c << 8 | d] = mac->second;
-        } else if (words[i] == "MTU" && i + 1 < words.size()) {
-            setup.underlay_mtu = static_cast<std::uint16_t>(std::stoul(words[i + 1]));
+                    setup.neighbours[ip_of(word.substr(0, last) + std::to_string(i), "neighbour")] =
+                        mac->second;
         }
     }
-    if (setup.addresses.empty()) throw Unsupported{"underlay without an IPv4 address"};
+    const std::vector<std::string> words = words_of(topology.underlay);
+    for (std::size_t i = 0; i + 1 < words.size(); ++i)
+        if (words[i] == "MTU")
+            setup.underlay_mtu = static_cast<std::uint16_t>(std::stoul(words[i + 1]));
+    if (setup.addresses.empty()) throw Unsupported{"underlay without an address"};
 }
 
 void set_source_ports(Setup& setup, unsigned long lo, unsigned long hi) {
@@ -56,7 +71,7 @@ void set_source_ports(Setup& setup, unsigned long lo, unsigned long hi) {
 /// ip link add NAME type vxlan ...
 void add_link(Words words, Setup& setup) {
     words.next();
-    if (setup.vni != 0 || setup.local != 0) throw Unsupported{"a second vxlan device"};
+    if (setup.vni != 0 || !setup.local.is_unset()) throw Unsupported{"a second vxlan device"};
     if (!words.skip("type") || !words.skip("vxlan")) throw Unsupported{"link of another type"};
     static const std::set<std::string> kSwitchedOff{
         "noproxy",    "norsc",     "nol2miss",    "nol3miss",    "nogbp",      "nogpe",
@@ -67,18 +82,19 @@ void add_link(Words words, Setup& setup) {
         {"rsc", table::watch::kRsc},
         {"l2miss", table::watch::kL2Miss},
         {"l3miss", table::watch::kL3Miss}};
-    // Of no account with an IPv4 underlay, or without time passing.
-    static const std::set<std::string> kNoMatter{"udp6zerocsumtx", "noudp6zerocsumtx",
-                                                 "udp6zerocsumrx", "noudp6zerocsumrx"};
     bool on_device = false;
+    bool udp_checksum = true;  // the kernel's defaults
+    bool udp6_checksum = true;
     while (!words.empty()) {
         const std::string word = words.next();
         if (word == "id" || word == "vni") {
             setup.vni = static_cast<std::uint32_t>(number(words.next()));
         } else if (word == "local") {
-            setup.local = ipv4(words.next(), "local");
+            setup.local = ip_of(words.next(), "local");
+            setup.ipv6 = setup.ipv6 || !setup.local.is_v4();
         } else if (word == "remote") {
-            setup.flood.push_back(ipv4(words.next(), "remote"));
+            setup.flood.push_back(ip_of(words.next(), "remote"));
+            setup.ipv6 = setup.ipv6 || !setup.flood.back().is_v4();
         } else if (word == "dev") {
             words.next();
             on_device = true;
@@ -110,34 +126,43 @@ void add_link(Words words, Setup& setup) {
         } else if (word == "learning" || word == "nolearning") {
             setup.learning = word == "learning";
         } else if (word == "udpcsum" || word == "noudpcsum") {
-            setup.options.udp_checksum = word == "udpcsum";
+            udp_checksum = word == "udpcsum";
+        } else if (word == "udp6zerocsumtx" || word == "noudp6zerocsumtx") {
+            udp6_checksum = word != "udp6zerocsumtx";
+        } else if (word == "udp6zerocsumrx" || word == "noudp6zerocsumrx") {
+            setup.udp6_zero_rx = word == "udp6zerocsumrx";
+        } else if (word == "flowlabel") {
+            const std::string label = words.next();
+            if (label == "inherit") throw Unsupported{"flowlabel inherit"};
+            setup.options.flow_label.fixed = static_cast<std::uint32_t>(number(label));
         } else if (word == "reserved_bits") {
             setup.reserved_bits = std::stoull(words.next(), nullptr, 16);
         } else if (const auto bit = kWatched.find(word); bit != kWatched.end()) {
             setup.watch |= bit->second;
-        } else if (!kSwitchedOff.contains(word) && !kNoMatter.contains(word)) {
+        } else if (!kSwitchedOff.contains(word)) {
             throw Unsupported{word};
         }
     }
-    if (on_device) setup.mtu = static_cast<std::uint16_t>(setup.underlay_mtu - 50);
+    setup.options.udp_checksum = setup.ipv6 ? udp6_checksum : udp_checksum;
+    if (on_device) setup.mtu = setup.most();
 }
 
 /// The words behind the address. What is missing concerns this address alone.
-std::uint32_t fdb_remote(Words& words) {
-    std::optional<std::uint32_t> remote;
+net::IpAddress fdb_remote(Words& words, const Setup& setup) {
+    std::optional<net::IpAddress> remote;
     while (!words.empty()) {
         const std::string word = words.next();
         if (word == "dev" || word == "via") {
             words.next();
         } else if (word == "dst") {
-            remote = ipv4(words.next(), "fdb dst");
+            remote = ip_of(words.next(), "fdb dst");
         } else if (word != "self" && word != "permanent" && word != "router") {
             throw Unsupported{"fdb " + word};
         }
     }
     if (!remote) throw Unsupported{"fdb entry without dst"};
-    const net::Ipv4Address where = net::Ipv4Address::of(*remote);
-    if (!where.is_unicast() || where.is_loopback()) throw Unsupported{"fdb dst not unicast"};
+    if (!net::is_host(*remote)) throw Unsupported{"fdb dst not unicast"};
+    if (remote->is_v4() == setup.ipv6) throw Unsupported{"fdb dst of the other family"};
     return *remote;
 }
 
@@ -148,7 +173,7 @@ void add_fdb(Words words, Setup& setup) {
         throw Unsupported{"bridge fdb " + verb};
     const std::string address = words.next();
     if (address == kZeroMac) {
-        const std::uint32_t remote = fdb_remote(words);
+        const net::IpAddress remote = fdb_remote(words, setup);
         if (std::find(setup.flood.begin(), setup.flood.end(), remote) == setup.flood.end())
             setup.flood.push_back(remote);
         return;
@@ -161,7 +186,7 @@ void add_fdb(Words words, Setup& setup) {
             setup.local_macs.insert(address);
             return;
         }
-        setup.fdb[address] = fdb_remote(words);
+        setup.fdb[address] = fdb_remote(words, setup);
     } catch (const Unsupported& problem) {
         setup.unsupported_macs[address] = problem.what;
     }
@@ -180,13 +205,14 @@ void add_route(Words words, Setup& setup) {
         to = words.next();
     }
     const std::size_t slash = to.find('/');
-    route.length =
-        slash == std::string::npos ? 32 : static_cast<std::uint8_t>(number(to.substr(slash + 1)));
-    route.to = ipv4(to.substr(0, slash), "route to");
+    route.to = ip_of(to.substr(0, slash), "route to");
+    const unsigned whole = route.to.is_v4() ? 32 : 128;
+    route.length = static_cast<std::uint8_t>(
+        slash == std::string::npos ? whole : number(to.substr(slash + 1)));
     while (!words.empty()) {
         const std::string word = words.next();
         if (word == "via") {
-            route.via = ipv4(words.next(), "route via");
+            route.via = ip_of(words.next(), "route via");
         } else if (word == "dev") {
             if (const std::string dev = words.next(); dev != "under")
                 throw Unsupported{"route over " + dev};
@@ -228,7 +254,6 @@ void add_segment_host(Words words, Setup& setup) {
 bool no_matter(const std::string& command) {
     const auto has = [&](const char* text) { return command.find(text) != std::string::npos; };
     return has("/disable_ipv6") || has("/addr_gen_mode") || command.starts_with("nft ") ||
-           command.starts_with("ip -6 ") ||
            (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
 }
 
@@ -239,7 +264,10 @@ void apply(const std::string& command, Setup& setup) {
         set_source_ports(setup, number(all[1], 10), number(all[2], 10));
         return;
     }
-    Words words{words_of(command)};
+    std::vector<std::string> said = words_of(command);
+    if (said.size() > 1 && said[0] == "ip" && (said[1] == "-6" || said[1] == "-4"))
+        said.erase(said.begin() + 1);
+    Words words{said};
     const std::string tool = words.next();
     const std::string object = words.empty() ? "" : words.next();
     const std::string verb = tool == "ip" && !words.empty() ? words.next() : "";
@@ -251,8 +279,7 @@ void apply(const std::string& command, Setup& setup) {
         add_route(words, setup);
     } else if (tool == "ip" && (object == "addr" || object == "address") && verb == "add") {
         const std::string address = words.next();
-        if (address.find(':') == std::string::npos)
-            setup.addresses.push_back(ipv4(address.substr(0, address.find('/')), "address"));
+        setup.addresses.push_back(ip_of(address.substr(0, address.find('/')), "address"));
     } else if (tool == "ip" && object == "neigh" && verb == "add" &&
                command.find(" dev vx") != std::string::npos) {
         add_segment_host(words, setup);
@@ -263,37 +290,38 @@ void apply(const std::string& command, Setup& setup) {
     }
 }
 
-bool owns(const Setup& setup, std::uint32_t address) {
+bool owns(const Setup& setup, const net::IpAddress& address) {
     return std::find(setup.addresses.begin(), setup.addresses.end(), address) !=
            setup.addresses.end();
 }
 
 /// What can be judged when all commands are known.
 void finish(Setup& setup) {
-    if (setup.local == 0) setup.local = setup.addresses.front();
+    for (const net::IpAddress& own : setup.addresses)
+        if (setup.local.is_unset() && own.is_v4() != setup.ipv6 && !own.is_link_local())
+            setup.local = own;
     if (!owns(setup, setup.local)) throw Unsupported{"local is not an own address"};
-    for (const std::uint32_t remote : setup.flood)
+    for (const net::IpAddress& remote : setup.flood)
         if (owns(setup, remote)) throw Unsupported{"localbypass"};
     for (const auto& [mac, remote] : setup.fdb)
         if (owns(setup, remote)) setup.unsupported_macs[mac] = "localbypass";
     // A larger MTU than the underlay can carry is refused, the kernel fragments instead.
-    const auto most = static_cast<std::uint16_t>(setup.underlay_mtu - 50);
-    if (setup.mtu == 0 || setup.mtu > most) setup.mtu = most;
+    if (setup.mtu == 0 || setup.mtu > setup.most()) setup.mtu = setup.most();
 }
 
 }  // namespace
 
-const Setup::Route* Setup::route_to(std::uint32_t address) const {
+std::uint16_t Setup::most() const {
+    return static_cast<std::uint16_t>(underlay_mtu - (ipv6 ? 70 : 50));
+}
+
+const Setup::Route* Setup::route_to(const net::IpAddress& address) const {
     const Route* best = nullptr;
     for (const Route& route : routes)
-        if ((address & net::prefix_mask(route.length)) == route.to &&
+        if (route.to.is_v4() == address.is_v4() && network_of(address, route.length) == route.to &&
             (best == nullptr || route.length > best->length))
             best = &route;
     return best;
-}
-
-std::uint32_t number_of_ip(const std::string& text) {
-    return ipv4(text, "address");
 }
 
 Setup setup_of(const Topology& topology, const Config& config,

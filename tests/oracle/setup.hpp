@@ -15,12 +15,11 @@
 
 namespace vxplane::oracle {
 
-/// Numbers in host order.
 struct Setup {
     struct Route {
-        std::uint32_t to = 0;
-        std::uint8_t length = 0;
-        std::uint32_t via = 0;  ///< 0: on link
+        net::IpAddress to;
+        std::uint8_t length = 0;  ///< of `to` in its family
+        net::IpAddress via;       ///< `::`: on link
         packet::DropReason refusal = packet::DropReason::none;
     };
 
@@ -30,13 +29,15 @@ struct Setup {
     std::uint32_t vni = 0;
     std::uint16_t dstport = 8472;  ///< the kernel's own default
     std::uint64_t reserved_bits = 0xF7FFFFFF000000FF;
-    std::uint32_t local = 0;
+    bool ipv6 = false;     ///< the underlay of the device
+    net::IpAddress local;  ///< `::`: not given
+    bool udp6_zero_rx = false;
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows
     bool second_port = false;
-    table::TunnelSpec options{};                 ///< what all tunnels share
-    std::vector<std::uint32_t> flood{};          ///< remotes of the all-zero entry, in order
-    std::map<std::string, std::uint32_t> fdb{};  ///< MAC -> remote
+    table::TunnelSpec options{};                  ///< what all tunnels share
+    std::vector<net::IpAddress> flood{};          ///< remotes of the all-zero entry, in order
+    std::map<std::string, net::IpAddress> fdb{};  ///< MAC -> remote
 
     std::uint8_t watch = 0;                              ///< of table::watch
     std::map<std::string, std::string> segment_hosts{};  ///< IP address -> MAC, as `ip neigh`
@@ -44,18 +45,18 @@ struct Setup {
     std::set<std::string> local_macs{};                  ///< of FDB entries with dst 0.0.0.0
 
     std::uint16_t underlay_mtu = 1500;
-    std::vector<std::uint32_t> addresses{};             ///< of the underlay port
-    std::map<std::uint32_t, std::string> neighbours{};  ///< permanent: address -> MAC
+    std::vector<net::IpAddress> addresses{};             ///< of the underlay port
+    std::map<net::IpAddress, std::string> neighbours{};  ///< permanent: address -> MAC
     std::vector<Route> routes{};
 
+    /// The longest inner packet that the underlay can carry.
+    [[nodiscard]] std::uint16_t most() const;
     /// The most specific route.
-    [[nodiscard]] const Route* route_to(std::uint32_t address) const;
+    [[nodiscard]] const Route* route_to(const net::IpAddress& address) const;
 };
 
 /// Never throws: what cannot be read is unsupported.
 Setup setup_of(const Topology& topology, const Config& config,
                const std::vector<std::string>& before);
-
-std::uint32_t number_of_ip(const std::string& text);
 
 }  // namespace vxplane::oracle

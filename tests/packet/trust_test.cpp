@@ -58,7 +58,7 @@ using Known = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 Known unknown(Scene& s) {
     Known all;
     s.lab.worker().unknown_vnis().for_each([&](const step::UnknownVnis::Sample& sample) {
-        all.emplace_back(sample.vni.number, sample.source.number());
+        all.emplace_back(sample.vni.number, sample.source.v4().number());
     });
     std::sort(all.begin(), all.end());
     return all;

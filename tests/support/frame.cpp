@@ -91,6 +91,14 @@ net::Ipv4Address ip(std::string_view text) {
     return net::Ipv4Address::of(ntohl(address.s_addr));
 }
 
+net::IpAddress address(const std::string& text) {
+    if (text.find(':') == std::string::npos) return ip(text);
+    net::IpAddress address;
+    const Bytes bytes = ip6_bytes(text);
+    std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
+    return address;
+}
+
 std::uint16_t rfc1071(const Bytes& data, std::uint32_t start) {
     std::uint32_t sum = start + sum_of(data);
     while (sum >> 16 != 0) sum = (sum & 0xFFFF) + (sum >> 16);
@@ -272,7 +280,9 @@ Bytes Frame::bytes() const {
 Bytes Frame::bytes_like(const Bytes& seen) const {
     Frame same = *this;
     if (any_id_ && same.ip4_ && seen.size() >= 20) same.ip4_->id = get16(seen, 18);
-    if (any_source_port_ && same.l4_ && seen.size() >= 36) same.l4_->source = get16(seen, 34);
+    const std::size_t port_at = ip6_ ? 54 : 34;
+    if (any_source_port_ && same.l4_ && seen.size() >= port_at + 2)
+        same.l4_->source = get16(seen, port_at);
     return same.bytes();
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/net/ip_address.hpp"
 #include "dataplane/net/ipv4_address.hpp"
 #include "dataplane/net/mac_address.hpp"
 
@@ -22,6 +23,8 @@ net::MacAddress mac(std::string_view text);
 net::MacAddress host(std::uint8_t number);
 /// "10.0.0.1"
 net::Ipv4Address ip(std::string_view text);
+/// Of either family.
+net::IpAddress address(const std::string& text);
 
 /// One's complement sum of RFC 1071, byte pair by byte pair; the checksum field of `data`.
 std::uint16_t rfc1071(const Bytes& data, std::uint32_t start = 0);

@@ -107,7 +107,7 @@ Golden& Golden::learns_at(PortId port) {
 
 Golden& Golden::learns_behind(const char* remote) {
     learns_ = true;
-    learned_remote_ = ip(remote);
+    learned_remote_ = address(remote);
     return counts("learn_events", 1);
 }
 

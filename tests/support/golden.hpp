@@ -66,7 +66,7 @@ class Golden {
     Counts counts_{};
     std::vector<packet::Punt> punts_{};
     bool learns_ = false;
-    net::Ipv4Address learned_remote_{};
+    net::IpAddress learned_remote_{};
     PortId learned_port_ = 0;
     std::set<DropReason> cut_reasons_{};
     bool cut_ = true;

@@ -78,7 +78,7 @@ PortId Lab::access(const std::string& name, SegmentId segment, PortWords words) 
 SegmentId Lab::segment(const std::string& name, SegmentWords words) {
     SegmentState state;
     state.name = name;
-    state.dstport = words.dstport;
+    state.words = words;
     table::Segment& s = state.entry;
     s.vni = {words.vni};
     s.vni_word = net::VxlanHeader::of(s.vni).vni_reserved.wire();
@@ -87,13 +87,17 @@ SegmentId Lab::segment(const std::string& name, SegmentWords words) {
     s.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
     s.learning = words.learning;
     s.inner_vlan = words.inner_vlan;
+    s.udp6_zero_rx = words.udp6_zero_rx;
     s.in_use = true;
     segments_.push_back(std::move(state));
     return static_cast<SegmentId>(segments_.size() - 1);
 }
 
-void Lab::own(net::Ipv4Address address, PortId port) {
-    addresses_[address.be.wire()] = port;
+void Lab::own(const net::IpAddress& address, PortId port) {
+    if (address.is_v4())
+        addresses_[address.v4().be.wire()] = port;
+    else
+        own6_.push_back({{address, 0}, port});
 }
 
 void Lab::no_host(net::Ipv4Address address) {
@@ -101,14 +105,12 @@ void Lab::no_host(net::Ipv4Address address) {
 }
 
 TunnelId Lab::tunnel(const table::TunnelSpec& spec, std::uint32_t profile) {
-    tunnels_.push_back(table::make_tunnel(spec));
-    const auto id = static_cast<TunnelId>(tunnels_.size() - 1);
-    if (profile != 0) peers_[table::peer_key(profile, spec.remote)] = id;
-    return id;
+    tunnels_.push_back({spec, profile});
+    return static_cast<TunnelId>(tunnels_.size() - 1);
 }
 
 void Lab::replace_tunnel(TunnelId id, const table::TunnelSpec& spec) {
-    tunnels_[id] = table::make_tunnel(spec);
+    tunnels_[id].spec = spec;
 }
 
 table::RemoteList Lab::add_remotes(const std::vector<TunnelId>& ids) {
@@ -165,9 +167,30 @@ void Lab::publish() {
         entry.local_count = static_cast<std::uint16_t>(members.size() - entry.local_begin);
         segments.push_back(entry);
         if (!entry.in_use) continue;
-        vnis.emplace_back(table::vni_key(segments_[i].dstport, entry.vni),
-                          table::vni_value(entry, i));
-        dstports.emplace_back(segments_[i].dstport, 0);
+        const SegmentWords& words = segments_[i].words;
+        for (const bool ipv6 : {false, true}) {
+            if (!(ipv6 ? words.ipv6 : words.ipv4)) continue;
+            vnis.emplace_back(table::vni_key(words.dstport, entry.vni, ipv6),
+                              table::vni_value(entry, i));
+            dstports.emplace_back(table::dstport_key(words.dstport, ipv6), 0);
+        }
+    }
+    std::vector<table::Tunnel> tunnels;
+    std::vector<table::Tunnel6> tunnels6;
+    std::map<std::uint64_t, std::uint32_t> peers;
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> peers6;
+    for (const auto& [spec, profile] : tunnels_) {
+        const auto id = static_cast<TunnelId>(tunnels.size());
+        tunnels.push_back(table::make_tunnel(spec));
+        if (spec.remote.is_v4()) {
+            if (profile != 0) peers[table::peer_key(profile, spec.remote.v4())] = id;
+            continue;
+        }
+        tunnels.back().set_line6(static_cast<std::uint32_t>(tunnels6.size()));
+        tunnels6.push_back(table::make_tunnel6(spec));
+        if (profile == 0) continue;
+        peers[table::peer_key(profile, table::peer6_name(id))] = id;
+        peers6.push_back({{spec.remote, profile}, id});
     }
     for (table::PortEntry& port : ports)
         port.plain_frame = port.segment == table::kNoSegment || port.role != table::PortRole::access
@@ -175,13 +198,16 @@ void Lab::publish() {
                                : table::plain_frame_of(port, segments[port.segment]);
     t->ports = table::Shared{std::move(ports)};
     t->segments = table::Shared{std::move(segments)};
-    t->tunnels = table::Shared{tunnels_};
+    t->tunnels = table::Shared{std::move(tunnels)};
+    t->tunnels6 = table::Shared{std::move(tunnels6)};
+    if (!peers6.empty()) t->peers6 = std::make_shared<const table::AddressMap>(peers6);
+    if (!own6_.empty()) t->addresses6 = std::make_shared<const table::AddressMap>(own6_);
     t->flood_lists = table::Shared{flood_lists_};
     t->groups = table::Shared{groups_};
     t->remotes = table::Shared{remotes_};
     t->members = table::Shared{std::move(members)};
     t->vnis = std::make_shared<const table::FlatMap>(vnis);
-    t->peers = std::make_shared<const table::FlatMap>(pairs(peers_));
+    t->peers = std::make_shared<const table::FlatMap>(pairs(peers));
     t->addresses = std::make_shared<const table::FlatMap>(pairs(addresses_));
     t->dstports = std::make_shared<const table::FlatMap>(dstports);
     if (complete) complete(*t);

@@ -29,7 +29,9 @@ using Counts = std::map<std::string, std::uint64_t>;
 enum class Memory : std::uint8_t {
     pool,   ///< as a NIC leaves them: headroom in front, tailroom behind
     exact,  ///< a heap block of exactly the frame's size, so that ASan sees any byte read beyond
-    split  ///< two buffers, the last eight bytes in the second one, for frames longer than 72 bytes
+    /// Two buffers, the last eight bytes in the second one, for frames longer than 72 bytes, or 92
+    /// when they are IPv6.
+    split
 };
 
 struct PortWords {
@@ -56,6 +58,9 @@ struct SegmentWords {
     std::uint16_t mtu = 1450;
     bool learning = true;
     bool inner_vlan = false;
+    bool ipv4 = true;  ///< takes tunnel packets over IPv4
+    bool ipv6 = false;
+    bool udp6_zero_rx = false;
 };
 
 struct LabWords {
@@ -117,7 +122,7 @@ class Lab {
     PortId twin(const std::string& name, PortId of, PortWords words = {});
     PortId access(const std::string& name, SegmentId segment = table::kNoSegment,
                   PortWords words = {});
-    void own(net::Ipv4Address address, PortId port);
+    void own(const net::IpAddress& address, PortId port);
     /// The network or broadcast address of a subnet of ours.
     void no_host(net::Ipv4Address address);
     /// Known as a peer of the segments of `profile`, unless that is 0.
@@ -192,7 +197,7 @@ class Lab {
     struct SegmentState {
         std::string name;
         table::Segment entry;
-        std::uint16_t dstport = 0;
+        SegmentWords words;
     };
     PortId add_port(const std::string& name, const PortWords& words, table::PortRole role);
     table::RemoteList add_remotes(const std::vector<TunnelId>& ids);
@@ -209,11 +214,15 @@ class Lab {
     table::Fdb fdb_;
     std::map<PortId, PortState> ports_{};
     std::vector<SegmentState> segments_{};
-    std::vector<table::Tunnel> tunnels_{};
+    struct TunnelState {
+        table::TunnelSpec spec;
+        std::uint32_t profile;
+    };
+    std::vector<TunnelState> tunnels_{};
     std::vector<table::RemoteList> flood_lists_{{}};
     std::vector<table::RemoteList> groups_{{}};
     std::vector<std::uint32_t> remotes_{};
-    std::map<std::uint64_t, std::uint32_t> peers_{};
+    std::vector<std::pair<table::ScopedAddress, std::uint32_t>> own6_{};
     std::map<std::uint64_t, std::uint32_t> addresses_{};
     std::vector<std::unique_ptr<table::Tables>> generations_{};
     std::atomic<const table::Tables*> tables_{nullptr};

@@ -90,12 +90,17 @@ packet::DropReason Seen::only_reason() const {
     return found;
 }
 
+/// Outer headers and the inner Ethernet header stand in one piece, as a NIC leaves them.
+static std::size_t headers_of(const Bytes& frame) {
+    return frame.size() > 13 && frame[12] == 0x86 && frame[13] == 0xDD ? 84 : 64;
+}
+
 rte_mbuf* Lab::buffer(const Bytes& frame, Memory memory) {
     rte_mbuf* mbuf = nullptr;
     constexpr std::size_t kSecond = 8;
     if (memory == Memory::exact) {
         mbuf = exact_buffer(packet_pool(), frame);
-    } else if (memory == Memory::split && frame.size() > 64 + kSecond) {
+    } else if (memory == Memory::split && frame.size() > headers_of(frame) + kSecond) {
         const std::size_t head = frame.size() - kSecond;
         mbuf = pool_buffer(packet_pool(), frame.data(), head);
         rte_mbuf* rest = pool_buffer(packet_pool(), frame.data() + head, frame.size() - head);

@@ -56,6 +56,33 @@ TEST(ConfigResolve, local_without_a_remote_is_the_first_address) {
     EXPECT_FALSE(effective_local({}, {}));
 }
 
+TEST(ConfigResolve, VX21_families_are_those_of_all_addresses_and_IPv6_takes_70_bytes) {
+    const auto of = [](const std::string& segment) {
+        const LoadResult result = check_text(
+            "version: 1\n"
+            "ports:\n"
+            "  one: {device: eth0, role: underlay, addresses: [10.0.1.1/24, \"2001:db8::1/64\"]}\n"
+            "  two: {device: eth1, role: underlay, addresses: [\"2001:db8:1::1/64\"], mtu: 1400}\n"
+            "nexthops:\n"
+            "  5: {group: [\"2001:db8::9\"]}\n"
+            "vxlans:\n"
+            "  a: {id: 7, " +
+                segment + "}\n",
+            "t");
+        for (const Problem& problem : result.problems) ADD_FAILURE() << problem.text();
+        const Families families = families_of(result.topology, result.topology.vxlans.at(0));
+        return std::string(families.ipv4 ? "4" : "") + (families.ipv6 ? "6" : "") + " " +
+               std::to_string(effective_mtu(result.topology, result.topology.vxlans.at(0)));
+    };
+    EXPECT_EQ(of("learning: true"), "4 1450");
+    EXPECT_EQ(of("local: 10.0.1.1"), "4 1450");
+    EXPECT_EQ(of("local: \"2001:db8::1\""), "6 1430");
+    EXPECT_EQ(of("remote: \"2001:db8::2\""), "6 1430");
+    EXPECT_EQ(of("local: 10.0.1.1, remote: \"2001:db8::2\""), "46 1430");
+    EXPECT_EQ(of("remote: 10.0.1.2, fdb: [{mac: 02:00:00:00:00:01, nhid: 5}]"), "46 1430");
+    EXPECT_EQ(of("local: 10.0.1.1, local6: \"2001:db8:1::1\""), "46 1330") << "the smaller mtu";
+}
+
 TEST(ConfigResolve, VX21_mtu_is_the_uplinks_less_50) {
     for (const auto& [segment, mtu] :
          {std::pair{"local: 10.0.1.1", 1450}, {"local: 10.0.2.1", 8950}, {"mtu: 1000", 1000}}) {

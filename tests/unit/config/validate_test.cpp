@@ -88,6 +88,13 @@ TEST(ConfigValidate, VX95_one_vni_with_two_dstports_is_allowed) {
     EXPECT_EQ(problems_of("vxlans:\n  a: {id: 7}\n  b: {id: 7, dstport: 8472}\n"), "");
 }
 
+TEST(ConfigValidate, VX95_one_vni_over_each_family_is_allowed) {
+    const std::string ports =
+        "  six: {device: eth9, role: underlay, addresses: [\"2001:db8::1/64\"]}\n";
+    EXPECT_EQ(problems_of(ports + "vxlans:\n  a: {id: 7}\n  b: {id: 7, local: \"2001:db8::1\"}\n"),
+              "");
+}
+
 TEST(ConfigValidate, VX95_vni_zero_and_above_24_bits_are_refused) {
     EXPECT_EQ(problems_of("vxlans:\n  a: {id: 0}\n  b: {id: 16777216}\n"),
               "t:5:11: vxlans.a.id: '0' is not valid here (a number from 1 to 16777215)\n"

@@ -85,7 +85,7 @@ TEST_F(ApplyBridge, VX53_a_move_takes_effect_at_once_and_tells_where_from) {
     EXPECT_EQ(dst(host(20)), "10.0.0.3");
     ASSERT_EQ(count(Kind::moved), 1U);
     EXPECT_EQ(news.back().entry.previous, ip("10.0.0.2"));
-    EXPECT_EQ(news.back().entry.remotes, std::vector{ip("10.0.0.3")});
+    EXPECT_EQ(news.back().entry.remotes, std::vector<net::IpAddress>{ip("10.0.0.3")});
     EXPECT_EQ(entry(host(20))->previous, ip("10.0.0.2"));  // and it is shown
     EXPECT_EQ(bridge.counters().moved, 1U);
     EXPECT_EQ(bridge.used(0), 1U);
@@ -319,7 +319,7 @@ TEST_F(ApplyBridge, VX62_deleting_one_of_several_remotes_keeps_the_others) {
         }
         ASSERT_FALSE(bridge.remove(0, list, ip("10.0.0.5")));
         EXPECT_EQ(dst(list), "10.0.0.4 10.0.0.6");
-        EXPECT_EQ(news.back().entry.remotes, std::vector{ip("10.0.0.5")});
+        EXPECT_EQ(news.back().entry.remotes, std::vector<net::IpAddress>{ip("10.0.0.5")});
         EXPECT_TRUE(bridge.remove(0, list, ip("10.0.0.5")));
         ASSERT_FALSE(bridge.remove(0, list, ip("10.0.0.4")));
         ASSERT_FALSE(bridge.remove(0, list, ip("10.0.0.6")));
@@ -399,8 +399,8 @@ TEST_F(BigFdb, VX63_ten_thousand_entries_go_in_one_call_without_an_event_each) {
         events[i].key = table::FdbKey::make(0x020000100000ULL + i, 0).raw;
         events[i].remote = net::Ipv4Address::of(ip("10.1.0.0").number() + i % 4000);
     }
-    routes.add(ip("10.1.0.0").number(), 16,
-               {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
+    routes.v4.add(ip("10.1.0.0").number(), 16,
+                  {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
     bridge.learn(events, now);
     EXPECT_EQ(bridge.fdb().used(), 10000U);
     EXPECT_EQ(tunnels.used(), 4000U);

@@ -54,10 +54,10 @@ TEST_F(Remotes, VX08_without_local_the_source_follows_the_route_of_each_remote) 
     neighbours.set_port(world.vm3, world.mac_of(world.vm3), second);
     tunnels.set_uplink(world.vm3, {world.mac_of(world.vm3), 1500, second});
     using table::RouteType;
-    routes.add(ip("10.8.0.0").number(), 24, {RouteType::unicast, world.vm3, 0});
-    routes.add(ip("10.9.0.0").number(), 24, {RouteType::unicast, world.vm3, 0});
+    routes.v4.add(ip("10.8.0.0").number(), 24, {RouteType::unicast, world.vm3, 0});
+    routes.v4.add(ip("10.9.0.0").number(), 24, {RouteType::unicast, world.vm3, 0});
     const auto by = [&](const char* network, std::uint16_t port, const char* gateway) {
-        routes.add(ip(network).number(), 16, {RouteType::unicast, port, ip(gateway).number()});
+        routes.v4.add(ip(network).number(), 16, {RouteType::unicast, port, ip(gateway).number()});
     };
     by("10.20.0.0", world.up, "10.0.0.254");
     by("10.21.0.0", world.vm3, "10.8.0.254");

@@ -324,7 +324,8 @@ TEST_F(ControlPunts, RP71_each_type_of_route_has_its_reason_and_its_answer) {
     std::uint8_t number = 20;
     for (const Case& one : cases) {
         if (one.type) {
-            ASSERT_TRUE(routes.add(ip(one.remote).number() & 0xFFFF0000U, 16, {*one.type, 0, 0}));
+            ASSERT_TRUE(
+                routes.v4.add(ip(one.remote).number() & 0xFFFF0000U, 16, {*one.type, 0, 0}));
         }
         ASSERT_FALSE(bridge.add(to_remote(host(number), one.remote), now));
         forget_sent();
@@ -344,7 +345,7 @@ TEST_F(ControlPunts, RP71_each_type_of_route_has_its_reason_and_its_answer) {
 }
 
 TEST_F(ControlPunts, RP71_a_route_by_a_gateway_asks_for_the_gateway) {
-    routes.add(0, 0, {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
+    routes.v4.add(0, 0, {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
     with_remote("172.16.0.9");
     forget_sent();
     receive(world.vm1, numbered(1));
@@ -358,7 +359,7 @@ TEST_F(ControlPunts, RP71_a_route_by_a_gateway_asks_for_the_gateway) {
 }
 
 TEST_F(ControlPunts, answers_to_one_sender_are_limited) {
-    routes.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
+    routes.v4.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
     with_remote("10.3.0.2");
     forget_sent();
     for (int i = 0; i < 300; ++i) {
@@ -374,7 +375,7 @@ TEST_F(ControlPunts, answers_to_one_sender_are_limited) {
 }
 
 TEST_F(ControlPunts, no_answer_about_broadcasts_fragments_or_icmp_errors) {
-    routes.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
+    routes.v4.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
     with_remote("10.3.0.2");
     ASSERT_FALSE(bridge.add(to_remote({}, "10.3.0.2"), now));
     forget_sent();
@@ -426,7 +427,7 @@ TEST_F(ControlPunts, a_full_inject_ring_drops_and_counts) {
 }
 
 TEST_F(ControlPunts, a_held_packet_never_leaves_by_a_tunnel_that_got_its_number_later) {
-    routes.add(0, 0, {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
+    routes.v4.add(0, 0, {table::RouteType::unicast, world.up, ip("10.0.0.254").number()});
     with_remote("172.16.0.2");
     const std::uint32_t profile = tunnels.profile_id(red().profile);
     const std::uint32_t id = tunnels.find(profile, ip("172.16.0.2")).value();

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "control/apply/words.hpp"
+
 namespace vxplane::control {
 
 namespace {
@@ -124,8 +126,8 @@ Stack::Stack(std::uint32_t fdb_capacity, std::uint32_t tunnel_capacity, Neighbou
     neighbours.set_port(world.up, world.mac_of(world.up), own);
     punts.set_addresses(own);
     tunnels.set_uplink(world.up, {world.mac_of(world.up), 1500, own});
-    routes.add(ip("10.0.0.0").number(), 24, {table::RouteType::unicast, world.up, 0});
-    routes.add(ip("10.0.0.1").number(), 32, {table::RouteType::local, world.up, 0});
+    routes.v4.add(ip("10.0.0.0").number(), 24, {table::RouteType::unicast, world.up, 0});
+    routes.v4.add(ip("10.0.0.1").number(), 32, {table::RouteType::local, world.up, 0});
     bridge.set_addresses({{own.front(), world.up}});
     bridge.on_news([this](const FdbNews& one) { news.push_back(one); });
     for (std::size_t i = 0; i < drops_before_.size(); ++i) {
@@ -314,11 +316,8 @@ std::string Stack::dst(net::MacAddress address, std::uint16_t segment) {
         return "none";
     }
     std::string words;
-    for (const net::Ipv4Address remote : found->remotes) {
-        const std::uint32_t n = remote.number();
-        words += (words.empty() ? "" : " ") + std::to_string(n >> 24) + "." +
-                 std::to_string(n >> 16 & 255) + "." + std::to_string(n >> 8 & 255) + "." +
-                 std::to_string(n & 255);
+    for (const net::IpAddress& remote : found->remotes) {
+        words += (words.empty() ? "" : " ") + text(remote);
     }
     return found->port ? "port " + world.machine.by_id(*found->port)->port->name() : words;
 }
@@ -355,7 +354,7 @@ FdbRequest Stack::to_remote(net::MacAddress address, const std::string& remote,
     FdbRequest request;
     request.segment = segment;
     request.mac = address;
-    request.place.remote = ip(remote);
+    request.place.remote = support::address(remote);
     return request;
 }
 

@@ -125,7 +125,7 @@ class Stack : public testing::Test {
     World& world = World::get();
     Publisher& publisher = *world.publisher;
     Time now = world.now + std::chrono::seconds(1);
-    table::Fib4 routes{1024};
+    table::UnderlayRoutes routes{1024};
     Punts punts{world.machine, publisher};
     Neighbours neighbours;
     Tunnels tunnels;

@@ -150,5 +150,34 @@ TEST(Fib4, for_each_shows_all_in_order) {
     EXPECT_EQ(shown, expected);
 }
 
+net::IpAddress ip6(std::uint8_t first, std::uint8_t last = 0) {
+    net::IpAddress address;
+    address.bytes[0] = 0x20;
+    address.bytes[1] = first;
+    address.bytes[15] = last;
+    return address;
+}
+
+TEST(Fib6, RP71_longest_prefix_wins_and_removal_uncovers_the_shorter_one) {
+    Fib6 fib;
+    const Route6 all{RouteType::unicast, 1, ip6(9, 9)};
+    const Route6 net{RouteType::unicast, 2, {}};
+    const Route6 one{RouteType::local, 3, {}};
+    EXPECT_FALSE(fib.lookup(ip6(1, 1)));
+    ASSERT_TRUE(fib.add({}, 0, all));
+    ASSERT_TRUE(fib.add(ip6(1), 64, net));
+    ASSERT_TRUE(fib.add(ip6(1, 1), 128, one));
+    EXPECT_EQ(fib.lookup(ip6(2)), all);
+    EXPECT_EQ(fib.lookup(ip6(1, 2)), net);
+    EXPECT_EQ(fib.lookup(ip6(1, 1)), one);
+    EXPECT_FALSE(fib.add(ip6(1, 1), 64, net)) << "bits beyond the length";
+    ASSERT_TRUE(fib.remove(ip6(1, 1), 128));
+    EXPECT_FALSE(fib.remove(ip6(1, 1), 128));
+    EXPECT_EQ(fib.lookup(ip6(1, 1)), net);
+    ASSERT_TRUE(fib.add(ip6(1), 64, one)) << "replaced";
+    EXPECT_EQ(fib.find(ip6(1), 64), one);
+    EXPECT_EQ(fib.used(), 2U);
+}
+
 }  // namespace
 }  // namespace vxplane::table
