@@ -169,8 +169,8 @@ TEST_F(Underlay6, VX08_VX18_routes_choose_source_and_next_hop_and_refuse) {
         ASSERT_TRUE(id) << remote;
         const auto next_hop = tunnels.next_hop(*id);
         const std::string where = next_hop ? text(next_hop->address) : "nowhere";
-        const bool leads = remote[6] == '9' || remote[6] == 'a';
-        EXPECT_EQ(where, remote[6] == '9' ? "2001:db8::fe" : leads ? "fe80::fe" : "nowhere");
+        const bool leads = remote[7] == '9' || remote[7] == 'a';
+        EXPECT_EQ(where, remote[7] == '9' ? "2001:db8::fe" : leads ? "fe80::fe" : "nowhere");
         EXPECT_EQ(text(source_to(remote)), leads ? kOwn : "::") << remote;
         EXPECT_EQ(tunnels.line(*id).refusal == DropReason::none, leads) << remote;
     }
