@@ -86,7 +86,7 @@ TEST(OracleSetup, reads_the_words_of_ip_link) {
     EXPECT_EQ(setup.unsupported, "");
     EXPECT_EQ(setup.vni, 7U);
     EXPECT_EQ(setup.dstport, 4789);
-    EXPECT_EQ(setup.local, 0x0A0A0A0CU);
+    EXPECT_EQ(setup.local, vxplane::support::address("10.10.10.12"));
     EXPECT_EQ(setup.options.source_port_lo, 5000);
     EXPECT_EQ(setup.options.source_port_span, 4);
     EXPECT_EQ(setup.options.ttl, 9);
@@ -95,8 +95,9 @@ TEST(OracleSetup, reads_the_words_of_ip_link) {
     EXPECT_FALSE(setup.options.udp_checksum);
     EXPECT_FALSE(setup.learning);
     EXPECT_EQ(setup.mtu, 1450);
-    EXPECT_EQ(setup.flood, std::vector<std::uint32_t>{0x0A0A0A0DU});
-    EXPECT_EQ(setup.neighbours.at(0x0A0A0A0DU), "02:00:00:10:10:13");
+    EXPECT_EQ(setup.flood,
+              std::vector<vxplane::net::IpAddress>{vxplane::support::address("10.10.10.13")});
+    EXPECT_EQ(setup.neighbours.at(vxplane::support::address("10.10.10.13")), "02:00:00:10:10:13");
 }
 
 TEST(OracleSetup, names_what_vxplane_does_not_have) {
@@ -104,7 +105,8 @@ TEST(OracleSetup, names_what_vxplane_does_not_have) {
         return setup_of(topology(), {{command}}, {}).unsupported;
     };
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gbp"), "gbp");
-    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 local fd10::12"), "IPv6 underlay");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 local fd10::12 flowlabel inherit"),
+              "flowlabel inherit");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 word-of-tomorrow"), "word-of-tomorrow");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id"), "command without its end");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id x").substr(0, 10), "unreadable");
