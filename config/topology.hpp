@@ -224,15 +224,20 @@ struct Vxlan {
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
     static constexpr std::uint32_t kEntropyLabel = 1U << 20;
-    std::uint32_t flowlabel = 0;          ///< over IPv6; kEntropyLabel: from the inner flow
-    bool udpcsum = false;                 ///< over IPv4; RFC 7348 section 5: SHOULD be zero
-    bool udp6zerocsumtx = false;          ///< no checksum over IPv6, either
-    bool udp6zerocsumrx = false;          ///< and none is asked for
-    bool learning = true;                 ///< from tunnels
-    std::uint32_t ageing = 300;           ///< seconds; 0 = never
-    std::uint32_t maxaddr = 0;            ///< learned and configured addresses; 0 = no limit
-    bool inner_vlan = false;              ///< VLAN-tagged inner frames allowed
-    std::string reserved_bits{"strict"};  ///< `strict`, `ignore`, or the bits that must be zero
+    std::uint32_t flowlabel = 0;  ///< over IPv6; kEntropyLabel: from the inner flow
+    bool udpcsum = false;         ///< over IPv4; RFC 7348 section 5: SHOULD be zero
+    bool udp6zerocsumtx = false;  ///< no checksum over IPv6, either
+    bool udp6zerocsumrx = false;  ///< and none is asked for
+    bool learning = true;         ///< from tunnels
+    std::uint32_t ageing = 300;   ///< seconds; 0 = never
+    // As `dup-addr-detection` of FRRouting: an address that moved more than max-moves times within
+    // time seconds stays where it is for freeze seconds.
+    std::uint32_t dup_addr_max_moves = 5;  ///< 0 = off
+    std::uint32_t dup_addr_time = 180;     ///< seconds
+    std::uint32_t dup_addr_freeze = 1800;  ///< seconds; 0 = until the entry is removed
+    std::uint32_t maxaddr = 0;             ///< learned and configured addresses; 0 = no limit
+    bool inner_vlan = false;               ///< VLAN-tagged inner frames allowed
+    std::string reserved_bits{"strict"};   ///< `strict`, `ignore`, or the bits that must be zero
     /// Of inner frames after the Ethernet header; 0 = underlay - 50, - 70 with IPv6.
     std::uint16_t mtu = 0;
     std::optional<MacAddress>

@@ -204,6 +204,23 @@ std::optional<std::string> Daemon::start() {
     return std::nullopt;
 }
 
+namespace {
+
+std::string_view event_name(FdbNews::Kind kind) {
+    switch (kind) {
+        case FdbNews::Kind::moved:
+            return "mac_moved";
+        case FdbNews::Kind::duplicate:
+            return "mac_duplicate";
+        case FdbNews::Kind::recovered:
+            return "mac_recovered";
+        default:
+            return name(kind);
+    }
+}
+
+}  // namespace
+
 void Daemon::start_events() {
     bridge_->on_news([this](const FdbNews& news) {
         const SegmentSpec& segment = bridge_->segment(news.entry.segment);
@@ -217,10 +234,16 @@ void Daemon::start_events() {
                     news.entry.remotes.empty() ? "a local port" : text(news.entry.remotes.front()));
             }
         }
+        if (news.kind == FdbNews::Kind::duplicate || news.kind == FdbNews::Kind::recovered) {
+            spdlog::warn("segment {}: {} {}", segment.name, text(news.entry.mac),
+                         news.kind == FdbNews::Kind::duplicate
+                             ? "moves too often: two hosts may have it, and it stays where it is"
+                             : "may move again");
+        }
         if (!server_.has_subscriber("fdb")) {
             return;
         }
-        rpc::Json event{{"what", news.kind == FdbNews::Kind::moved ? "mac_moved" : name(news.kind)},
+        rpc::Json event{{"what", event_name(news.kind)},
                         {"mac", text(news.entry.mac)},
                         {"segment", segment.name},
                         {"vni", segment.vni.number}};

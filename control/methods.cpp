@@ -24,16 +24,17 @@ std::optional<std::string> word(const Json& params, const char* key) {
 // What a reply can hold; each more would only cost memory and time of the control thread.
 constexpr std::int64_t kMostEntries = 500'000;
 
-const std::vector<std::string> kStates{"dynamic", "static", "permanent"};
+const std::vector<std::string> kStates{"dynamic", "static", "permanent", "controller"};
 
 std::optional<table::FdbState> state_of(const Json& params) {
     const auto name = word(params, "state");
     if (!name) {
         return std::nullopt;
     }
-    return *name == "dynamic"  ? table::FdbState::dynamic
-           : *name == "static" ? table::FdbState::static_
-                               : table::FdbState::permanent;
+    return *name == "dynamic"      ? table::FdbState::dynamic
+           : *name == "static"     ? table::FdbState::static_
+           : *name == "controller" ? table::FdbState::controller
+                                   : table::FdbState::permanent;
 }
 
 /// Reads the parameters that name an entry or its place; problems become error -32602 or -32000.
@@ -85,7 +86,10 @@ Json entry_json(Daemon& daemon, const FdbView& view) {
     Json row{{"mac", text(view.mac)},
              {"segment", segment.name},
              {"vni", segment.vni.number},
-             {"state", text(view.state)}};
+             {"state", view.duplicate ? "duplicate" : text(view.state)}};
+    if (view.sequence) {
+        row["sequence"] = *view.sequence;
+    }
     if (view.port) {
         const OpenPort* port = daemon.machine().by_id(*view.port);
         row["port"] = port == nullptr ? "?" : port->port->name();
@@ -158,6 +162,12 @@ Reply fdb_put(Daemon& daemon, const Json& params, bool replacing) {
     request.mac = *chosen.filter.mac;
     request.place = place;
     request.state = chosen.filter.state.value_or(table::FdbState::permanent);
+    if (params.contains("sequence")) {
+        if (request.state != table::FdbState::controller) {
+            return rpc::invalid("sequence goes with state controller");
+        }
+        request.sequence = params.at("sequence").get<std::uint32_t>();
+    }
     const auto now = Neighbours::Clock::now();
     const auto problem =
         replacing ? daemon.bridge().replace(request, now) : daemon.bridge().add(request, now);
@@ -313,7 +323,15 @@ void add_methods(Daemon& daemon) {
          {segment, mac, dst, nhid, port, state, limit},
          [&daemon](const Json& params) { return fdb_show(daemon, params); });
 
-    const std::vector<rpc::Param> entry{required(segment), required(mac), dst, nhid, port, state};
+    const rpc::Param sequence{"sequence",
+                              Type::integer,
+                              false,
+                              "of a controller: what is not newer than before is refused",
+                              {},
+                              0,
+                              std::numeric_limits<std::uint32_t>::max()};
+    const std::vector<rpc::Param> entry{required(segment), required(mac), dst, nhid, port, state,
+                                        sequence};
     write("fdb.add", "adds an entry, or a remote to a flood list", entry,
           [&daemon](const Json& params) { return fdb_put(daemon, params, false); });
     write("fdb.replace", "adds an entry or changes its place", entry,
@@ -336,7 +354,8 @@ void add_methods(Daemon& daemon) {
     add_ipvlan_methods(daemon);
     add_route_methods(daemon);
 
-    daemon.server().add_topic("fdb", "entries learned, moved, aged, added, removed");
+    daemon.server().add_topic(
+        "fdb", "entries learned, moved, aged, added, removed, found to be duplicates");
     daemon.server().add_topic("neigh", "next hops resolved, failed, in conflict");
     daemon.server().add_topic("segment-neigh", "neighbours in segments learned, moved, aged");
     daemon.server().add_topic("miss", "MAC and IP addresses in segments that nobody knows");

@@ -24,8 +24,8 @@ Bridge::Bridge(std::uint32_t fdb_capacity, Tunnels& tunnels, Publisher& publishe
       wheel_(fdb_capacity, 0) {}
 
 std::string_view name(FdbNews::Kind kind) noexcept {
-    constexpr std::array<std::string_view, 6> kNames{"learned", "moved",    "aged",
-                                                     "added",   "replaced", "removed"};
+    constexpr std::array<std::string_view, 8> kNames{
+        "learned", "moved", "aged", "added", "replaced", "removed", "duplicate", "recovered"};
     return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -251,6 +251,10 @@ FdbView Bridge::view(table::FdbKey key, table::FdbValue value, Time now) const {
     }
     if (const auto moved = previous_.find(key.raw); moved != previous_.end()) {
         view.previous = moved->second;
+    }
+    view.duplicate = moves_.is_duplicate(key.raw);
+    if (const auto known = sequences_.find(key.raw); known != sequences_.end()) {
+        view.sequence = known->second;
     }
     return view;
 }

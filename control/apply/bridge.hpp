@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "control/apply/moves.hpp"
 #include "control/apply/publisher.hpp"
 #include "control/apply/tunnels.hpp"
 #include "control/resolve/ageing.hpp"
@@ -48,6 +49,7 @@ struct SegmentSpec {
     std::uint32_t maxaddr = 0;   ///< 0 = no limit
     bool learning = true;
     bool inner_vlan = false;
+    MoveLimits moves;
     /// Of the 64-bit VXLAN header: bits that must be zero.
     std::uint64_t reserved_bits =
         std::uint64_t{table::Segment::kStrictFlags} << 32 | table::Segment::kStrictVni;
@@ -75,6 +77,9 @@ struct FdbRequest {
     net::MacAddress mac;
     FdbPlace place;
     table::FdbState state = table::FdbState::permanent;
+    /// Of a controller: what is not newer than what it said before is refused (RFC 7432 section
+    /// 7.7, MAC mobility).
+    std::optional<std::uint32_t> sequence;
     bool operator==(const FdbRequest&) const = default;
 };
 
@@ -94,6 +99,8 @@ struct FdbView {
     std::vector<net::IpAddress> remotes;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
+    bool duplicate = false;  ///< moved too often: stays where it is
+    std::optional<std::uint32_t> sequence;
     bool router = false;  ///< the segment's own address, which leads to slaves of an ipvlan
     std::optional<std::chrono::milliseconds> age;  ///< dynamic only: since last seen
     std::optional<net::IpAddress> previous;        ///< the VTEP behind which it was before it moved
@@ -101,7 +108,16 @@ struct FdbView {
 
 /// What happened to an entry.
 struct FdbNews {
-    enum class Kind : std::uint8_t { learned, moved, aged, added, replaced, removed };
+    enum class Kind : std::uint8_t {
+        learned,
+        moved,
+        aged,
+        added,
+        replaced,
+        removed,
+        duplicate,
+        recovered
+    };
     Kind kind = Kind::learned;
     FdbView entry;
 };
@@ -111,6 +127,7 @@ struct BridgeCounters {
     std::uint64_t learned = 0;
     std::uint64_t moved = 0;
     std::uint64_t aged = 0;
+    std::uint64_t duplicates = 0;      ///< addresses that were found to move too often
     std::uint64_t learn_refused = 0;   ///< table, tunnel table or segment limit full
     std::uint64_t learn_deferred = 0;  ///< a worker did not pass its quiescent point in time
 };
@@ -241,6 +258,7 @@ class Bridge {
     [[nodiscard]] std::uint64_t shape_version() const noexcept { return shape_version_; }
     [[nodiscard]] std::uint32_t used(std::uint16_t segment) const { return used_[segment]; }
     [[nodiscard]] const BridgeCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] const Moves& moves() const noexcept { return moves_; }
     [[nodiscard]] std::vector<net::IpAddress> flood_remotes(std::uint16_t segment) const;
     [[nodiscard]] std::uint8_t epoch(Time now) const noexcept { return epoch_byte(millis(now)); }
 
@@ -268,6 +286,9 @@ class Bridge {
     void drop_list(std::uint32_t id);
     std::optional<std::uint32_t> group_of(std::uint32_t profile, std::uint32_t nhid, Time now);
     void give_back(table::FdbValue value);
+    Problem check_owner(const FdbRequest& request, table::FdbKey key, table::FdbValue before) const;
+    void freeze(table::FdbKey key, table::FdbValue value, Time now);
+    void thaw(table::FdbKey key, Time now);
     void learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel, Time now);
     [[nodiscard]] FdbView view(table::FdbKey key, table::FdbValue value, Time now) const;
     [[nodiscard]] FdbView view_of_list(std::uint16_t segment, net::MacAddress mac,
@@ -301,6 +322,8 @@ class Bridge {
     std::vector<std::uint32_t> group_nhid_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
     std::unordered_map<std::uint64_t, net::IpAddress> previous_;
+    std::unordered_map<std::uint64_t, std::uint32_t> sequences_;  ///< of a controller's entries
+    Moves moves_;
     std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;

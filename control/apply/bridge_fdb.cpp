@@ -113,6 +113,8 @@ void Bridge::erase(FdbKey key, FdbValue value) {
 void Bridge::take_out(FdbKey key, FdbValue value) {
     fdb_.erase(key);
     previous_.erase(key.raw);
+    sequences_.erase(key.raw);
+    moves_.forget(key.raw);
     --used_[key.segment()];
     give_back(value);
 }
@@ -144,6 +146,21 @@ Bridge::Problem Bridge::replace(const FdbRequest& request, Time now) {
     return put(request, true, now);
 }
 
+Bridge::Problem Bridge::check_owner(const FdbRequest& request, FdbKey key, FdbValue before) const {
+    const bool is_controllers = before.state() == FdbState::controller;
+    if (request.state == FdbState::controller && before.is_fixed() && !is_controllers &&
+        !moves_.is_duplicate(key.raw)) {
+        return text(request.mac) + " is a " + std::string(text(before.state())) +
+               " entry that a person made, and no controller changes it";
+    }
+    const auto known = sequences_.find(key.raw);
+    if (request.sequence && known != sequences_.end() && *request.sequence <= known->second) {
+        return text(request.mac) + " has sequence " + std::to_string(known->second) + ", and " +
+               std::to_string(*request.sequence) + " is not newer";
+    }
+    return std::nullopt;
+}
+
 Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now) {
     if (request.place.remote) {
         if (auto problem = check_remote(request.segment, *request.place.remote)) {
@@ -164,10 +181,9 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     if (before && before.value.kind() == FdbKind::router) {
         return mac + " is the segment's own address, and its router has it";
     }
-    if (!before) {
-        if (auto problem = check_room(request.segment)) {
-            return problem;
-        }
+    auto problem = before ? check_owner(request, key, before.value) : check_room(request.segment);
+    if (problem) {
+        return problem;
     }
     if (worker_lags()) {
         return kNoAnswer;
@@ -186,7 +202,8 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
             return "there is no next-hop group " + std::to_string(*request.place.nhid);
         }
         for (const net::IpAddress& remote : nexthops_.at(*request.place.nhid)) {
-            if (auto problem = check_remote(request.segment, remote)) {
+            problem = check_remote(request.segment, remote);
+            if (problem) {
                 return problem;
             }
         }
@@ -207,9 +224,16 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
         give_back(value);
         return kNoAnswer;
     }
-    if (auto problem = store(key, value, now)) {
+    problem = store(key, value, now);
+    if (problem) {
         give_back(value);
         return problem;
+    }
+    moves_.forget(key.raw);
+    if (request.sequence) {
+        sequences_[key.raw] = *request.sequence;
+    } else {
+        sequences_.erase(key.raw);
     }
     tell(before ? FdbNews::Kind::replaced : FdbNews::Kind::added, view(key, value, now));
     return std::nullopt;

@@ -92,6 +92,10 @@ void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_
         ++counters_.learn_refused;
         return;
     }
+    if (before && moves_.is_too_many(key.raw, specs_[key.segment()].moves, now)) {
+        freeze(key, before.value, now);
+        return;
+    }
     std::optional<net::IpAddress> previous;
     if (before && before.value.kind() == FdbKind::tunnel) {
         previous = tunnels_.remote(before.value.index());
@@ -110,7 +114,35 @@ void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_
     tell(before ? FdbNews::Kind::moved : FdbNews::Kind::learned, view(key, value, now));
 }
 
+void Bridge::freeze(FdbKey key, FdbValue value, Time now) {
+    const auto frozen = FdbValue::make(value.kind(), value.index(), FdbState::static_, epoch(now));
+    if (value.kind() == FdbKind::tunnel) {
+        tunnels_.add_user(value.index());
+    }
+    if (store(key, frozen, now)) {
+        return;  // cannot be: there is an entry to replace
+    }
+    ++counters_.duplicates;
+    tell(FdbNews::Kind::duplicate, view(key, frozen, now));
+}
+
+void Bridge::thaw(FdbKey key, Time now) {
+    const auto hit = fdb_.find(key);
+    if (!hit) {
+        return;
+    }
+    const auto value =
+        FdbValue::make(hit.value.kind(), hit.value.index(), FdbState::dynamic, epoch(now));
+    if (value.kind() == FdbKind::tunnel) {
+        tunnels_.add_user(value.index());
+    }
+    if (!store(key, value, now)) {
+        tell(FdbNews::Kind::recovered, view(key, value, now));
+    }
+}
+
 void Bridge::age(Time now, std::size_t budget) {
+    moves_.recover(now, [&](std::uint64_t key) { thaw(FdbKey{key}, now); });
     AgeingView view{*this, now};
     wheel_.advance(millis(now), view, budget);
 }

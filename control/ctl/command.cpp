@@ -13,7 +13,7 @@ namespace vxplane::control::ctl {
 
 namespace {
 
-const Words states{"permanent", "static", "dynamic"};
+const Words states{"permanent", "static", "dynamic", "controller"};
 
 // Keys with values until the end. States stand without a key and are returned.
 Words take_keys(Line& line, Json& params, Words keys) {
@@ -32,7 +32,7 @@ Words take_keys(Line& line, Json& params, Words keys) {
         std::string value = line.take("value of " + key);
         if (key == "dev") key = "segment";
         if (params.contains(key)) throw Refused{key + " is given twice"};
-        if (key == "nhid" || key == "limit") {
+        if (key == "nhid" || key == "limit" || key == "sequence") {
             params[key] = number(value, key);
         } else {
             params[key] = std::move(value);
@@ -123,7 +123,8 @@ Command fdb(Line& line) {
     } else {
         command.method = "fdb." + verb;
         at_most_one_state(
-            params, take_keys(line, params, {"segment", "dev", "dst", "nhid", "port", "state"}));
+            params, take_keys(line, params,
+                              {"segment", "dev", "dst", "nhid", "port", "state", "sequence"}));
         const int targets = (params.contains("dst") ? 1 : 0) + (params.contains("nhid") ? 1 : 0) +
                             (params.contains("port") ? 1 : 0);
         if (targets != 1) throw Refused{"give one of dst IP, nhid N, port NAME"};
@@ -253,6 +254,7 @@ std::string grammar() {
   worker [show]             segment [show [NAME]]
   fdb show [segment NAME] [mac MAC] [STATE] [limit N]
   fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
+      [sequence N]
   fdb del MAC dev SEGMENT [dst IP]
   fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
   neigh [show [dev SEGMENT]]

@@ -181,8 +181,8 @@ TEST_F(Methods, what_cannot_be_is_refused_with_its_name) {
     EXPECT_EQ(with("segment", "green"), "no segment 'green'");
     EXPECT_EQ(with("mac", "02:00:00:00:00"), "mac: '02:00:00:00:00' is not a MAC address");
     EXPECT_EQ(with("mac", " 2:00:00:00:00:20"), "mac: ' 2:00:00:00:00:20' is not a MAC address");
-    EXPECT_EQ(with("dst", "10.0.0"), "dst: '10.0.0' is not a unicast IPv4 address");
-    EXPECT_EQ(with("dst", "224.0.0.1"), "dst: '224.0.0.1' is not a unicast IPv4 address");
+    EXPECT_EQ(with("dst", "10.0.0"), "dst: '10.0.0' is not a unicast IP address");
+    EXPECT_EQ(with("dst", "224.0.0.1"), "dst: '224.0.0.1' is not a unicast IP address");
     EXPECT_EQ(with("dst", "10.0.0.1"),
               "dst 10.0.0.1 cannot be a remote (ours, or an address that no host has)");
     // Addresses that no other VTEP can have.
