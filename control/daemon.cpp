@@ -294,6 +294,7 @@ void Daemon::tick() {
     routing_->tick();
     slaves_->tick();
     punts_->tick_slaves(now);
+    tunnels_->tick(now);
     captures_->turn();
     if (persist_) {
         persist_->turn(now);

@@ -56,7 +56,9 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
             take_arp(item, now);
             break;
         case packet::Punt::icmp:
-            take_icmp(item);
+            if (!take_path_mtu(item, now)) {
+                take_icmp(item);
+            }
             break;
         case packet::Punt::unresolved:
             take_unresolved(item, now);
@@ -297,7 +299,10 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     if (verdict.goes_on()) {
         forward(p.mbuf(), meta.out_port);
     } else {
-        drop(p.mbuf(), verdict.is_drop() ? verdict.reason() : DropReason::neigh_failed);
+        const bool refused = meta.if_refused != DropReason::none;
+        drop(p.mbuf(), verdict.is_drop() ? verdict.reason()
+                       : refused         ? meta.if_refused
+                                         : DropReason::neigh_failed);
     }
 }
 

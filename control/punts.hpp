@@ -83,6 +83,13 @@ class Punts final : public NeighbourSink {
     [[nodiscard]] std::uint64_t over_quota() const noexcept { return over_quota_; }
     [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
 
+    /// Remotes whose path takes less than the uplink.
+    [[nodiscard]] std::size_t path_mtus() const noexcept {
+        return tunnels_ == nullptr ? 0 : tunnels_->path_mtus();
+    }
+    /// ICMP "fragmentation needed" about packets that we did not send.
+    [[nodiscard]] std::uint64_t path_mtu_forged() const noexcept { return path_mtu_forged_; }
+
     // --- NeighbourSink
     void send_frame(std::uint16_t port, std::span<const std::byte> frame) override;
     void reachable(NeighbourKey key, net::MacAddress mac) override;
@@ -100,6 +107,10 @@ class Punts final : public NeighbourSink {
     void take_heard(const path::PuntItem& item);
     void take_unresolved(const path::PuntItem& item, Time now);
     void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
+    /// To a tenant whose frame is too long for its tunnel.
+    void answer_too_big(const path::PuntItem& item);
+    /// False when it is no news of a path.
+    bool take_path_mtu(const path::PuntItem& item, Time now);
     void forward(rte_mbuf* mbuf, std::uint16_t port);
     void drop(rte_mbuf* mbuf, packet::DropReason reason);
     void consume(rte_mbuf* mbuf);
@@ -155,6 +166,7 @@ class Punts final : public NeighbourSink {
     std::map<std::uint16_t, Asker> askers_;           ///< by the port that packets came from
     std::map<NeighbourKey, std::uint16_t> asked_by_;  ///< who has not answered yet, for which port
     std::uint64_t over_quota_ = 0;
+    std::uint64_t path_mtu_forged_ = 0;
     Time full_logged_{};
     step::Context context_;
     PuntCounters counters_;

@@ -241,6 +241,11 @@ void Punts::take_refused(const path::PuntItem& item) {
             answer_slave(item, IcmpError::admin_prohibited);
             break;
         case packet::Punt::too_big:
+            if (item.if_refused == DropReason::tunnel_oversize &&
+                (slaves_ == nullptr || slaves_->slave_of_port(item.in_port) == nullptr)) {
+                answer_too_big(item);
+                break;
+            }
             answer_slave(item, IcmpError::fragmentation_needed,
                          static_cast<std::uint16_t>(item.tunnel));
             break;

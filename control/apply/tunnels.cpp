@@ -145,6 +145,10 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         }
         spec.source_mac = uplink.mac;
         spec.underlay_mtu = uplink.mtu;
+        if (record.remote.is_v4()) {
+            spec.underlay_mtu =
+                std::min(uplink.mtu, path_mtu(record.remote.v4()).value_or(uplink.mtu));
+        }
         spec.state = table::TunnelState::waiting;
         next_hop = NeighbourKey{route.port, route.via};
     }
@@ -177,22 +181,87 @@ void Tunnels::lead(std::uint32_t id, const table::TunnelSpec& spec,
 
 void Tunnels::reroute(Time now) {
     for (std::uint32_t id = 0; id < records_.size(); ++id) {
-        if (records_[id].users == 0) {
+        reroute_one(id, now);
+    }
+}
+
+void Tunnels::reroute_one(std::uint32_t id, Time now) {
+    if (records_[id].users == 0) {
+        return;
+    }
+    const auto [spec, next_hop] = plan(records_[id]);
+    const std::optional<NeighbourKey> before = records_[id].next_hop;
+    if (spec == records_[id].built && next_hop == before) {
+        return;
+    }
+    if (before) {
+        by_next_hop_.erase({*before, id});
+    }
+    lead(id, spec, next_hop, now);
+    // After the new one is wanted: a next hop that stays is not forgotten in between.
+    if (before) {
+        neighbours_.unwant(*before);
+    }
+}
+
+void Tunnels::reroute_to(net::Ipv4Address remote, Time now) {
+    for (std::uint32_t profile = 0; profile < profile_list_.size(); ++profile) {
+        if (const auto id = find(profile, remote)) {
+            reroute_one(*id, now);
+        }
+    }
+}
+
+std::optional<std::uint16_t> Tunnels::path_mtu(net::Ipv4Address remote) const {
+    const auto at = path_mtus_.find(remote.number());
+    return at == path_mtus_.end() ? std::nullopt : std::optional(at->second.mtu);
+}
+
+PathMtuResult Tunnels::learn_path_mtu(const PathMtuNews& news, Time now) {
+    std::optional<std::uint16_t> uplink_mtu;
+    for (std::uint32_t profile = 0; profile < profile_list_.size() && !uplink_mtu; ++profile) {
+        const auto id = find(profile, news.remote);
+        if (!id) {
             continue;
         }
-        const auto [spec, next_hop] = plan(records_[id]);
-        const std::optional<NeighbourKey> before = records_[id].next_hop;
-        if (spec == records_[id].built && next_hop == before) {
+        const table::TunnelSpec& spec = records_[*id].built;
+        const auto uplink = uplinks_.find(spec.out_port);
+        const unsigned port = unsigned{news.source_port} - spec.source_port_lo;
+        if (uplink != uplinks_.end() && records_[*id].next_hop && spec.local == news.local &&
+            spec.dstport == news.dstport && port < spec.source_port_span && news.dont_fragment &&
+            (spec.dont_fragment || spec.inherit.df) && news.length <= uplink->second.mtu) {
+            uplink_mtu = uplink->second.mtu;
+        }
+    }
+    // What fits is no reason to complain.
+    if (!uplink_mtu || news.mtu >= news.length) {
+        return PathMtuResult::forged;
+    }
+    const std::uint16_t mtu = std::max(news.mtu, kLeastPathMtu);
+    if (mtu >= *uplink_mtu) {
+        return PathMtuResult::known;
+    }
+    const auto [at, is_new] = path_mtus_.try_emplace(news.remote.number());
+    if (!is_new && mtu > at->second.mtu) {
+        return PathMtuResult::known;  // of a packet that left before we knew
+    }
+    const bool lower = is_new || mtu < at->second.mtu;
+    at->second = {mtu, now + kPathMtuLife};
+    if (lower) {
+        reroute_to(news.remote, now);
+    }
+    return lower ? PathMtuResult::lowered : PathMtuResult::known;
+}
+
+void Tunnels::tick(Time now) {
+    for (auto at = path_mtus_.begin(); at != path_mtus_.end();) {
+        if (at->second.until > now) {
+            ++at;
             continue;
         }
-        if (before) {
-            by_next_hop_.erase({*before, id});
-        }
-        lead(id, spec, next_hop, now);
-        // After the new one is wanted: a next hop that stays is not forgotten in between.
-        if (before) {
-            neighbours_.unwant(*before);
-        }
+        const auto remote = net::Ipv4Address::of(at->first);
+        at = path_mtus_.erase(at);
+        reroute_to(remote, now);
     }
 }
 

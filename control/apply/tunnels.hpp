@@ -3,6 +3,7 @@
 // after a grace period, because FDB entries hold them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "control/apply/publisher.hpp"
 #include "control/resolve/neighbours.hpp"
+#include "control/resolve/path_mtu.hpp"
 #include "dataplane/table/fib.hpp"
 #include "dataplane/table/tables.hpp"
 
@@ -66,6 +68,13 @@ struct Uplink {
     }
 };
 
+/// What became of a message about a path's MTU.
+enum class PathMtuResult : std::uint8_t {
+    lowered,
+    known,  ///< nothing new
+    forged  ///< about a packet that we cannot have sent
+};
+
 /// Control thread only.
 class Tunnels {
   public:
@@ -90,6 +99,18 @@ class Tunnels {
     void release(std::uint32_t id);
     [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t profile,
                                                     const net::IpAddress& remote) const;
+
+    /// How long a path's MTU is believed (RFC 1191 section 6.3), and the least that is: 576 bytes
+    /// inside of what a tunnel adds.
+    static constexpr std::chrono::seconds kPathMtuLife{600};
+    static constexpr std::uint16_t kLeastPathMtu = 576 + net::kVxlanIpv4Overhead;
+    PathMtuResult learn_path_mtu(const PathMtuNews& news, Time now);
+    /// Forgets what is too old.
+    void tick(Time now);
+    /// Bytes of an outer IPv4 packet that the path to a remote takes, where that is less than the
+    /// uplink's MTU.
+    [[nodiscard]] std::optional<std::uint16_t> path_mtu(net::Ipv4Address remote) const;
+    [[nodiscard]] std::size_t path_mtus() const noexcept { return path_mtus_.size(); }
 
     /// The resolver's news.
     void reachable(NeighbourKey key, net::MacAddress mac);
@@ -141,6 +162,8 @@ class Tunnels {
     [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
         const Record& record) const;
     void build(std::uint32_t id, Time now);
+    void reroute_one(std::uint32_t id, Time now);
+    void reroute_to(net::Ipv4Address remote, Time now);
     void lead(std::uint32_t id, const table::TunnelSpec& spec, std::optional<NeighbourKey> next_hop,
               Time now);
 
@@ -149,6 +172,11 @@ class Tunnels {
     Neighbours& neighbours_;
     Publisher& publisher_;
     std::map<std::uint16_t, Uplink> uplinks_;
+    struct PathMtu {
+        std::uint16_t mtu = 0;
+        Time until;
+    };
+    std::map<std::uint32_t, PathMtu> path_mtus_;  ///< by remote, host order
     std::map<TunnelProfile, std::uint32_t> profiles_;
     std::vector<TunnelProfile> profile_list_;
     std::vector<Record> records_;

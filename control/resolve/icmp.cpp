@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "control/resolve/icmp6.hpp"
@@ -298,6 +299,35 @@ IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std:
     return frame.size() < sizeof(EthernetHeader)
                ? refuse(NoIcmp::truncated)
                : make_ipv4_error(frame, nullptr, error, mtu, out, arrived);
+}
+
+IcmpMade make_too_big(std::span<const std::byte> frame, std::uint16_t mtu, std::span<std::byte> out,
+                      std::size_t arrived) noexcept {
+    if (frame.size() < sizeof(EthernetHeader)) {
+        return refuse(NoIcmp::truncated);
+    }
+    const net::FrameFacts facts = net::shape_of(frame.data(), frame.size());
+    std::byte* ip = out.data() + facts.l3_offset;
+    if (facts.is_ip && facts.type == net::ether_type::kIpv6) {
+        auto about = net::load<net::Ipv6Header>(frame.data() + facts.l3_offset);
+        const IcmpMade made = make_ipv6_error(frame, net::IpAddress(about.destination),
+                                              IcmpError::fragmentation_needed, mtu, out, arrived);
+        if (made) {
+            std::memcpy(ip + offsetof(net::Ipv6Header, hop_limit), &about.hop_limit, 1);
+        }
+        return made;
+    }
+    const IcmpMade made =
+        make_ipv4_error(frame, nullptr, IcmpError::fragmentation_needed, mtu, out, arrived);
+    if (made) {
+        auto header = net::load<Ipv4Header>(ip);
+        header.tos = 0;
+        header.ttl = net::load<Ipv4Header>(frame.data() + facts.l3_offset).ttl;
+        header.checksum = {};
+        header.checksum = net::ipv4_checksum(header);
+        std::memcpy(ip, &header, sizeof header);
+    }
+    return made;
 }
 
 IcmpMade make_router_error(std::span<const std::byte> frame, const net::IpAddress& router,

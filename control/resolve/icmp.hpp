@@ -74,6 +74,12 @@ enum class IcmpError : std::uint8_t {
 IcmpMade make_icmp_error(std::span<const std::byte> frame, IcmpError error, std::uint16_t mtu,
                          std::span<std::byte> out, std::size_t arrived = 0) noexcept;
 
+/// What a tunnel tells a tenant whose frame is too long for it, of either family, byte for byte as
+/// the kernel's tunnels do: in the name of the packet's destination, by the rules of
+/// make_icmp_error(), with type of service 0 and the packet's own TTL.
+IcmpMade make_too_big(std::span<const std::byte> frame, std::uint16_t mtu, std::span<std::byte> out,
+                      std::size_t arrived = 0) noexcept;
+
 /// Answers a frame (at most two VLAN tags, which are kept) in the name of `router`, one of our
 /// addresses of the packet's family, back to the MAC address that sent it, MAC addresses swapped.
 /// Rules of RFC 1812 section 4.3.2.7 and RFC 4443 section 2.4; as much of the packet quoted as 576

@@ -101,6 +101,8 @@ Json Reader::health() const {
             {"learn_refused", bridge_.counters().learn_refused},
             {"learn_deferred", bridge_.counters().learn_deferred},
             {"icmp_suppressed", punts_.icmp_suppressed()},
+            {"path_mtus", punts_.path_mtus()},
+            {"path_mtu_forged", punts_.path_mtu_forged()},
             {"neigh_over_quota", punts_.over_quota()},
             {"control",
              {{"taken", punts.taken},

@@ -7,6 +7,14 @@
 
 namespace vxplane::path {
 
+/// Before a packet is dropped for `reason`, or control is told of it.
+inline void note_refusal(Exit& exit, const packet::PacketMeta& meta,
+                         packet::DropReason reason) noexcept {
+    if (reason == packet::DropReason::tunnel_oversize) {
+        exit.counters().segments[meta.segment].oversize.add(1);
+    }
+}
+
 /// Sends one frame that has its exit: a local port, or a tunnel. False when it does not leave.
 inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                      Exit& exit) noexcept {
@@ -24,11 +32,10 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
         return true;
     }
     if (verdict.is_drop()) {
-        if (verdict.reason() == packet::DropReason::tunnel_oversize) {
-            exit.counters().segments[meta.segment].oversize.add(1);
-        }
+        note_refusal(exit, meta, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());
     } else {
+        note_refusal(exit, meta, meta.if_refused);
         exit.to_control(p.mbuf(), meta);
     }
     return false;

@@ -78,14 +78,13 @@ struct Stage {
                       step::Context& ctx, Exit& exit) noexcept {
         if (verdict.is_drop()) {
             exit.counters().ports[meta.in_port].dropped.add(1);
-            if (verdict.reason() == packet::DropReason::tunnel_oversize) {
-                exit.counters().segments[meta.segment].oversize.add(1);
-            }
+            note_refusal(exit, meta, verdict.reason());
             exit.drop(p.mbuf(), verdict.reason());
             return;
         }
         switch (verdict.lane()) {
             case packet::Lane::control:
+                note_refusal(exit, meta, meta.if_refused);
                 exit.to_control(p.mbuf(), meta);
                 break;
             case packet::Lane::host:

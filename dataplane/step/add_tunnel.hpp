@@ -2,6 +2,7 @@
 // packet to packet (lengths, VNI, source port, id, ECN, checksums) is patched.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "dataplane/net/checksum.hpp"
@@ -30,10 +31,12 @@ class AddTunnel {
         }
         const table::Tunnel& tunnel = tunnels_[meta.tunnel];
         const std::uint32_t frame = p.length();
-        if ((frame > tunnel.max_frame ||
-             frame > segments_[meta.segment].max_frame + meta.tag_bytes()) &&
-            !fits_in_pieces(p.mbuf(), tunnel, segments_[meta.segment], meta)) {
-            return Verdict::drop(DropReason::tunnel_oversize);
+        if (frame > tunnel.max_frame ||
+            frame > segments_[meta.segment].max_frame + meta.tag_bytes()) [[unlikely]] {
+            const Verdict verdict = judge_long(p.mbuf(), tunnel, segments_[meta.segment], meta);
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
         }
         if (tunnel.state != table::TunnelState::ready) [[unlikely]] {
             const Written6 done = not_ready(p.mbuf(), tunnel, meta, ctx);
@@ -68,14 +71,34 @@ class AddTunnel {
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 
-    /// A large packet is judged by the frames that the exit is going to cut it into.
-    [[gnu::noinline]] static bool fits_in_pieces(const rte_mbuf* mbuf, const table::Tunnel& tunnel,
-                                                 const table::Segment& segment,
-                                                 const packet::PacketMeta& meta) noexcept {
+    /// A large packet is judged by the frames that the exit is going to cut it into. Whose datagram
+    /// may not be fragmented is told what fits; control knows the further rules. One of many copies
+    /// is dropped: the sender would be told once for each remote.
+    [[gnu::noinline]] static packet::Verdict judge_long(const rte_mbuf* mbuf,
+                                                        const table::Tunnel& tunnel,
+                                                        const table::Segment& segment,
+                                                        packet::PacketMeta& meta) noexcept {
+        using packet::DropReason;
         constexpr std::uint32_t kMost = 0xFFFF - (kHeader - sizeof(net::EthernetHeader));
         const std::uint32_t piece = packet::longest_inner(mbuf);
-        return mbuf->pkt_len <= kMost && piece <= tunnel.max_frame &&
-               piece <= segment.max_frame + meta.tag_bytes();
+        if (mbuf->pkt_len <= kMost && piece <= tunnel.max_frame &&
+            piece <= segment.max_frame + meta.tag_bytes()) {
+            return packet::Verdict::go_on();
+        }
+        const auto* ip = rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, meta.l3_offset);
+        const bool told =
+            meta.inner_is_ip && !meta.one_of_many &&
+            (ip->version() == 6 || (ip->fragment.value() & net::Ipv4Header::kDontFragment) != 0);
+        if (!told) {
+            return packet::Verdict::drop(DropReason::tunnel_oversize);
+        }
+        const std::uint32_t longest = std::min<std::uint32_t>(
+            tunnel.max_frame - std::min<std::uint32_t>(meta.tag_bytes(), tunnel.max_frame),
+            segment.max_frame);
+        meta.tunnel = longest - std::min<std::uint32_t>(kIp, longest);
+        meta.punt = packet::Punt::too_big;
+        meta.if_refused = DropReason::tunnel_oversize;
+        return packet::Verdict::divert(packet::Lane::control);
     }
 
     /// Tunnels over IPv6 come by here, too: those over IPv4 do not pay for them.

@@ -197,8 +197,8 @@ struct ClassifyUnderlay {
         if (ip->protocol == net::ip_protocol::kUdp) [[likely]] {
             return udp(p, *ip, port, meta, ctx);
         }
-        return is_echo_request(p, *ip) ? to_control(meta, packet::Punt::icmp)
-                                       : Verdict::divert(Lane::host);
+        return is_for_control(p, *ip, *ctx.tables->dstports) ? to_control(meta, packet::Punt::icmp)
+                                                             : Verdict::divert(Lane::host);
     }
 
     static packet::Verdict udp(packet::Packet& p, const net::Ipv4Header& ip,
@@ -239,11 +239,29 @@ struct ClassifyUnderlay {
         return Verdict::go_on();
     }
 
-    static bool is_echo_request(packet::Packet& p, const net::Ipv4Header& ip) noexcept {
+    /// An echo request, or news of a path about what looks like a tunnel packet of ours.
+    [[gnu::noinline]] static bool is_for_control(packet::Packet& p, const net::Ipv4Header& ip,
+                                                 const table::FlatMap& dstports) noexcept {
+        using net::IcmpHeader;
         const std::uint32_t at = sizeof(net::EthernetHeader) + ip.header_length();
-        return ip.protocol == net::ip_protocol::kIcmp && !ip.is_fragment() &&
-               p.contiguous() >= at + sizeof(net::IcmpHeader) &&
-               p.at<net::IcmpHeader>(at)->type == net::IcmpHeader::kEchoRequest;
+        if (ip.protocol != net::ip_protocol::kIcmp || ip.is_fragment() ||
+            p.contiguous() < at + sizeof(IcmpHeader)) {
+            return false;
+        }
+        const auto& icmp = *p.at<IcmpHeader>(at);
+        if (icmp.type != IcmpHeader::kUnreachable ||
+            icmp.code != IcmpHeader::kFragmentationNeeded) {
+            return icmp.type == IcmpHeader::kEchoRequest;
+        }
+        const std::uint32_t quoted = at + sizeof icmp;
+        if (p.contiguous() < quoted + sizeof(net::Ipv4Header)) {
+            return false;
+        }
+        const auto& sent = *p.at<net::Ipv4Header>(quoted);
+        const std::uint32_t ports = quoted + sent.header_length();
+        return sent.version() == 4 && sent.header_length() >= sizeof sent &&
+               sent.protocol == net::ip_protocol::kUdp && p.contiguous() >= ports + 4 &&
+               dstports.contains(net::load<net::Be16>(p.data() + ports + 2).value());
     }
 };
 

@@ -128,6 +128,19 @@ def snooped_rows():
     yield row
 
 
+def path_frames():
+    """What routers say of tunnel packets, and tenants' frames that are too long: see fuzz_paths.cpp."""
+    ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+    local, remote = "10.0.0.1", "10.0.0.2"
+    ours = IP(src=local, dst=remote, flags="DF", len=1500) / UDP(sport=40000, dport=4789, len=1480)
+    for code, mtu, quoted in ((4, 1300, ours), (4, 0, ours), (1, 0, ours), (4, 600, IP(src=local, dst=remote) / TCP())):
+        yield 1, ether / IP(src=remote, dst=local) / ICMP(type=3, code=code, nexthopmtu=mtu) / Raw(raw(quoted))
+    for tags in (ether, ether / Dot1Q(vlan=5)):
+        yield 0x2C, tags / IP(src="192.0.2.1", dst="192.0.2.2", flags="DF", ttl=3) / UDP() / Raw(b"x" * 600)
+        yield 0x2C, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"x" * 1400)
+        yield 0x2C, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / ICMPv6TimeExceeded() / Raw(b"x" * 1400)
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +164,7 @@ def main():
     rows = [[(head, raw(data)) for head, data in row] for row in snooped_rows()]
     write("fuzz-snooping", [b"".join(bytes([head]) + len(data).to_bytes(2, "big") + data for head, data in row)
                             for row in rows])
+    write("fuzz-paths", [bytes([head]) + raw(frame) for head, frame in path_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

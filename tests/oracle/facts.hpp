@@ -19,7 +19,8 @@ using Facts = std::set<std::string>;
 ///                      truncated known_destination
 ///   of the kernel      kernel_silent kernel_at_wire kernel_delivers kernel_fragments
 ///   kernel_too_big configured         vni_zero
-/// The replay adds what it saw: we_are_silent we_deliver we_ask_control we_drop:REASON, and of the
+/// The replay adds what it saw: we_are_silent nothing_goes_on (answers of control
+/// aside) we_deliver we_ask_control we_drop:REASON, and of the
 /// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs
 /// only_copies_to_tenants_differ only_outer_df_differs
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology);

@@ -5,9 +5,12 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <stdexcept>
 
 #include "compare.hpp"
+#include "control/resolve/icmp.hpp"
 
 namespace vxplane::oracle {
 namespace {
@@ -67,6 +70,7 @@ class Scene {
     /// Notes in `facts` what became of the frames.
     Frames play(const Case& one, Memory memory, Facts& facts) {
         Frames out;
+        told_ = 0;
         for (const Injected& injected : one.inject) {
             const auto port = ports_.find(injected.port);
             if (port == ports_.end()) {
@@ -81,10 +85,15 @@ class Scene {
             for (const auto& [name, moved] : seen.moved)
                 if (name.starts_with("drop.")) facts.insert("we_drop:" + name.substr(5));
             if (!seen.punted.empty()) facts.insert("we_ask_control");
+            for (const support::PuntedFrame& asked : seen.punted)
+                if (asked.why == packet::Punt::too_big) tell(asked, injected.port, out, facts);
             for (const auto& [name, id] : ports_)
                 for (Bytes& frame : seen.sent_by(id)) out[name].push_back(std::move(frame));
         }
         if (out.empty()) facts.insert("we_are_silent");
+        std::size_t sent = 0;
+        for (const auto& [name, frames] : out) sent += frames.size();
+        if (sent == told_) facts.insert("nothing_goes_on");
         if (out.contains("host") || out.contains("host2")) facts.insert("we_deliver");
         return out;
     }
@@ -103,6 +112,21 @@ class Scene {
         tables.segment_neighbours = std::make_shared<const table::AddressMap>(hosts);
         tables.known_neighbours = table::Shared{std::move(list)};
         tables.routers = std::make_shared<const table::FlatMap>(routers);
+    }
+    /// What control tells a tenant whose frame is too long.
+    void tell(const support::PuntedFrame& asked, const std::string& port, Frames& out,
+              Facts& facts) {
+        std::array<std::byte, control::kIcmpErrorFrame> room{};
+        const control::IcmpMade made = control::make_too_big(
+            std::as_bytes(std::span(asked.bytes)), static_cast<std::uint16_t>(asked.tunnel), room);
+        facts.insert(std::string("we_drop:") + packet::info(asked.if_refused).name.data());
+        if (!made) {
+            facts.insert("we_tell_nobody");
+            return;
+        }
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(room.data());
+        out[port].emplace_back(bytes, bytes + made.size);
+        ++told_;
     }
     support::TunnelId tunnel_to(const net::IpAddress& remote) {
         if (const auto known = tunnels_.find(remote); known != tunnels_.end()) return known->second;
@@ -136,6 +160,7 @@ class Scene {
     support::SegmentId segment_ = 0;
     std::map<std::string, support::PortId> ports_{};
     std::map<net::IpAddress, support::TunnelId> tunnels_{};
+    std::size_t told_ = 0;  ///< answers of control among what was sent
 };
 
 /// Without what the VTEP's own IP stack sent.

@@ -149,3 +149,33 @@ def test_RP65_arp_of_the_wire_is_answered_by_whom_it_is_for(lab):
     assert silent(peer, ONE)
     scene.daemon.ctl("slave", "set", "ipvl0/s1", "up")
     wait_until(lambda: peer.ping(ONE, count=1, wait=0.3), 5, "and brings them back")
+
+
+def test_IV12_a_slaves_own_rules_judge_groups_that_it_sends_or_hears(lab):
+    scene = segment(lab, start=False)
+    scene.ipvlan["slaves"]["s2"]["rules"] = [
+        {"name": "no-shouts", "hook": "prerouting", "protocol": "udp", "dport": 9, "action": "drop"}]
+    scene.start()
+    one, two, peer = scene.netns("s1"), scene.netns("s2"), scene.peers[0].namespace
+    reaches(peer, TWO)
+    near, far = lab.wire(one, "s1"), lab.wire(two, "s2")
+    wire = lab.wire(peer, "eth0")
+
+    def shout(mouth, mac, group_mac, group, source, port=9):
+        mouth.send(datagram(mac, group_mac, source, group, UDP(sport=9, dport=port) / Raw(b"shout")))
+    before = scene.drops("hook_drop")
+    shout(wire, peer.mac("eth0"), BROADCAST, "192.0.2.255", PEER)
+    assert len(near.frames(5, shouts, enough=1)) == 1
+    shout(wire, peer.mac("eth0"), "01:00:5e:01:01:01", "239.1.1.1", PEER)
+    shout(near, one.mac("s1"), BROADCAST, "192.0.2.255", ONE)
+    assert len(wire.frames(5, shouts, enough=1)) == 1
+    assert far.frames(0.3, shouts) == []
+    wait_until(lambda: scene.drops("hook_drop") == before + 3, 3, "each copy is counted")
+    shout(wire, peer.mac("eth0"), BROADCAST, "192.0.2.255", PEER, port=10)
+    assert len(far.frames(5, shouts, enough=1)) == 1, "the rule is about one port"
+    scene.reload(lambda topology: topology["ipvlans"]["ipvl0"]["slaves"]["s2"].update({"rules": [
+        {"name": "quiet", "hook": "output", "protocol": "udp", "action": "drop"}]}))
+    shout(far, two.mac("s2"), BROADCAST, "192.0.2.255", TWO)
+    wait_until(lambda: scene.drops("hook_drop") == before + 4, 3, "what it sends is judged")
+    assert wire.frames(0.2, shouts) == []
+    assert scene.daemon.rpc("health")["packets_unaccounted"] == 0

@@ -1,0 +1,71 @@
+"""Paths that take less than our uplink: routers of the underlay are believed when they may be, and tenants
+are told what fits."""
+import pytest
+
+from frames import ICMP, IP, UDP, Ether, Raw
+from lab import wait_until
+from scene import VTEP, Scene
+from streams import Echo
+
+
+def behind_a_narrow_link(lab, mtu=1300):
+    """A peer behind a router whose other link takes `mtu` bytes."""
+    scene = Scene(lab)
+    tenant, peer = scene.tenant(), scene.peers[0]
+    router = lab.namespace("router")
+    router.run("sysctl -qw net.ipv4.ip_forward=1")
+    lab.veth(router, "near", scene.fabric, "router0")
+    scene.fabric.ip("link set router0 master br0")
+    lab.veth(router, "far", peer.namespace, "eth1")
+    router.up("near", "192.0.2.254/24")
+    router.up("far", "198.51.100.254/24", mtu=mtu)
+    peer.namespace.ip("link set eth0 down")
+    peer.namespace.up("eth1", "198.51.100.1/24", mtu=mtu)
+    peer.namespace.ip("route add 192.0.2.0/24 via 198.51.100.254")
+    peer.underlay = "198.51.100.1"
+    peer.vxlan()
+    peer.namespace.ip("link set vx0 mtu 1450")
+    # What it sends itself is short; what it is sent is as long as the tenant likes.
+    peer.namespace.ip("route replace 10.0.0.0/24 dev vx0 src 10.0.0.11 mtu lock 1100 advmss 1410")
+    scene.segment(df="set")
+    scene.topology["routes"] = [{"to": "198.51.100.0/24", "via": "192.0.2.254"}]
+    scene.start()
+    return scene, tenant, peer, router
+
+
+def test_VX23_VX28_tcp_keeps_flowing_through_a_smaller_underlay(lab):
+    scene, tenant, peer, _ = behind_a_narrow_link(lab)
+    assert tenant.ping(peer.inner4) == 3
+    with Echo(peer.namespace, peer.inner4) as echo:
+        assert echo.round_trip(tenant, megabytes=1) == 1 << 20
+    health = scene.daemon.rpc("health")
+    assert health["path_mtus"] == 1 and health["path_mtu_forged"] == 0
+    assert "path to 198.51.100.1 takes packets of 1300 bytes" in scene.daemon.log()
+    assert scene.daemon.drops()["tunnel_oversize"] > 0
+    assert "mtu 1250" in tenant.ip(f"route get {peer.inner4}"), "the tenant knows what fits"
+    # One byte more than the path takes is told at once, without a packet on the wire.
+    assert tenant.ping(peer.inner4, options="-s 1222 -M do") == 3
+    assert health["packets_unaccounted"] == 0
+
+
+@pytest.mark.parametrize("lie", ["port", "dstport", "remote", "fits"])
+def test_VX28_what_we_cannot_have_sent_is_not_believed(lab, lie):
+    scene, tenant, peer, router = behind_a_narrow_link(lab, mtu=1500)
+    assert tenant.ping(peer.inner4) == 3
+    words = {"sport": 40000, "dport": 4789, "dst": "198.51.100.1", "len": 1500}
+    words |= {"port": {"sport": 1}, "dstport": {"dport": 8472}, "remote": {"dst": "198.51.100.77"},
+              "fits": {"len": 800}}[lie]
+
+    def tell(sport, dport, dst, **ip):
+        quoted = IP(src=VTEP, dst=dst, flags="DF", **ip) / UDP(sport=sport, dport=dport, len=ip["len"] - 20)
+        message = IP(src="192.0.2.254", dst=VTEP) / ICMP(type=3, code=4, nexthopmtu=900) / Raw(bytes(quoted))
+        lab.wire(router, "near").send(Ether(src=router.mac("near"), dst=scene.daemon.port("uplink0")["mac"]) / message)
+    tell(**words)
+    if lie == "dstport":  # not about VXLAN: the kernel's
+        wait_until(lambda: scene.daemon.drops().get("host_unclaimed", 0) > 0, 3, "it is not for us")
+    else:
+        wait_until(lambda: scene.daemon.rpc("health")["path_mtu_forged"] == 1, 3, "it is counted")
+    assert scene.daemon.rpc("health")["path_mtus"] == 0
+    assert tenant.ping(peer.inner4, options="-s 1422 -M do") == 3
+    tell(40000, 4789, "198.51.100.1", len=1500)
+    wait_until(lambda: scene.daemon.rpc("health")["path_mtus"] == 1, 3, "the truth is believed")
