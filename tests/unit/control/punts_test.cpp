@@ -1,43 +1,8 @@
 // What workers hand to control and what comes of it: next hops, ARP, ICMP, and the account of it.
-#include "stack.hpp"
+#include "punts_fixture.hpp"
 
 namespace vxplane::control {
 namespace {
-
-const net::MacAddress kPeerMac = mac("02:bb:00:00:00:02");
-const net::MacAddress kOtherMac = mac("02:bb:00:00:00:03");
-
-/// Type and code of an ICMP frame; nothing when it is none.
-std::optional<std::pair<unsigned, unsigned>> icmp_of(const Bytes& frame) {
-    if (frame.size() < 36 || frame[12] != 8 || frame[13] != 0 || frame[23] != 1) {
-        return std::nullopt;
-    }
-    return std::pair<unsigned, unsigned>{frame[34], frame[35]};
-}
-
-Bytes cut(const Bytes& frame, std::size_t from, std::size_t size) {
-    const auto at = frame.begin() + static_cast<std::ptrdiff_t>(from);
-    return {at, at + static_cast<std::ptrdiff_t>(size)};
-}
-
-class ControlPunts : public Stack {
-  protected:
-    using Stack::Stack;
-    /// vm1's frames to host 20 leave for `remote`.
-    void with_remote(const std::string& remote = "10.0.0.2") {
-        begin();
-        ASSERT_FALSE(bridge.add(to_remote(host(20), remote), now));
-        tick();
-    }
-    Frame numbered(unsigned number) {
-        Frame frame = a_frame();
-        return frame.to(host(20))
-            .from(host(1))
-            .ipv4({.source = "192.0.2.1", .destination = "192.0.2.20"})
-            .udp(1000, 2000)
-            .payload(Bytes(40, static_cast<std::uint8_t>(number)));
-    }
-};
 
 TEST_F(ControlPunts, RP61_a_new_tunnel_asks_for_its_next_hop_three_times) {
     with_remote();
@@ -190,81 +155,6 @@ TEST_F(ControlPunts, RP65_somebody_with_our_address_is_news) {
     tick();
     EXPECT_EQ(told, std::vector<std::string>{"conflict"});
     punts.on_news({});
-}
-
-/// 2001:db8::last, the first of which is ours.
-net::IpAddress six(std::uint8_t last) {
-    net::IpAddress address;
-    address.bytes[0] = 0x20;
-    address.bytes[1] = 0x01;
-    address.bytes[2] = 0x0D;
-    address.bytes[3] = 0xB8;
-    address.bytes[15] = last;
-    return address;
-}
-Bytes nd(const net::NdWords& words) {
-    const auto frame = net::make_nd(words);
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
-    return {bytes, bytes + frame.size()};
-}
-
-class ControlPunts6 : public ControlPunts {
-  protected:
-    void begin6() {
-        const std::vector<OwnAddress> own{{ip("10.0.0.1"), 24}, {six(1), 64}};
-        neighbours.set_port(world.up, world.mac_of(world.up), own);
-        punts.set_addresses(own);
-        bridge.set_addresses({{own[0], world.up}, {own[1], world.up}});
-        begin();
-    }
-    [[nodiscard]] Bytes solicitation() const {
-        const auto group = net::solicited_node(six(1));
-        return nd({net::group_mac(group), kPeerMac, six(2), group, net::Icmpv6Header::kSolicitation,
-                   0, six(1)});
-    }
-};
-
-TEST_F(ControlPunts6, RP65_solicitations_of_our_address_are_answered) {
-    begin6();
-    receive(world.up, {solicitation()});
-    tick();
-    const auto answer = sent_by(world.up);
-    ASSERT_EQ(answer.size(), 1U);
-    EXPECT_EQ(answer[0], nd({kPeerMac, world.mac_of(world.up), six(1), six(2),
-                             net::Icmpv6Header::kAdvertisement,
-                             net::NdHeader::kSolicited | net::NdHeader::kOverride, six(1)}));
-    const NeighbourKey peer{world.up, six(2)};
-    EXPECT_EQ(neighbours.find(peer, now)->mac, kPeerMac);
-    expect_law();
-}
-
-TEST_F(ControlPunts6, echo_requests_to_our_ipv6_address_are_answered) {
-    begin6();
-    Bytes request = nd({world.mac_of(world.up), kPeerMac, six(2), six(1),
-                        net::Icmpv6Header::kEchoRequest, 7, six(9)});
-    receive(world.up, {request});
-    tick();
-    const auto answer = sent_by(world.up);
-    ASSERT_EQ(answer.size(), 1U);
-    EXPECT_EQ(cut(answer[0], 0, 6), Bytes(kPeerMac.bytes.begin(), kPeerMac.bytes.end()));
-    EXPECT_EQ(cut(answer[0], 54, 1), Bytes{129});
-    EXPECT_EQ(cut(answer[0], 58, 28), cut(request, 58, 28));
-    request[60] ^= 1;
-    receive(world.up, {request});
-    tick();
-    EXPECT_EQ(control_drops(DropReason::icmp_malformed), 1U);
-    expect_law();
-}
-
-TEST_F(ControlPunts6, malformed_neighbour_discovery_is_dropped_for_that_reason) {
-    begin6();
-    Bytes from_afar = solicitation();
-    from_afar[21] = 64;
-    receive(world.up, {from_afar});
-    tick();
-    EXPECT_EQ(control_drops(DropReason::nd_malformed), 1U);
-    EXPECT_TRUE(sent_by(world.up).empty());
-    expect_law();
 }
 
 TEST_F(ControlPunts, malformed_arp_is_dropped_for_that_reason) {
