@@ -247,6 +247,9 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::learning>()},
     Key<Vxlan>{{"ageing", false, &ageing, "seconds; 0: never; 300 unless said"},
                scalar<&Vxlan::ageing>()},
+    Key<Vxlan>{{"flood-limit", false, &flood_limit,
+                "frames a second that are flooded to all members; 0: any number; 0 unless said"},
+               scalar<&Vxlan::flood_limit>()},
     Key<Vxlan>{
         {"dup-addr-max-moves", false, &max_moves,
          "an address that moves more often is a duplicate and stays; 0: never; 5 unless said"},

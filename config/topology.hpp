@@ -224,12 +224,13 @@ struct Vxlan {
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
     static constexpr std::uint32_t kEntropyLabel = 1U << 20;
-    std::uint32_t flowlabel = 0;  ///< over IPv6; kEntropyLabel: from the inner flow
-    bool udpcsum = false;         ///< over IPv4; RFC 7348 section 5: SHOULD be zero
-    bool udp6zerocsumtx = false;  ///< no checksum over IPv6, either
-    bool udp6zerocsumrx = false;  ///< and none is asked for
-    bool learning = true;         ///< from tunnels
-    std::uint32_t ageing = 300;   ///< seconds; 0 = never
+    std::uint32_t flowlabel = 0;    ///< over IPv6; kEntropyLabel: from the inner flow
+    bool udpcsum = false;           ///< over IPv4; RFC 7348 section 5: SHOULD be zero
+    bool udp6zerocsumtx = false;    ///< no checksum over IPv6, either
+    bool udp6zerocsumrx = false;    ///< and none is asked for
+    bool learning = true;           ///< from tunnels
+    std::uint32_t ageing = 300;     ///< seconds; 0 = never
+    std::uint32_t flood_limit = 0;  ///< flooded frames per second; 0 = any number
     // As `dup-addr-detection` of FRRouting: an address that moved more than max-moves times within
     // time seconds stays where it is for freeze seconds.
     std::uint32_t dup_addr_max_moves = 5;  ///< 0 = off

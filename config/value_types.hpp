@@ -153,6 +153,7 @@ inline constexpr ValueType flow_label{.kind = Kind::named_number,
 inline constexpr ValueType ecn = one_of(ecn_words);
 inline constexpr ValueType proxy_fallback = one_of(fallback_words);
 inline constexpr ValueType networks = list_of(network);
+inline constexpr ValueType flood_limit = integer(0, 10'000'000);
 inline constexpr ValueType max_moves = integer(0, 1000);
 inline constexpr ValueType dup_addr_time = integer(2, 1800);
 inline constexpr ValueType dup_addr_freeze = integer(0, 3600);

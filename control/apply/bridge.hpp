@@ -49,6 +49,7 @@ struct SegmentSpec {
     std::uint32_t maxaddr = 0;   ///< 0 = no limit
     bool learning = true;
     bool inner_vlan = false;
+    std::uint32_t flood_limit = 0;  ///< flooded frames per second; 0 = any number
     MoveLimits moves;
     /// Of the 64-bit VXLAN header: bits that must be zero.
     std::uint64_t reserved_bits =
@@ -324,6 +325,8 @@ class Bridge {
     std::unordered_map<std::uint64_t, net::IpAddress> previous_;
     std::unordered_map<std::uint64_t, std::uint32_t> sequences_;  ///< of a controller's entries
     Moves moves_;
+    /// By segment. They stay: workers may look at a table of before.
+    std::map<std::uint16_t, table::RateLimit> flood_limits_;
     std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;

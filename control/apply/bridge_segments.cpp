@@ -54,6 +54,8 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.max_frame = static_cast<std::uint16_t>(spec.mtu + sizeof(net::EthernetHeader));
     segment.learning = spec.learning;
     segment.inner_vlan = spec.inner_vlan;
+    segment.flood_rate = table::Segment::flood_rate_of(spec.flood_limit);
+    segment.flood_limit = spec.flood_limit == 0 ? nullptr : &flood_limits_[index];
     segment.watch = spec.watch;
     ++shape_version_;
     segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);

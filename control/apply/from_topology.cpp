@@ -232,6 +232,7 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.maxaddr = vxlan.maxaddr;
     spec.learning = vxlan.learning;
     spec.inner_vlan = vxlan.inner_vlan;
+    spec.flood_limit = vxlan.flood_limit;
     spec.moves = {vxlan.dup_addr_max_moves, vxlan.dup_addr_time, vxlan.dup_addr_freeze};
     spec.reserved_bits = *config::parse_reserved_bits(vxlan.reserved_bits);
     spec.watch = watch_of(vxlan);

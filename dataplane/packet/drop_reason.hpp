@@ -57,6 +57,7 @@ enum class Severity : std::uint8_t {
     X(fdb_same_port, normal, "destination is on the port where the frame came from")               \
     X(fdb_split_horizon, normal, "came from a remote VTEP, destination is behind a remote VTEP")   \
     X(flood_empty, normal, "broadcast or multicast, and no other member of the segment")           \
+    X(flood_limit, overload, "more floods of the segment than its flood-limit allows")             \
     X(flood_no_buffer, overload, "no buffer for a copy of a flooded frame")                        \
     X(proxy_no_buffer, overload, "no buffer for an answer to ARP or neighbour discovery")          \
     X(control_no_copy, overload, "no buffer for a copy of a frame that control wants to see")      \

@@ -62,6 +62,11 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         exit.drop(p.mbuf(), group ? packet::DropReason::flood_empty : packet::DropReason::fdb_miss);
         return;
     }
+    if (segment.flood_rate != 0 &&
+        !segment.flood_limit->take(table::Segment::kFloodCost, segment.flood_rate, ctx.now)) {
+        exit.drop(p.mbuf(), packet::DropReason::flood_limit);
+        return;
+    }
     counters.flooded.add(1);
     const bool many = left > 1;
     const std::uint32_t length = p.length();

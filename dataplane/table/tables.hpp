@@ -13,6 +13,7 @@
 #include "dataplane/table/flat_map.hpp"
 #include "dataplane/table/hook_set.hpp"
 #include "dataplane/table/next_hop.hpp"
+#include "dataplane/table/rate_limit.hpp"
 #include "dataplane/table/route_table.hpp"
 #include "dataplane/table/segment_watch.hpp"
 #include "dataplane/table/slave.hpp"
@@ -71,6 +72,17 @@ struct alignas(64) Segment {
     std::uint8_t watch = 0;                       ///< of table::watch
     std::uint32_t reserved_flags = kStrictFlags;  ///< of the first VXLAN word: bits that must be 0
     std::uint32_t reserved_vni = kStrictVni;      ///< of the second
+    std::uint32_t flood_rate = 0;                 ///< flood_rate_of(); 0: any number of floods
+    RateLimit* flood_limit = nullptr;             ///< control's; set where `flood_rate` is not 0
+
+    /// Each frame that is flooded, whatever its length, takes so many bits of the limit: then its
+    /// least depth is eight of them.
+    static constexpr std::uint64_t kFloodCost = 64'000;
+    /// Frames per second as the rate of the limit, bits per millisecond.
+    static constexpr std::uint32_t flood_rate_of(std::uint32_t frames) noexcept {
+        return static_cast<std::uint32_t>(frames * kFloodCost / 1000);
+    }
+    static constexpr std::uint32_t kMostFloods = 10'000'000;  ///< per second: fits flood_rate
 
     /// All bits that RFC 7348 gives no meaning to.
     static constexpr std::uint32_t kStrictFlags = ~net::VxlanHeader::kVniFlag.value();

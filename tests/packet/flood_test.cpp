@@ -64,6 +64,39 @@ TEST(Flood, VX77_nobody_else_in_the_segment) {
         .check();
 }
 
+TEST(Flood, VX76_no_more_frames_a_second_than_the_segment_allows) {
+    Scene s;
+    table::RateLimit limit;
+    s.lab.segment_entry(s.red).flood_rate = table::Segment::flood_rate_of(100);
+    s.lab.segment_entry(s.red).flood_limit = &limit;
+    s.lab.publish();
+    const std::vector<Bytes> burst(20, small(kBroadcast).bytes());
+    const auto flooded = [&] {
+        const Seen seen = s.lab.receive(s.vm1, burst);
+        expect_law(seen);
+        const std::size_t out = seen.sent_by(s.vm2).size();
+        const auto dropped = seen.moved.find("drop.flood_limit");
+        EXPECT_EQ(out + (dropped == seen.moved.end() ? 0 : dropped->second), burst.size());
+        note_reasons(seen);
+        return out;
+    };
+    s.lab.pass_time(1000);
+    // Eight may come together; 100 a second are one in ten milliseconds.
+    EXPECT_EQ(flooded(), 8U);
+    EXPECT_EQ(flooded(), 0U);
+    s.lab.pass_time(50);
+    EXPECT_EQ(flooded(), 5U);
+    // Known addresses and other segments are not concerned.
+    Golden(s.lab, s.vm1, small(host(12)))
+        .out(s.up, s.to_remote(small(host(12))))
+        .tunnelled(s.red, 1, 60)
+        .uncut()
+        .check();
+    s.lab.segment_entry(s.red).flood_rate = 0;
+    s.lab.publish();
+    EXPECT_EQ(flooded(), burst.size());
+}
+
 TEST(Flood, two_segments_do_not_leak_into_each_other) {
     Scene s;
     const Frame inner = small_from(12, kBroadcast);

@@ -65,3 +65,16 @@ def test_VX77_broadcast_with_no_other_member_is_counted(lab):
     before = scene.daemon.drops().get("flood_empty", 0)
     lab.wire(tenant, "acc0").send(tagged(tenant.mac("acc0"), BROADCAST))
     wait_until(lambda: scene.daemon.drops().get("flood_empty", 0) > before, 1, "flood_empty counts")
+
+
+def test_VX76_floods_are_limited_and_counted(lab):
+    scene = vtep_pair(lab, **{"flood-limit": 20})
+    tenant, peer = scene.members["acc0"][0], scene.peers[0]
+    assert tenant.ping(peer.inner4) == 3
+    mouth, far = lab.wire(tenant, "acc0"), lab.wire(peer.namespace, "vx0")
+    for number in range(100):
+        mouth.send(tagged(tenant.mac("acc0"), BROADCAST, number))
+    wait_until(lambda: scene.daemon.drops().get("flood_limit", 0) >= 50, 2, "floods are refused")
+    arrived = len(numbers(far.frames(0.3, is_tagged)))
+    assert 5 <= arrived <= 50, f"{arrived} of 100 frames at 20 a second"
+    assert tenant.ping(peer.inner4, count=1) == 1, "who is known is not concerned"
