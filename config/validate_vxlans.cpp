@@ -243,8 +243,8 @@ class VxlanJudge {
             }
         }
         std::ranges::sort(tunnels);
-        const auto same = std::ranges::unique(tunnels);
-        const std::size_t distinct = tunnels.size() - same.size();
+        const auto end = std::unique(tunnels.begin(), tunnels.end());
+        const auto distinct = static_cast<std::size_t>(end - tunnels.begin());
         capacity("fdb-capacity", entries, topology.system.fdb_capacity, "FDB entries");
         capacity("tunnel-capacity", distinct, topology.system.tunnel_capacity, "remotes");
     }
