@@ -49,8 +49,11 @@ class Events {
         yaml_event_delete(&event_);
         if (yaml_parser_parse(&parser_, &event_) == 0) {
             if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
-            throw Refused{position_of(parser_.problem_mark),
-                          "not YAML: " + std::string(parser_.problem)};
+            std::string message = "not YAML: " + std::string(parser_.problem);
+            if (message.ends_with("cannot start any token")) {
+                message += " (blanks indent, tabs do not; text may stand in quotes)";
+            }
+            throw Refused{position_of(parser_.problem_mark), std::move(message)};
         }
         return event_;
     }
