@@ -355,7 +355,7 @@ struct Guarded : Scene {
     explicit Guarded(table::Guard guard, std::vector<table::PeerPrefix> prefixes = {},
                      std::vector<const char*> hosts = {}) {
         lab.segment_entry(red).guard = 1;
-        lab.complete = [this, guard, prefixes, hosts](table::Tables& tables) {
+        lab.complete = [guard, prefixes, hosts](table::Tables& tables) {
             tables.guards = table::Shared{std::vector<table::Guard>{{}, guard}};
             tables.peer_prefixes = table::Shared{prefixes};
             std::vector<std::pair<table::ScopedAddress, std::uint32_t>> all;
