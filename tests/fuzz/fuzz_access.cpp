@@ -1,5 +1,7 @@
 // Any bytes from a tenant: nothing but the tenant's own frame may leave, as it is or in a right
 // outer header.
+#include <algorithm>
+
 #include "fuzz.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -12,6 +14,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         fuzz::require(sent.port != s.vm1 && sent.port != s.vm9, "left by a wrong port", frame);
         if (sent.port != s.up) {
             fuzz::require(sent.bytes == frame, "changed on its way to a local port", sent.bytes);
+            continue;
+        }
+        if (sent.bytes[12] == 0x86) {
+            // Over IPv6: 70 bytes, of which the length counts what follows the IP header.
+            constexpr std::size_t kOuter = net::kVxlanIpv6Overhead;
+            fuzz::require(sent.bytes.size() == kOuter + frame.size() && sent.bytes.size() <= 1514,
+                          "wrong length over IPv6", sent.bytes);
+            fuzz::require((sent.bytes[18] << 8 | sent.bytes[19]) + 54U == sent.bytes.size(),
+                          "another length in the IPv6 header", sent.bytes);
+            fuzz::require(std::equal(frame.begin(), frame.end(), sent.bytes.begin() + kOuter),
+                          "changed on its way into a tunnel over IPv6", sent.bytes);
             continue;
         }
         const support::Outer outer = support::take_apart(sent.bytes);
