@@ -3,6 +3,7 @@
 #include "control/apply/bridge.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "dataplane/net/icmpv6.hpp"
 
@@ -13,6 +14,10 @@ namespace {
 // A napping worker is offline and a polling one is back within microseconds; longer means that the
 // CPU was taken away, or that the worker is stuck.
 constexpr std::chrono::milliseconds kLongestPoll{50};
+// What somebody asked for is worth waiting for a CPU that has more to do than it can. Once: while a
+// worker is known to be stuck for longer, nobody waits.
+constexpr std::chrono::milliseconds kPatience{500};
+constexpr std::chrono::microseconds kNap{200};
 
 }  // namespace
 
@@ -204,7 +209,22 @@ bool Bridge::has_news() const noexcept {
 
 bool Bridge::commit_and_wait() {
     commit();
+    return loading_ || publisher_.wait_for_readers(kPatience);
+}
+
+bool Bridge::commit_and_wait_briefly() {
+    commit();
     return loading_ || publisher_.wait_for_readers(kLongestPoll);
+}
+
+bool Bridge::worker_is_stuck() {
+    while (worker_lags()) {
+        if (publisher_.oldest_wait() > kPatience) {
+            return true;
+        }
+        std::this_thread::sleep_for(kNap);
+    }
+    return false;
 }
 
 bool Bridge::worker_lags() {

@@ -242,11 +242,15 @@ class Bridge {
     void finish_loading();
     /// Publishes when something changed.
     void commit();
-    /// The same, and waits for all workers to see it. False when one did not within the limit.
+    /// The same, and waits for all workers to see it. False when one did not within half a second.
     bool commit_and_wait();
+    /// The same for what nobody asked for, and what can be learned later: 50 ms at most.
+    bool commit_and_wait_briefly();
     /// A worker has been looking at old tables for too long: what has to wait for it is refused at
     /// once, as every try would publish, and take memory that nobody can free.
     [[nodiscard]] bool worker_lags();
+    /// The same for what somebody asked for: gives the worker half a second to come back.
+    [[nodiscard]] bool worker_is_stuck();
     /// Starts and ends grace periods of the FDB; called often.
     void reclaim();
 

@@ -185,7 +185,7 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     if (problem) {
         return problem;
     }
-    if (worker_lags()) {
+    if (worker_is_stuck()) {
         return kNoAnswer;
     }
     FdbValue value;
@@ -257,7 +257,7 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
     if (before && before.value.kind() != FdbKind::flood_list) {
         return mac + " is there already with another kind of place";
     }
-    if (worker_lags()) {
+    if (worker_is_stuck()) {
         return kNoAnswer;
     }
     const bool fresh = !request.mac.is_zero() && !before;

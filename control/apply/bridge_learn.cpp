@@ -62,7 +62,7 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
         counters_.learn_refused += tunnels[i] ? 0U : 1U;
     }
     // Also when nothing is new: what an earlier call published may not have been seen by all.
-    const bool seen = lags || commit_and_wait();
+    const bool seen = lags || commit_and_wait_briefly();
     for (std::size_t i = 0; i < events.size(); ++i) {
         if (events[i].remote.is_unset() || (tunnels[i] && seen)) {
             learn_one(events[i], tunnels[i], now);

@@ -190,7 +190,7 @@ Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profil
             entries.emplace_back(key, *place);
         }
     });
-    const bool seen = !full && !worker_lags() && commit_and_wait();
+    const bool seen = !full && !worker_is_stuck() && commit_and_wait();
     for (const auto& [key, place] : entries) {
         const auto hit = fdb_.find(key);
         if (hit.value.kind() == FdbKind::tunnel) {

@@ -121,7 +121,7 @@ std::vector<std::string> Reload::refusals() const {
 }
 
 Reload::Problem Reload::apply() {
-    if (parts_.bridge.worker_lags()) {
+    if (parts_.bridge.worker_is_stuck()) {
         return "a worker does not answer; see the health of the daemon";
     }
     parts_.bridge.hold_shape();

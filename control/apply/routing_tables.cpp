@@ -204,7 +204,7 @@ Routing::Problem Routing::put(std::uint32_t number, const Network& to, const Rou
     if (before.found() && how == Put::add) {
         return "there is such a route already (use replace)";
     }
-    if (bridge_.worker_lags()) {
+    if (bridge_.worker_is_stuck()) {
         return kNoAnswer;
     }
     const auto value = acquire(route, before.next_hop(), now);

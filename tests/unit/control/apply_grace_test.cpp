@@ -117,6 +117,21 @@ TEST_F(ApplyGrace, RP92_with_a_stuck_worker_new_remotes_are_refused_and_nothing_
     EXPECT_EQ(tunnels.used(), 1U);
 }
 
+TEST_F(ApplyGrace, RP92_a_worker_whose_cpu_was_taken_away_is_waited_for_when_somebody_asked) {
+    begin();
+    rte_rcu_qsbr_thread_online(publisher.rcu(), 1);
+    publish_something();
+    std::this_thread::sleep_for(60ms);
+    EXPECT_TRUE(bridge.worker_lags());
+    std::thread worker([&] {
+        std::this_thread::sleep_for(60ms);
+        rte_rcu_qsbr_thread_offline(publisher.rcu(), 1);
+    });
+    EXPECT_FALSE(bridge.add(to_remote(host(20), "10.0.0.2"), now));
+    worker.join();
+    EXPECT_TRUE(entry(host(20)));
+}
+
 TEST_F(ApplyGrace, RP92_with_a_stuck_worker_learning_is_put_off_without_a_wait_each_time) {
     begin();
     const auto event = [&](std::uint32_t i) {
