@@ -69,12 +69,16 @@ class Differ {
         for (const T& object : from) {
             const std::string path = name(object);
             const auto kept = after.find(path);
-            if (kept == after.end() || must_recreate(object, *kept->second)) remove(path, object);
+            if (kept == after.end()) {
+                remove(path, object);
+            } else if (const std::string why = anew(object, *kept->second); !why.empty()) {
+                remove(path, object, "; made anew: " + why);
+            }
         }
         for (const T& object : to) {
             const std::string path = name(object);
             const auto old = before.find(path);
-            if (old == before.end() || must_recreate(*old->second, object)) {
+            if (old == before.end() || !anew(*old->second, object).empty()) {
                 add(path, object);
             } else {
                 modify(path, *old->second, object);
@@ -82,18 +86,25 @@ class Differ {
         }
     }
 
+    /// `id: 7 -> 8` of what no change of a living object can bring about; empty: nothing.
     template <class T>
-    static bool must_recreate(const T& from, const T& to) {
-        return std::ranges::any_of(keys_of<T>(), [&](const Key<T>& key) {
-            return key.description.effect == Effect::recreate &&
-                   key.access.show(from, *key.description.type) !=
-                       key.access.show(to, *key.description.type);
-        });
+    static std::string anew(const T& from, const T& to) {
+        std::string text;
+        for (const Key<T>& key : keys_of<T>()) {
+            const KeyDescription& row = key.description;
+            if (row.effect != Effect::recreate) continue;
+            const std::string before = key.access.show(from, *row.type);
+            const std::string after = key.access.show(to, *row.type);
+            if (before == after) continue;
+            if (!text.empty()) text += ", ";
+            text.append(row.name).append(": ").append(before).append(" -> ").append(after);
+        }
+        return text;
     }
 
     template <class T>
-    void remove(const std::string& path, const T& object) {
-        removed_.push_back({Change::Kind::remove, path, summary(object), is_port<T>});
+    void remove(const std::string& path, const T& object, const std::string& why = {}) {
+        removed_.push_back({Change::Kind::remove, path, summary(object) + why, is_port<T>});
         inside(path, object, T{});
     }
 

@@ -53,13 +53,13 @@ TEST(ConfigDiff, VX97_options_of_a_segment_change_online) {
 TEST(ConfigDiff, VX97_vni_and_dstport_need_removal_and_addition) {
     EXPECT_EQ(steps(head + "vxlans:\n  a: {id: 7, ports: [vm1]}\n  b: {id: 8}\n",
                     head + "vxlans:\n  a: {id: 8, ports: [vm1]}\n  b: {id: 7}\n"),
-              "remove vxlans.b: id 8\n"
-              "remove vxlans.a: id 7, ports [vm1]\n"
+              "remove vxlans.b: id 8; made anew: id: 8 -> 7\n"
+              "remove vxlans.a: id 7, ports [vm1]; made anew: id: 7 -> 8\n"
               "add vxlans.a: id 8, ports [vm1]\n"
               "add vxlans.b: id 7\n");
     EXPECT_EQ(
         steps(head + "vxlans:\n  a: {id: 7}\n", head + "vxlans:\n  a: {id: 7, dstport: 8472}\n"),
-        "remove vxlans.a: id 7\n"
+        "remove vxlans.a: id 7; made anew: dstport: 4789 -> 8472\n"
         "add vxlans.a: id 7, dstport 8472\n");
 }
 
