@@ -236,7 +236,6 @@ def test_VX31_VX48_what_is_let_in_is_what_the_kernel_lets_in(lab, version):
     twin.use(options)
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     own, remote = (socket.inet_pton(family, address) for address in ADDRESS[version])
-    other = own[:-1] + b"\x63"
     compared = Comparison()
     for port, combination in zip(twin.ports, options, strict=True):
         outside = Outside(version, mac(REMOTE_MAC), mac(VTEP_MAC), remote, own, combination.vni, combination.port)
