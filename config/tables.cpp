@@ -272,6 +272,9 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{
         {"mtu", false, &mtu, "of inner frames; underlay's less 50, or 70 with IPv6, unless said"},
         scalar<&Vxlan::mtu>()},
+    Key<Vxlan>{{"mss-clamp", false, &boolean,
+                "lower the MSS of TCP through tunnels to what fits; false unless said"},
+               scalar<&Vxlan::mss_clamp>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
                scalar<&Vxlan::mac>()},
     Key<Vxlan>{

@@ -141,6 +141,8 @@ struct Route {
     std::string dev{};  ///< empty = the underlay port whose subnet holds `via`
     /// To what is behind a slave, from the slave's link; instead of via and dev. See resolve_slave.
     std::string slave{};
+    std::optional<IpAddress> src;  ///< our address for tunnels without `local`; none = chosen
+    std::uint16_t mtu = 0;  ///< of the way, where it takes less than the port; 0 = the port's
     Position where;
     KeyPositions keys{};
 };
@@ -199,6 +201,7 @@ struct PortRange {
 
 enum class Df : std::uint8_t { unset, set, inherit };
 enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
+enum class Fragment : std::uint8_t { off, outer, inner };
 
 /// Ports lo to hi, both included; 0 to 65535 is any.
 struct Ports {
@@ -224,7 +227,11 @@ struct Vxlan {
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
     static constexpr std::uint32_t kEntropyLabel = 1U << 20;
-    std::uint32_t flowlabel = 0;    ///< over IPv6; kEntropyLabel: from the inner flow
+    static constexpr std::uint32_t kInheritLabel = kEntropyLabel + 1;
+    std::uint32_t flowlabel = 0;  ///< over IPv6; or kEntropyLabel, kInheritLabel
+    Fragment fragment = Fragment::off;
+    bool local_bypass = true;       ///< what is for our own addresses does not leave
+    bool mss_clamp = false;         ///< TCP through tunnels is told of segments that fit
     bool udpcsum = false;           ///< over IPv4; RFC 7348 section 5: SHOULD be zero
     bool udp6zerocsumtx = false;    ///< no checksum over IPv6, either
     bool udp6zerocsumrx = false;    ///< and none is asked for

@@ -220,10 +220,10 @@ class VxlanJudge {
     }
 
     using Options = std::tuple<std::optional<IpAddress>, std::uint16_t, std::uint32_t,
-                               std::uint32_t, std::uint16_t, std::uint8_t, Df, Ecn, bool>;
+                               std::uint32_t, std::uint16_t, std::uint8_t, Df, Ecn, bool, bool>;
     static Options options_of(const Vxlan& vxlan) {
         return {vxlan.local, vxlan.dstport, vxlan.srcport.lo, vxlan.srcport.hi, vxlan.ttl,
-                vxlan.tos,   vxlan.df,      vxlan.ecn,        vxlan.udpcsum};
+                vxlan.tos,   vxlan.df,      vxlan.ecn,        vxlan.udpcsum,    vxlan.mss_clamp};
     }
 
     void capacities() {

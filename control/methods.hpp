@@ -18,6 +18,8 @@ void add_ipvlan_methods(Daemon& daemon);
 void add_conntrack_methods(Daemon& daemon);
 /// About neighbours in segments, and refused peers.
 void add_segment_methods(Daemon& daemon);
+/// About paths of tunnels.
+void add_path_methods(Daemon& daemon);
 /// About routing tables.
 void add_route_methods(Daemon& daemon);
 

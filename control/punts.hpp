@@ -111,6 +111,8 @@ class Punts final : public NeighbourSink {
     void answer_too_big(const path::PuntItem& item);
     /// False when it is no news of a path.
     bool take_path_mtu(const path::PuntItem& item, Time now);
+    /// The quoted packet is of a segment of ours.
+    [[nodiscard]] bool has_vni(const PathMtuNews& news) const;
     void forward(rte_mbuf* mbuf, std::uint16_t port);
     void drop(rte_mbuf* mbuf, packet::DropReason reason);
     void consume(rte_mbuf* mbuf);

@@ -6,8 +6,38 @@
 #include "control/punts.hpp"
 #include "control/punts_held.hpp"
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::control {
+
+namespace {
+
+/// Who sent an ICMP message about a packet that was too long, or unreachable; none for other
+/// messages.
+std::optional<net::IpAddress> teller_of_path(std::span<const std::byte> frame) {
+    constexpr std::size_t kIp = sizeof(net::EthernetHeader);
+    const auto type =
+        frame.size() < kIp ? net::Be16{} : net::load<net::EthernetHeader>(frame.data()).type;
+    const auto begins_with = [frame](std::size_t at, std::uint8_t wanted) {
+        return at < frame.size() && static_cast<std::uint8_t>(frame[at]) == wanted;
+    };
+    if (type == net::ether_type::kIpv4 && frame.size() >= kIp + sizeof(net::Ipv4Header)) {
+        const auto ip = net::load<net::Ipv4Header>(frame.data() + kIp);
+        return begins_with(kIp + ip.header_length(), net::IcmpHeader::kUnreachable)
+                   ? std::optional<net::IpAddress>(ip.source)
+                   : std::nullopt;
+    }
+    if (type == net::ether_type::kIpv6 && frame.size() >= kIp + sizeof(net::Ipv6Header)) {
+        const net::Ipv6Upper upper = net::upper_of(frame.data() + kIp, frame.size() - kIp);
+        return upper.is_whole && begins_with(kIp + upper.offset, net::Icmpv6Header::kPacketTooBig)
+                   ? std::optional(
+                         net::IpAddress(net::load<net::Ipv6Header>(frame.data() + kIp).source))
+                   : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
 
 void Punts::answer_too_big(const path::PuntItem& item) {
     std::array<std::byte, kIcmpErrorFrame> out{};
@@ -28,25 +58,25 @@ void Punts::answer_too_big(const path::PuntItem& item) {
     }
 }
 
+bool Punts::has_vni(const PathMtuNews& news) const {
+    const net::Vni vni{*news.vni};
+    return publisher_.current()->vnis->contains(
+        table::vni_key(news.dstport, vni, !news.remote.is_v4()));
+}
+
 bool Punts::take_path_mtu(const path::PuntItem& item, Time now) {
     std::array<std::byte, kQuoted> room;
     const std::span<const std::byte> frame = head_of(item.mbuf, room);
-    constexpr std::size_t kIp = sizeof(net::EthernetHeader);
-    if (frame.size() < kIp + sizeof(net::Ipv4Header) ||
-        net::load<net::EthernetHeader>(frame.data()).type != net::ether_type::kIpv4) {
-        return false;
-    }
-    const auto ip = net::load<net::Ipv4Header>(frame.data() + kIp);
-    const std::size_t at = kIp + ip.header_length();
-    if (at >= frame.size() ||
-        static_cast<std::uint8_t>(frame[at]) != net::IcmpHeader::kUnreachable) {
+    const auto router = teller_of_path(frame);
+    if (!router) {
         return false;
     }
     const PathMtuNews news = read_path_mtu(frame);
-    switch (news.is_whole ? tunnels_->learn_path_mtu(news, now) : PathMtuResult::forged) {
+    const bool possible = news.is_whole && (!news.vni || has_vni(news));
+    switch (possible ? tunnels_->learn_path_mtu(news, now) : PathMtuResult::forged) {
         case PathMtuResult::lowered:
             spdlog::info("path to {} takes packets of {} bytes, says {}", text(news.remote),
-                         tunnels_->path_mtu(news.remote).value_or(0), text(ip.source));
+                         tunnels_->path_mtu(news.remote).value_or(0), text(*router));
             break;
         case PathMtuResult::known:
             break;

@@ -57,7 +57,7 @@ struct SegmentSpec {
     bool ipv4 = true;  ///< has tunnels over IPv4
     bool ipv6 = false;
     bool udp6_zero_rx = false;  ///< takes packets without UDP checksum over IPv6
-    std::uint8_t watch = 0;     ///< of table::watch
+    std::uint16_t watch = 0;    ///< of table::watch
     GuardSpec guard;
     std::vector<NeighbourSpec> neighbours;
     std::vector<net::MacAddress> routers;  ///< FDB entries with `router`

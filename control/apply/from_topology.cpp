@@ -44,12 +44,13 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     profile.flow_label.from_flow = vxlan.flowlabel == config::Vxlan::kEntropyLabel;
     profile.flow_label.fixed = profile.flow_label.from_flow ? 0 : vxlan.flowlabel;
     profile.udp_checksum = vxlan.udpcsum;
+    profile.clamp_mss = vxlan.mss_clamp;
     profile.udp6_checksum = !vxlan.udp6zerocsumtx;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
     return profile;
 }
 
-std::uint8_t watch_of(const config::Vxlan& vxlan) {
+std::uint16_t watch_of(const config::Vxlan& vxlan) {
     namespace watch = table::watch;
     unsigned bits = 0;
     bits |= vxlan.proxy ? watch::kProxy : 0U;
@@ -61,7 +62,8 @@ std::uint8_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.l3miss ? watch::kL3Miss : 0U;
     bits |= vxlan.rsc ? watch::kRsc : 0U;
     bits |= vxlan.refuse_vxlan ? watch::kRefuseVxlan : 0U;
-    return static_cast<std::uint8_t>(bits);
+    bits |= vxlan.mss_clamp ? watch::kClampMss : 0U;
+    return static_cast<std::uint16_t>(bits);
 }
 
 GuardSpec guard_of(const config::Vxlan& vxlan) {

@@ -119,6 +119,8 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.inherit = profile.inherit;
     spec.flow_label = profile.flow_label;
     spec.udp_checksum = ipv6 ? profile.udp6_checksum : profile.udp_checksum;
+    spec.clamp_mss = profile.clamp_mss;
+    spec.fragments = profile.fragments;
     spec.ecn = profile.ecn;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.
     spec.underlay_mtu = 0xFFFF;
@@ -144,11 +146,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
             spec.local = uplink.source_for(record.remote, route.via);
         }
         spec.source_mac = uplink.mac;
-        spec.underlay_mtu = uplink.mtu;
-        if (record.remote.is_v4()) {
-            spec.underlay_mtu =
-                std::min(uplink.mtu, path_mtu(record.remote.v4()).value_or(uplink.mtu));
-        }
+        spec.underlay_mtu = std::min(uplink.mtu, path_mtu(record.remote).value_or(uplink.mtu));
         spec.state = table::TunnelState::waiting;
         next_hop = NeighbourKey{route.port, route.via};
     }
@@ -204,7 +202,7 @@ void Tunnels::reroute_one(std::uint32_t id, Time now) {
     }
 }
 
-void Tunnels::reroute_to(net::Ipv4Address remote, Time now) {
+void Tunnels::reroute_to(const net::IpAddress& remote, Time now) {
     for (std::uint32_t profile = 0; profile < profile_list_.size(); ++profile) {
         if (const auto id = find(profile, remote)) {
             reroute_one(*id, now);
@@ -212,8 +210,8 @@ void Tunnels::reroute_to(net::Ipv4Address remote, Time now) {
     }
 }
 
-std::optional<std::uint16_t> Tunnels::path_mtu(net::Ipv4Address remote) const {
-    const auto at = path_mtus_.find(remote.number());
+std::optional<std::uint16_t> Tunnels::path_mtu(const net::IpAddress& remote) const {
+    const auto at = path_mtus_.find(remote);
     return at == path_mtus_.end() ? std::nullopt : std::optional(at->second.mtu);
 }
 
@@ -229,7 +227,8 @@ PathMtuResult Tunnels::learn_path_mtu(const PathMtuNews& news, Time now) {
         const unsigned port = unsigned{news.source_port} - spec.source_port_lo;
         if (uplink != uplinks_.end() && records_[*id].next_hop && spec.local == news.local &&
             spec.dstport == news.dstport && port < spec.source_port_span && news.dont_fragment &&
-            (spec.dont_fragment || spec.inherit.df) && news.length <= uplink->second.mtu) {
+            (spec.dont_fragment || spec.inherit.df || !news.remote.is_v4()) &&
+            news.length <= uplink->second.mtu) {
             uplink_mtu = uplink->second.mtu;
         }
     }
@@ -237,11 +236,14 @@ PathMtuResult Tunnels::learn_path_mtu(const PathMtuNews& news, Time now) {
     if (!uplink_mtu || news.mtu >= news.length) {
         return PathMtuResult::forged;
     }
-    const std::uint16_t mtu = std::max(news.mtu, kLeastPathMtu);
+    if (!news.remote.is_v4() && news.mtu < kLeastPathMtu6) {
+        return PathMtuResult::forged;
+    }
+    const auto mtu = static_cast<std::uint16_t>(std::max<std::uint32_t>(news.mtu, kLeastPathMtu));
     if (mtu >= *uplink_mtu) {
         return PathMtuResult::known;
     }
-    const auto [at, is_new] = path_mtus_.try_emplace(news.remote.number());
+    const auto [at, is_new] = path_mtus_.try_emplace(news.remote);
     if (!is_new && mtu > at->second.mtu) {
         return PathMtuResult::known;  // of a packet that left before we knew
     }
@@ -259,10 +261,24 @@ void Tunnels::tick(Time now) {
             ++at;
             continue;
         }
-        const auto remote = net::Ipv4Address::of(at->first);
+        const net::IpAddress remote = at->first;
         at = path_mtus_.erase(at);
         reroute_to(remote, now);
     }
+}
+
+std::size_t Tunnels::flush_path_mtus(const std::optional<net::IpAddress>& remote, Time now) {
+    std::vector<net::IpAddress> gone;
+    for (const auto& [address, path] : path_mtus_) {
+        if (!remote || *remote == address) {
+            gone.push_back(address);
+        }
+    }
+    for (const net::IpAddress& address : gone) {
+        path_mtus_.erase(address);
+        reroute_to(address, now);
+    }
+    return gone.size();
 }
 
 std::vector<std::uint32_t> Tunnels::behind(NeighbourKey key) const {

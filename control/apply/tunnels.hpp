@@ -35,6 +35,9 @@ struct TunnelProfile {
     table::FlowLabel flow_label;
     bool udp_checksum = false;  ///< over IPv4
     bool udp6_checksum = true;  ///< over IPv6
+    bool clamp_mss = false;
+    bool fragments = false;    ///< what is too long leaves in fragments
+    bool local_bypass = true;  ///< tunnels to our own addresses do not leave
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };
@@ -104,13 +107,25 @@ class Tunnels {
     /// inside of what a tunnel adds.
     static constexpr std::chrono::seconds kPathMtuLife{600};
     static constexpr std::uint16_t kLeastPathMtu = 576 + net::kVxlanIpv4Overhead;
+    /// Over IPv6 every link takes so much (RFC 8200 section 5); who says less is not believed.
+    static constexpr std::uint16_t kLeastPathMtu6 = 1280;
     PathMtuResult learn_path_mtu(const PathMtuNews& news, Time now);
     /// Forgets what is too old.
     void tick(Time now);
-    /// Bytes of an outer IPv4 packet that the path to a remote takes, where that is less than the
+    /// Bytes of an outer IP packet that the path to a remote takes, where that is less than the
     /// uplink's MTU.
-    [[nodiscard]] std::optional<std::uint16_t> path_mtu(net::Ipv4Address remote) const;
+    [[nodiscard]] std::optional<std::uint16_t> path_mtu(const net::IpAddress& remote) const;
     [[nodiscard]] std::size_t path_mtus() const noexcept { return path_mtus_.size(); }
+    struct PathMtu {
+        std::uint16_t mtu = 0;
+        Time until;
+    };
+    /// By remote.
+    [[nodiscard]] const std::map<net::IpAddress, PathMtu>& all_path_mtus() const noexcept {
+        return path_mtus_;
+    }
+    /// Forgets what is known of one remote's path, or of all; the number of those.
+    std::size_t flush_path_mtus(const std::optional<net::IpAddress>& remote, Time now);
 
     /// The resolver's news.
     void reachable(NeighbourKey key, net::MacAddress mac);
@@ -163,7 +178,7 @@ class Tunnels {
         const Record& record) const;
     void build(std::uint32_t id, Time now);
     void reroute_one(std::uint32_t id, Time now);
-    void reroute_to(net::Ipv4Address remote, Time now);
+    void reroute_to(const net::IpAddress& remote, Time now);
     void lead(std::uint32_t id, const table::TunnelSpec& spec, std::optional<NeighbourKey> next_hop,
               Time now);
 
@@ -172,11 +187,7 @@ class Tunnels {
     Neighbours& neighbours_;
     Publisher& publisher_;
     std::map<std::uint16_t, Uplink> uplinks_;
-    struct PathMtu {
-        std::uint16_t mtu = 0;
-        Time until;
-    };
-    std::map<std::uint32_t, PathMtu> path_mtus_;  ///< by remote, host order
+    std::map<net::IpAddress, PathMtu> path_mtus_;  ///< by remote
     std::map<TunnelProfile, std::uint32_t> profiles_;
     std::vector<TunnelProfile> profile_list_;
     std::vector<Record> records_;

@@ -179,13 +179,24 @@ Command raw(Line& line) {
     return command;
 }
 
+Command pmtu(Line& line) {
+    const std::string verb = line.empty() ? "show" : line.choose("verb", {"show", "list", "flush"});
+    if (verb != "flush") return {.method = "path_mtus", .view = View::path_mtus};
+    Command command{.method = "path_mtus.flush", .view = View::removed, .writes = true};
+    if (!line.empty()) {
+        line.choose("word", {"remote", "dst"});
+        command.calls[0]["remote"] = line.take("IP address");
+    }
+    return command;
+}
+
 Command parse(Line& line, bool all) {
     const std::string object =
         line.choose("object", {"version",  "port",   "ports",   "worker",    "workers", "segment",
                                "segments", "fdb",    "neigh",   "neighbour", "route",   "routes",
                                "drops",    "stages", "stats",   "events",    "health",  "capture",
                                "reload",   "rpc",    "methods", "slave",     "slaves",  "ipvlan",
-                               "ipvlans",  "rule",   "rules",   "conntrack", "refused"});
+                               "ipvlans",  "rule",   "rules",   "conntrack", "refused", "pmtu"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -197,6 +208,7 @@ Command parse(Line& line, bool all) {
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return neigh(line);
     if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
+    if (object == "pmtu") return pmtu(line);
     if (object.starts_with("route")) return parse_route(line);
     if (object.starts_with("slave")) return parse_slave(line);
     if (object.starts_with("ipvlan")) return parse_ipvlan(line);
@@ -261,6 +273,7 @@ std::string grammar() {
   neigh add|replace IP lladdr MAC dev SEGMENT [router]
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]
   refused                   route [show [table TABLE | slave SLAVE]]
+  pmtu [show]               pmtu flush [remote IP]
   route add|replace TO table TABLE (HOP | nexthop HOP [weight N]... | TYPE)
   route del TO table TABLE
   slave [show [SLAVE]]      slave set SLAVE up|down

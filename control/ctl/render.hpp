@@ -26,6 +26,7 @@ enum class View : std::uint8_t {
     neigh,
     segment_neigh,
     refused,  ///< peers
+    path_mtus,
     routes,
     drops,
     stages,

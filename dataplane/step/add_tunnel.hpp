@@ -11,6 +11,7 @@
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/add_tunnel6.hpp"
+#include "dataplane/step/clamp_mss.hpp"
 #include "dataplane/step/context.hpp"
 #include "dataplane/step/outer_checksum.hpp"
 
@@ -53,6 +54,9 @@ class AddTunnel {
         std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
         write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
         if ((tunnel.flags & kMore) != 0) {
+            if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
+                p = packet::Packet(clamp_mss_into(p.mbuf(), kHeader, tunnel, meta, ctx));
+            }
             if ((tunnel.flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
                 inherit(p.mbuf(), meta.l3_offset, tunnel.flags);
             }
@@ -67,7 +71,8 @@ class AddTunnel {
 
   private:
     static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
-    static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | table::Tunnel::kInherits;
+    static constexpr std::uint8_t kMore =
+        table::Tunnel::kUdpChecksum | table::Tunnel::kInherits | table::Tunnel::kClampMss;
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 

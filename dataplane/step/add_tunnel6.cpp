@@ -5,6 +5,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/step/clamp_mss.hpp"
 #include "dataplane/step/outer_checksum.hpp"
 
 namespace vxplane::step {
@@ -60,6 +61,12 @@ void write_header(rte_mbuf* mbuf, const Tunnel6& line, const packet::PacketMeta&
         meta.inner_tos,
         (line.flags & Tunnel6::kEcnRfc3168) != 0 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040);
     first |= ecn << net::Ipv6Header::kClassShift;
+    if ((line.flags & Tunnel6::kInheritLabel) != 0 && meta.inner_is_ip) {
+        const auto& inner = net::view<net::Ipv6Header>(inner_of(mbuf) + meta.l3_offset);
+        first |= inner.version() == 6
+                     ? inner.version_class_label.value() & net::Ipv6Header::kLabelMask
+                     : 0;
+    }
     if ((line.flags & Tunnel6::kLabelFromFlow) != 0) {
         // Other bits of the hash than those that choose the source port first.
         first |= meta.flow_hash & net::Ipv6Header::kLabelMask;
@@ -81,6 +88,9 @@ void write_header(rte_mbuf* mbuf, const Tunnel6& line, const packet::PacketMeta&
 
 Written6 add_tunnel6(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
                      Context& ctx) noexcept {
+    if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
+        mbuf = clamp_mss_into(mbuf, 0, tunnel, meta, ctx);
+    }
     packet::Packet p(mbuf);
     const Tunnel6& line = ctx.tables->tunnels6[tunnel.line6()];
     const std::uint32_t frame = p.length();

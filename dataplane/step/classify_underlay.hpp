@@ -96,9 +96,29 @@ struct ClassifyUnderlay {
                                net::is_host(net::IpAddress(ip->source))
                            ? to_control(meta, packet::Punt::icmp)
                            : Verdict::divert(Lane::host);
+            case Icmpv6Header::kPacketTooBig:
+                return is_own(net::IpAddress(ip->destination)) && !upper.is_fragment &&
+                               is_about_tunnel6(p, at + sizeof(Icmpv6Header), *ctx.tables)
+                           ? to_control(meta, packet::Punt::icmp)
+                           : Verdict::divert(Lane::host);
             default:
                 return Verdict::divert(Lane::host);
         }
+    }
+
+    /// What is quoted looks like a tunnel packet of ours.
+    static bool is_about_tunnel6(const packet::Packet& p, std::uint32_t quoted,
+                                 const table::Tables& tables) noexcept {
+        if (p.contiguous() < quoted + sizeof(net::Ipv6Header)) {
+            return false;
+        }
+        const net::Ipv6Upper sent = net::upper_of(p.data() + quoted, p.contiguous() - quoted);
+        const std::uint32_t udp = quoted + sent.offset;
+        return p.at<net::Ipv6Header>(quoted)->version() == 6 &&
+               sent.protocol == net::ip_protocol::kUdp && sent.is_whole && !sent.is_later &&
+               p.contiguous() >= udp + 4 &&
+               tables.dstports->contains(
+                   table::dstport_key(net::load<net::Be16>(p.data() + udp + 2).value(), true));
     }
 
     /// `upper` is whole, and the packet is for us.

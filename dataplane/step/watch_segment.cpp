@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/step/clamp_mss.hpp"
 #include "dataplane/step/learn_source.hpp"
 #include "dataplane/step/prefetch_fdb.hpp"
 
@@ -325,6 +326,10 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
             const auto source = net::EthernetWords::of(head.bytes().data()).source;
             tell(p, about, packet::Punt::neighbour, key_of(question.speaker, about) ^ source, ctx);
         }
+    }
+    if ((segment.watch & watch::kClampMss) != 0) {
+        clamp_mss_from(p, meta.outer_size + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader),
+                       number, meta, ctx);
     }
     return Verdict::go_on();
 }

@@ -27,6 +27,8 @@ struct Route {
     RouteType type = RouteType::unicast;
     std::uint16_t port = 0;  ///< the port to leave by; without meaning for the types that drop
     std::uint32_t via = 0;   ///< next hop, host order; 0: the destination itself is on the link
+    std::uint32_t src = 0;   ///< our address for what goes there, host order; 0: chosen
+    std::uint16_t mtu = 0;   ///< of the way, where it takes less than the port; 0: the port's
     friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -87,7 +89,9 @@ class Fib4 {
 struct Route6 {
     RouteType type = RouteType::unicast;
     std::uint16_t port = 0;
-    net::IpAddress via;  ///< `::`: the destination itself is on the link
+    net::IpAddress via;    ///< `::`: the destination itself is on the link
+    net::IpAddress src{};  ///< `::`: chosen
+    std::uint16_t mtu = 0;
     friend bool operator==(const Route6&, const Route6&) = default;
 };
 

@@ -13,13 +13,17 @@ namespace vxplane::table {
 
 /// Bits of Segment::watch. Frames of a segment without any take the short way.
 namespace watch {
-constexpr std::uint8_t kProxy = 1;         ///< answer ARP and ND for neighbours behind tunnels
-constexpr std::uint8_t kProxyLocal = 2;    ///< what is not answered stays with the local ports
-constexpr std::uint8_t kSnoop = 4;         ///< tell control of ARP and ND
-constexpr std::uint8_t kL2Miss = 8;        ///< tell control of unknown destinations
-constexpr std::uint8_t kL3Miss = 16;       ///< tell control of unknown IP addresses
-constexpr std::uint8_t kRsc = 32;          ///< frames to routers go to the neighbour at once
-constexpr std::uint8_t kRefuseVxlan = 64;  ///< no VXLAN from access ports
+constexpr std::uint16_t kProxy = 1;            ///< answer ARP and ND for neighbours behind tunnels
+constexpr std::uint16_t kProxyLocal = 2;       ///< what is not answered stays with the local ports
+constexpr std::uint16_t kSnoop = 4;            ///< tell control of ARP and ND
+constexpr std::uint16_t kL2Miss = 8;           ///< tell control of unknown destinations
+constexpr std::uint16_t kL3Miss = 16;          ///< tell control of unknown IP addresses
+constexpr std::uint16_t kRsc = 32;             ///< frames to routers go to the neighbour at once
+constexpr std::uint16_t kRefuseVxlan = 64;     ///< no VXLAN from access ports
+constexpr std::uint16_t kClampMss = 128;       ///< TCP from tunnels is told of segments that fit
+constexpr std::uint16_t kFragmentInner = 256;  ///< IPv4 that is too long is fragmented
+/// What no frame of a tenant is looked at for.
+constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

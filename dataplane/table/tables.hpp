@@ -69,7 +69,7 @@ struct alignas(64) Segment {
     /// Frames to `own_mac` are routed to slaves of this master; kNoMaster: they are not.
     std::uint16_t router = kNoMaster;
     std::uint16_t guard = 0;                      ///< in Tables::guards; 0: any peer is heard
-    std::uint8_t watch = 0;                       ///< of table::watch
+    std::uint16_t watch = 0;                      ///< of table::watch
     std::uint32_t reserved_flags = kStrictFlags;  ///< of the first VXLAN word: bits that must be 0
     std::uint32_t reserved_vni = kStrictVni;      ///< of the second
     std::uint32_t flood_rate = 0;                 ///< flood_rate_of(); 0: any number of floods
@@ -92,14 +92,16 @@ static_assert(sizeof(Segment) == 64);
 
 /// PortEntry::plain_frame of a member: all frames of a segment that watches get a closer look.
 constexpr std::uint16_t plain_frame_of(const PortEntry& port, const Segment& segment) noexcept {
-    return segment.watch != 0 ? std::uint16_t{0} : port.max_frame;
+    return (segment.watch & ~watch::kNotForTenants) != 0 ? std::uint16_t{0} : port.max_frame;
 }
 
 /// In values of Tables::vnis: each packet of the segment is looked at by step::watch_tunnel().
 constexpr std::uint32_t kWatchedVni = 0x10000;
 /// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
 constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
-    return segment.guard != 0 || (segment.watch & watch::kSnoop) != 0 ? index | kWatchedVni : index;
+    return segment.guard != 0 || (segment.watch & (watch::kSnoop | watch::kClampMss)) != 0
+               ? index | kWatchedVni
+               : index;
 }
 
 /// A slice of Tables::remotes: tunnel ids that each get a copy, or among which a flow chooses.

@@ -19,7 +19,8 @@ enum class TunnelState : std::uint8_t {
     waiting,  ///< next hop unresolved: packets wait with control
     told,     ///< unreachable or prohibited: control answers the sender
     refused,  ///< dropped for Tunnel::refusal
-    ipv6      ///< next hop resolved, and the header stands in Tables::tunnels6
+    ipv6,     ///< next hop resolved, and the header stands in Tables::tunnels6
+    local     ///< the remote is one of our own addresses: delivered without leaving
 };
 
 /// The first 14 bytes say how to use the rest and are copied into the headroom in front of the
@@ -50,6 +51,10 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kInheritTos = 16;
     static constexpr std::uint8_t kInheritDf = 32;
     static constexpr std::uint8_t kInherits = kInheritTtl | kInheritTos | kInheritDf;
+    /// A tunnel packet that is too long leaves in fragments.
+    static constexpr std::uint8_t kFragments = 64;
+    /// TCP inside is told of segments that fit (step/clamp_mss.hpp).
+    static constexpr std::uint8_t kClampMss = 128;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -88,6 +93,8 @@ struct alignas(64) Tunnel6 {
     static constexpr std::uint8_t kEcnRfc3168 = Tunnel::kEcnRfc3168;
     static constexpr std::uint8_t kInheritTtl = Tunnel::kInheritTtl;
     static constexpr std::uint8_t kInheritTos = Tunnel::kInheritTos;
+    /// The flow label is that of IPv6 inside.
+    static constexpr std::uint8_t kInheritLabel = 32;
     /// The flow label is made from the hash of the inner flow (RFC 6438).
     static constexpr std::uint8_t kLabelFromFlow = 64;
 };
@@ -100,6 +107,7 @@ static_assert(sizeof(net::EthernetHeader) + sizeof(net::Ipv6Header) + sizeof(net
 struct FlowLabel {
     std::uint32_t fixed = 0;  ///< 20 bits
     bool from_flow = false;   ///< from the inner flow instead
+    bool inherit = false;     ///< that of IPv6 inside, else `fixed`
     auto operator<=>(const FlowLabel&) const = default;
 };
 
@@ -117,6 +125,8 @@ struct TunnelSpec {
     Inherit inherit;
     FlowLabel flow_label;
     bool udp_checksum = false;
+    bool clamp_mss = false;
+    bool fragments = false;  ///< what is too long leaves in fragments
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
     net::MacAddress source_mac;
@@ -137,7 +147,8 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
         (spec.dont_fragment ? 0 : Tunnel::kChangingId) |
         (spec.ecn == net::EcnMode::rfc3168 ? Tunnel::kEcnRfc3168 : 0) |
         (spec.inherit.ttl ? Tunnel::kInheritTtl : 0) |
-        (spec.inherit.tos ? Tunnel::kInheritTos : 0) | (spec.inherit.df ? Tunnel::kInheritDf : 0));
+        (spec.inherit.tos ? Tunnel::kInheritTos : 0) | (spec.inherit.df ? Tunnel::kInheritDf : 0) |
+        (spec.fragments ? Tunnel::kFragments : 0) | (spec.clamp_mss ? Tunnel::kClampMss : 0));
     t.out_port = spec.out_port;
     t.source_port_lo = spec.source_port_lo;
     t.source_port_span = spec.source_port_span;
@@ -172,6 +183,7 @@ inline Tunnel6 make_tunnel6(const TunnelSpec& spec) noexcept {
                                   (spec.ecn == net::EcnMode::rfc3168 ? Tunnel6::kEcnRfc3168 : 0) |
                                   (spec.inherit.ttl ? Tunnel6::kInheritTtl : 0) |
                                   (spec.inherit.tos ? Tunnel6::kInheritTos : 0) |
+                                  (spec.flow_label.inherit ? Tunnel6::kInheritLabel : 0) |
                                   (spec.flow_label.from_flow ? Tunnel6::kLabelFromFlow : 0));
     t.source_port_lo = spec.source_port_lo;
     t.source_port_span = spec.source_port_span;

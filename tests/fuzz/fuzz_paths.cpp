@@ -11,6 +11,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace {
 
@@ -24,7 +25,28 @@ void require(bool truth, const char* text) {
     std::abort();
 }
 
+void repair6(std::vector<std::byte>& frame) {
+    if (frame.size() < kIp + sizeof(net::Ipv6Header)) return;
+    const auto ip = net::load<net::Ipv6Header>(frame.data() + kIp);
+    const std::size_t size = ip.payload_length.value();
+    const net::Ipv6Upper upper = net::upper_of(frame.data() + kIp, frame.size() - kIp);
+    const std::size_t end = sizeof ip + size;
+    if (!upper.is_whole || end < upper.offset + 4 || frame.size() < kIp + end) return;
+    std::byte* message = frame.data() + kIp + upper.offset;
+    const std::size_t length = end - upper.offset;
+    std::fill_n(message + 2, 2, std::byte{0});
+    const net::Be16 sum = net::finish(net::add_bytes(
+        net::pseudo_header(ip, net::ip_protocol::kIcmpv6, static_cast<std::uint16_t>(length)),
+        message, length));
+    std::memcpy(message + 2, &sum, sizeof sum);
+}
+
 void repair(std::vector<std::byte>& frame) {
+    if (frame.size() >= kIp &&
+        net::load<net::EthernetHeader>(frame.data()).type == net::ether_type::kIpv6) {
+        repair6(frame);
+        return;
+    }
     if (frame.size() < kIp + sizeof(net::Ipv4Header)) return;
     const auto ip = net::load<net::Ipv4Header>(frame.data() + kIp);
     const std::size_t header = ip.header_length();

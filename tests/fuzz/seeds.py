@@ -11,8 +11,8 @@ from scapy.contrib.igmp import IGMP
 from scapy.contrib.igmpv3 import IGMPv3, IGMPv3gr, IGMPv3mr
 from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6MLDMultAddrRec, ICMPv6MLDone, ICMPv6MLReport,
                                 ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
-                                ICMPv6NDOptSrcLLAddr, ICMPv6TimeExceeded, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
-                                IPv6ExtHdrHopByHop, RouterAlert)
+                                ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6ExtHdrDestOpt,
+                                IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, RouterAlert)
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
@@ -135,10 +135,27 @@ def path_frames():
     ours = IP(src=local, dst=remote, flags="DF", len=1500) / UDP(sport=40000, dport=4789, len=1480)
     for code, mtu, quoted in ((4, 1300, ours), (4, 0, ours), (1, 0, ours), (4, 600, IP(src=local, dst=remote) / TCP())):
         yield 1, ether / IP(src=remote, dst=local) / ICMP(type=3, code=code, nexthopmtu=mtu) / Raw(raw(quoted))
+    local6, remote6 = "2001:db8::1", "2001:db8::2"
+    ours6 = IPv6(src=local6, dst=remote6, plen=1460) / UDP(sport=40000, dport=4789, len=1460) / Raw(
+        b"\x08\0\0\0\0\0\x07\0")
+    for mtu, quoted in ((1400, ours6), (1279, ours6), (1400, IPv6(src=local6, dst=remote6) / TCP())):
+        yield 1, ether / IPv6(src=remote6, dst=local6) / ICMPv6PacketTooBig(mtu=mtu) / Raw(raw(quoted))
     for tags in (ether, ether / Dot1Q(vlan=5)):
         yield 0x2C, tags / IP(src="192.0.2.1", dst="192.0.2.2", flags="DF", ttl=3) / UDP() / Raw(b"x" * 600)
         yield 0x2C, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"x" * 1400)
         yield 0x2C, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / ICMPv6TimeExceeded() / Raw(b"x" * 1400)
+
+
+def opening_frames():
+    """TCP that opens connections through a segment that clamps MSS: see fuzz_mss.cpp."""
+    options = [[("MSS", 1460)], [("NOP", None), ("MSS", 9000), ("WScale", 7), ("SAckOK", b"")], [("MSS", 100)], []]
+    for head in (4, 5, 6, 0x14, 0x16):
+        to, source = (host(1), host(12)) if head & 0x10 else (host(12), host(1))
+        for words in options:
+            tcp = TCP(sport=40000, dport=80, flags="S", options=words)
+            for tags in (Ether(src=source, dst=to), Ether(src=source, dst=to) / Dot1Q(vlan=5)):
+                yield head, tags / IP(src="192.0.2.1", dst="192.0.2.2") / tcp
+                yield head, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / tcp
 
 
 def write(target, seeds):
@@ -165,6 +182,7 @@ def main():
     write("fuzz-snooping", [b"".join(bytes([head]) + len(data).to_bytes(2, "big") + data for head, data in row)
                             for row in rows])
     write("fuzz-paths", [bytes([head]) + raw(frame) for head, frame in path_frames()])
+    write("fuzz-mss", [bytes([head]) + raw(frame) for head, frame in opening_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

@@ -77,7 +77,7 @@ void add_link(Words words, Setup& setup) {
         "noproxy",    "norsc",     "nol2miss",    "nol3miss",    "nogbp",      "nogpe",
         "noexternal", "nornocsum", "noremcsumtx", "noremcsumrx", "localbypass"};
     // As the kernel does, what the proxy does not answer stays away from the tunnels.
-    static const std::map<std::string, std::uint8_t> kWatched{
+    static const std::map<std::string, std::uint16_t> kWatched{
         {"proxy", table::watch::kProxy | table::watch::kProxyLocal},
         {"rsc", table::watch::kRsc},
         {"l2miss", table::watch::kL2Miss},

@@ -39,7 +39,7 @@ struct Setup {
     std::vector<net::IpAddress> flood{};          ///< remotes of the all-zero entry, in order
     std::map<std::string, net::IpAddress> fdb{};  ///< MAC -> remote
 
-    std::uint8_t watch = 0;                              ///< of table::watch
+    std::uint16_t watch = 0;                             ///< of table::watch
     std::map<std::string, std::string> segment_hosts{};  ///< IP address -> MAC, as `ip neigh`
     std::set<std::string> routers{};                     ///< MACs of FDB entries with `router`
     std::set<std::string> local_macs{};                  ///< of FDB entries with dst 0.0.0.0

@@ -1,11 +1,13 @@
 """Paths that take less than our uplink: routers of the underlay are believed when they may be, and tenants
 are told what fits."""
 import pytest
+from scapy.layers.inet6 import ICMPv6PacketTooBig
 
-from frames import ICMP, IP, UDP, Ether, Raw
+from frames import ICMP, IP, UDP, VXLAN, Ether, IPv6, Raw
 from lab import wait_until
 from scene import VTEP, Scene
 from streams import Echo
+from test_underlay6 import VTEP6, six_scene, started
 
 
 def behind_a_narrow_link(lab, mtu=1300):
@@ -69,3 +71,73 @@ def test_VX28_what_we_cannot_have_sent_is_not_believed(lab, lie):
     assert tenant.ping(peer.inner4, options="-s 1422 -M do") == 3
     tell(40000, 4789, "198.51.100.1", len=1500)
     wait_until(lambda: scene.daemon.rpc("health")["path_mtus"] == 1, 3, "the truth is believed")
+
+
+def behind_a_narrow_link6(lab, mtu=1400, **words):
+    """The same over IPv6."""
+    scene = six_scene(lab)
+    peer, tenant = scene.peers[0], scene.members["acc0"][0]
+    router = lab.namespace("router", ipv6=True)
+    router.run("sysctl -qw net.ipv6.conf.all.forwarding=1")
+    lab.veth(router, "near", scene.fabric, "router0")
+    scene.fabric.ip("link set router0 master br0")
+    lab.veth(router, "far", peer.namespace, "eth1")
+    peer.underlay = "2001:db8:1::11"
+    for namespace, device, address in ((router, "near", "2001:db8::fe"), (router, "far", "2001:db8:1::fe"),
+                                       (peer.namespace, "eth1", peer.underlay)):
+        namespace.ip(f"address add {address}/64 dev {device} nodad")
+        namespace.ip(f"link set {device} up" + ("" if device == "near" else f" mtu {mtu}"))
+    peer.namespace.ip("route add 2001:db8::/64 via 2001:db8:1::fe")
+    peer.vxlan(remote=VTEP6)
+    peer.namespace.ip("link set vx0 mtu 1430")
+    peer.namespace.ip("route replace 10.0.0.0/24 dev vx0 src 10.0.0.11 mtu lock 1100 advmss 1390")
+    scene.topology["routes"] = [{"to": "2001:db8:1::/64", "via": "2001:db8::fe"}]
+    started(scene, local=VTEP6, **words)
+    return scene, tenant, peer, router
+
+
+def test_VX28_tcp_keeps_flowing_through_a_smaller_underlay_over_ipv6(lab):
+    scene, tenant, peer, router = behind_a_narrow_link6(lab)
+    assert tenant.ping(peer.inner4) == 3
+    with Echo(peer.namespace, peer.inner4) as echo:
+        assert echo.round_trip(tenant, megabytes=1) == 1 << 20
+    health = scene.daemon.rpc("health")
+    assert health["path_mtus"] == 1 and health["path_mtu_forged"] == 0 and health["packets_unaccounted"] == 0
+    assert "path to 2001:db8:1::11 takes packets of 1400 bytes" in scene.daemon.log()
+    assert "mtu 1330" in tenant.ip(f"route get {peer.inner4}"), "the tenant knows what fits"
+    shown = scene.daemon.rpc("path_mtus")
+    assert [(one["remote"], one["mtu"]) for one in shown] == [(peer.underlay, 1400)]
+    assert 500 < shown[0]["expires_s"] <= 600
+    assert peer.underlay in scene.daemon.ctl("pmtu").stdout
+    assert "removed 1" in scene.daemon.ctl("pmtu", "flush", "remote", peer.underlay).stdout
+    assert scene.daemon.rpc("path_mtus") == []
+
+    def tell(**lie):
+        words = {"sport": 40000, "dport": 4789, "dst": peer.underlay, "vni": 100, "mtu": 1300} | lie
+        quoted = IPv6(src=VTEP6, dst=words["dst"], plen=1460) / UDP(
+            sport=words["sport"], dport=words["dport"], len=1460, chksum=1) / VXLAN(vni=words["vni"])
+        message = IPv6(src="2001:db8::fe", dst=VTEP6) / ICMPv6PacketTooBig(mtu=words["mtu"]) / Raw(bytes(quoted))
+        return bytes(Ether(src=router.mac("near"), dst=scene.daemon.port("uplink0")["mac"]) / message)
+    wire = lab.wire(router, "near")
+    lies = [tell(sport=1), tell(dst="2001:db8:1::77"), tell(vni=101), tell(mtu=1279), tell(mtu=1500)]
+    for frame in lies * 200:
+        wire.send(frame)
+    wait_until(lambda: scene.daemon.rpc("health")["path_mtu_forged"] > 0, 3, "lies are counted")
+    assert scene.daemon.rpc("path_mtus") == []
+    wait_until(lambda: wire.send(tell()) or scene.daemon.rpc("health")["path_mtus"] == 1, 5, "the truth is believed")
+    assert scene.daemon.rpc("health")["packets_unaccounted"] == 0
+
+
+def test_VX29_tcp_is_told_what_fits_before_anything_is_too_long(lab):
+    scene = Scene(lab)
+    tenant, peer = scene.tenant(), scene.peers[0]
+    peer.vxlan()
+    peer.namespace.ip("link set vx0 mtu 1500")
+    scene.segment(**{"mss-clamp": True})
+    scene.start()
+    assert tenant.ping(peer.inner4) == 3
+    for address in (peer.inner4, peer.inner6):
+        with Echo(peer.namespace, address) as echo:
+            assert echo.round_trip(tenant, megabytes=1) == 1 << 20
+    drops = scene.daemon.drops()
+    assert "tunnel_oversize" not in drops and "outer_fragment" not in drops

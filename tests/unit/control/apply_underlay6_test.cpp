@@ -176,6 +176,76 @@ TEST_F(Underlay6, VX08_VX18_routes_choose_source_and_next_hop_and_refuse) {
     }
 }
 
+TEST_F(Underlay6, VX28_packet_too_big_about_our_packets_is_believed_and_forgotten) {
+    begin_mixed();
+    ASSERT_FALSE(bridge.add(to_remote(host(20), "2001:db8::2"), now));
+    receive(world.vm1, unicast(1, 20));
+    tick();
+    receive(world.up, {advertisement("2001:db8::2")});
+    tick();
+    const auto id = tunnels.find(tunnels.profile_id(bridge.segment(0).profile),
+                                 support::address("2001:db8::2"));
+    ASSERT_TRUE(id);
+    const auto inner_mtu = [&] { return tunnels.line(*id).max_frame - 14U; };
+    const auto tell = [&](std::uint32_t mtu, const Frame& about, std::size_t quoted = 1200) {
+        Bytes quote = about.bytes();
+        quote.erase(quote.begin(), quote.begin() + 14);
+        quote.resize(std::min(quote.size(), quoted));
+        Bytes message{
+            2, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(mtu >> 8), static_cast<std::uint8_t>(mtu)};
+        message.insert(message.end(), quote.begin(), quote.end());
+        Bytes covered;
+        for (const char* one : {"2001:db8::fe", kOwn}) {
+            const net::IpAddress address = support::address(one);
+            covered.insert(covered.end(), address.bytes.begin(), address.bytes.end());
+        }
+        covered.insert(covered.end(), message.begin(), message.end());
+        const std::uint16_t sum =
+            support::rfc1071(covered, 58 + static_cast<std::uint32_t>(message.size()));
+        message[2] = static_cast<std::uint8_t>(sum >> 8);
+        message[3] = static_cast<std::uint8_t>(sum);
+        receive(world.up,
+                {a_frame()
+                     .to(world.mac_of(world.up))
+                     .from(kPeerMac)
+                     .ipv6({.source = "2001:db8::fe", .destination = kOwn, .next_header = 58})
+                     .payload(message)
+                     .bytes()});
+        tick();
+    };
+    const auto sent = [&](const char* from, const char* to, std::uint16_t port,
+                          std::uint32_t vni = 7) {
+        return a_frame()
+            .ipv6({.source = from, .destination = to})
+            .udp(port, 4789)
+            .vxlan({.vni = vni}, a_frame().ipv4().udp(1, 2).payload(1402));
+    };
+    const Frame ours = sent(kOwn, "2001:db8::2", 40'000);
+    EXPECT_EQ(inner_mtu(), 1430U);
+    // Not ours: another sender, another remote, a port that we do not choose, a VNI of nobody.
+    tell(1400, sent("2001:db8::7", "2001:db8::2", 40'000));
+    tell(1400, sent(kOwn, "2001:db8::7", 40'000));
+    tell(1400, sent(kOwn, "2001:db8::2", 1000));
+    tell(1400, sent(kOwn, "2001:db8::2", 40'000, 9));
+    EXPECT_EQ(punts.path_mtu_forged(), 4U);
+    // Less than every link takes (RFC 8201 section 4), and no less than the packet was long.
+    tell(1279, ours);
+    tell(1500, ours);
+    EXPECT_EQ(punts.path_mtu_forged(), 6U);
+    EXPECT_EQ(inner_mtu(), 1430U);
+    tell(1400, ours);
+    EXPECT_EQ(inner_mtu(), 1330U);
+    EXPECT_EQ(tunnels.line(*id).state, table::TunnelState::ipv6);
+    EXPECT_EQ(tunnels.path_mtu(support::address("2001:db8::2")), 1400);
+    tell(1280, ours, 52);
+    EXPECT_EQ(inner_mtu(), 1210U);
+    EXPECT_EQ(punts.path_mtu_forged(), 6U);
+    EXPECT_EQ(tunnels.flush_path_mtus(support::address("2001:db8::7"), now), 0U);
+    EXPECT_EQ(tunnels.flush_path_mtus(std::nullopt, now), 1U);
+    EXPECT_EQ(inner_mtu(), 1430U);
+    expect_law();
+}
+
 TEST_F(Underlay6, unanswered_neighbour_discovery_is_told_to_the_sender) {
     begin_mixed();
     ASSERT_FALSE(bridge.add(to_remote(host(20), "2001:db8::2"), now));

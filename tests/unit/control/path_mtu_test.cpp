@@ -61,13 +61,79 @@ Bytes message(std::uint16_t mtu = 1300) {
 TEST(PathMtu, VX28_a_routers_message_is_read) {
     const PathMtuNews news = read_path_mtu(message());
     ASSERT_TRUE(news.is_whole);
-    EXPECT_EQ(news.local, net::Ipv4Address::of(kUs));
-    EXPECT_EQ(news.remote, net::Ipv4Address::of(kRemote));
+    EXPECT_EQ(news.local, net::IpAddress(net::Ipv4Address::of(kUs)));
+    EXPECT_EQ(news.remote, net::IpAddress(net::Ipv4Address::of(kRemote)));
     EXPECT_EQ(news.source_port, 40000);
     EXPECT_EQ(news.dstport, 4789);
     EXPECT_EQ(news.length, 1500);
     EXPECT_TRUE(news.dont_fragment);
-    EXPECT_EQ(news.mtu, 1300);
+    EXPECT_EQ(news.mtu, 1300U);
+    EXPECT_FALSE(news.vni) << "not quoted";
+}
+
+net::Ipv6Header ip6_header(std::uint8_t from, std::uint8_t to, std::uint8_t next,
+                           std::size_t payload) {
+    net::Ipv6Header ip{};
+    ip.version_class_label = net::Be32::of(net::Ipv6Header::kVersion);
+    ip.payload_length = net::Be16::of(static_cast<std::uint16_t>(payload));
+    ip.next_header = next;
+    ip.hop_limit = 60;
+    ip.source = {0xFD, 0x10};
+    ip.source[15] = from;
+    ip.destination = {0xFD, 0x10};
+    ip.destination[15] = to;
+    return ip;
+}
+
+/// From router fd10::1, about 1500 bytes of VNI 7 from fd10::12 to fd10::13.
+Bytes message6(std::uint32_t mtu = 1400, std::size_t quoted_udp = 16) {
+    Bytes frame(kIp);
+    put(frame, 12, net::ether_type::kIpv6);
+    const std::size_t size = 8 + 40 + quoted_udp;
+    const net::Ipv6Header outer = ip6_header(1, 12, 58, size);
+    put(frame, kIp, outer);
+    put(frame, kIp + 48, ip6_header(12, 13, 17, 1460));
+    net::UdpHeader udp{};
+    udp.source = net::Be16::of(40000);
+    udp.destination = net::Be16::of(4789);
+    put(frame, kIp + 88, udp);
+    put(frame, kIp + 96, net::VxlanHeader::of(net::Vni{7}));
+    frame.resize(kIp + 40 + size);
+    net::Icmpv6Header icmp{};
+    icmp.type = net::Icmpv6Header::kPacketTooBig;
+    icmp.rest = net::Be32::of(mtu);
+    put(frame, kIp + 40, icmp);
+    const net::Sum pseudo = net::pseudo_header(outer, 58, static_cast<std::uint16_t>(size));
+    icmp.checksum = net::finish(net::add_bytes(pseudo, frame.data() + kIp + 40, size));
+    put(frame, kIp + 40, icmp);
+    return frame;
+}
+
+TEST(PathMtu, VX28_a_routers_message_over_ipv6_is_read) {
+    const PathMtuNews news = read_path_mtu(message6());
+    ASSERT_TRUE(news.is_whole);
+    EXPECT_EQ(news.local, net::IpAddress(ip6_header(12, 13, 17, 0).source));
+    EXPECT_EQ(news.remote, net::IpAddress(ip6_header(12, 13, 17, 0).destination));
+    EXPECT_EQ(news.source_port, 40000);
+    EXPECT_EQ(news.dstport, 4789);
+    EXPECT_EQ(news.vni, 7U);
+    EXPECT_EQ(news.length, 1500U);
+    EXPECT_TRUE(news.dont_fragment);
+    EXPECT_EQ(news.mtu, 1400U);
+    EXPECT_FALSE(read_path_mtu(message6(1400, 15)).vni);
+    EXPECT_FALSE(read_path_mtu(message6(1400, 3)).is_whole);
+}
+
+TEST(PathMtu, VX28_what_is_cut_or_changed_is_no_message_over_ipv6) {
+    const Bytes whole = message6();
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+        EXPECT_FALSE(read_path_mtu(std::span(whole).first(size)).is_whole) << size;
+    }
+    for (std::size_t at = kIp + 40; at < whole.size(); ++at) {
+        Bytes changed = whole;
+        changed[at] ^= std::byte{0x10};
+        EXPECT_FALSE(read_path_mtu(changed).is_whole) << at;
+    }
 }
 
 TEST(PathMtu, VX28_what_is_cut_or_changed_is_no_message) {

@@ -68,7 +68,7 @@ TEST_F(ControlPaths, VX28_a_path_is_believed_to_be_narrow_for_600_seconds) {
 TEST_F(ControlPaths, VX28_a_path_takes_a_datagram_of_576_bytes_whatever_is_said) {
     with_remote();
     EXPECT_EQ(tunnels.learn_path_mtu(says(0), now), PathMtuResult::lowered);
-    EXPECT_EQ(tunnels.path_mtu(ip("10.0.0.2")), 626);
+    EXPECT_EQ(tunnels.path_mtu(ip("10.0.0.2")), 626U);
     EXPECT_EQ(inner_mtu(), 576U);
 }
 
