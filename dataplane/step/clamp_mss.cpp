@@ -64,14 +64,23 @@ TcpPlace tcp_in(std::span<const std::byte> packet, bool ipv6) noexcept {
                : TcpPlace{};
 }
 
-/// `longest`: bytes of a frame that fits, tags not counted.
-Change change_of(std::span<const std::byte> frame, std::uint32_t longest) noexcept {
+/// Bytes of a frame that fits: into the segment, whose tags are not counted, and into the tunnel,
+/// where they are.
+struct Longest {
+    std::uint32_t untagged;
+    std::uint32_t tagged = 0xFFFF;
+};
+
+Change change_of(std::span<const std::byte> frame, const Longest& fits) noexcept {
     Change change;
     const net::FrameFacts facts = net::shape_of(frame.data(), frame.size());
     if (!facts.is_ip) {
         return change;
     }
     const bool ipv6 = facts.type == net::ether_type::kIpv6;
+    const std::uint32_t tags = facts.l3_offset - kEthernet;
+    const std::uint32_t longest =
+        std::min(fits.untagged, fits.tagged - std::min(tags, fits.tagged));
     const TcpPlace tcp = tcp_in(frame.subspan(facts.l3_offset), ipv6);
     const std::uint32_t headers = kEthernet + (ipv6 ? kHeaders6 : kHeaders4);
     if (tcp.size < sizeof(net::TcpHeader) || longest <= headers) {
@@ -118,7 +127,7 @@ Change change_of(std::span<const std::byte> frame, std::uint32_t longest) noexce
     return change;
 }
 
-Change change_in(const rte_mbuf* mbuf, std::uint32_t at, std::uint32_t longest) noexcept {
+Change change_in(const rte_mbuf* mbuf, std::uint32_t at, const Longest& fits) noexcept {
     if (mbuf->pkt_len < at + kEthernet + kHeaders4) {
         return {};
     }
@@ -126,7 +135,7 @@ Change change_in(const rte_mbuf* mbuf, std::uint32_t at, std::uint32_t longest) 
     const std::uint32_t size = std::min(mbuf->pkt_len - at, kRead);
     const auto* frame =
         static_cast<const std::byte*>(rte_pktmbuf_read(mbuf, at, size, room.data()));
-    return change_of({frame, size}, longest);
+    return change_of({frame, size}, fits);
 }
 
 /// Byte by byte: a value may lie in two buffers.
@@ -195,15 +204,13 @@ std::uint32_t tunnel_back(packet::Packet p, const table::Segment& segment,
 rte_mbuf* clamp_mss_into(rte_mbuf* mbuf, std::uint32_t at, const table::Tunnel& tunnel,
                          const packet::PacketMeta& meta, Context& ctx) noexcept {
     const table::Tables& tables = *ctx.tables;
-    std::uint32_t longest = tables.segments[meta.segment].max_frame;
-    longest = std::min(
-        longest, tunnel.max_frame - std::min<std::uint32_t>(meta.tag_bytes(), tunnel.max_frame));
+    Longest fits{tables.segments[meta.segment].max_frame, tunnel.max_frame};
     // What a tenant gets back must fit its port, too.
     const table::PortEntry& in = tables.ports[meta.in_port];
     if (in.role == table::PortRole::access) {
-        longest = std::min<std::uint32_t>(longest, in.max_frame);
+        fits.untagged = std::min<std::uint32_t>(fits.untagged, in.max_frame);
     }
-    const Change change = change_in(mbuf, at, longest);
+    const Change change = change_in(mbuf, at, fits);
     if (change.count == 0) {
         return mbuf;
     }
@@ -222,12 +229,12 @@ void clamp_mss_from(packet::Packet p, std::uint32_t at, std::uint16_t number,
                     const packet::PacketMeta& meta, const Context& ctx) noexcept {
     static_assert(table::FlatMap::kNone == table::AddressMap::kNone);
     const table::Segment& segment = ctx.tables->segments[number];
-    std::uint32_t longest = segment.max_frame;
+    Longest fits{segment.max_frame};
     const std::uint32_t back = tunnel_back(p, segment, meta, *ctx.tables);
     if (back != table::FlatMap::kNone) {
-        longest = std::min<std::uint32_t>(longest, ctx.tables->tunnels[back].max_frame);
+        fits.tagged = ctx.tables->tunnels[back].max_frame;
     }
-    if (const Change change = change_in(p.mbuf(), at, longest); change.count != 0) {
+    if (const Change change = change_in(p.mbuf(), at, fits); change.count != 0) {
         write(p.mbuf(), at, change);
     }
 }
