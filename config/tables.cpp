@@ -167,6 +167,11 @@ constexpr std::array route_keys{
     Key<Route>{{"dev", false, &text, "underlay port; none: the one whose subnet holds via"},
                scalar<&Route::dev>()},
     Key<Route>{
+        {"src", false, &ip, "our address for tunnels that go there, where they have no local"},
+        scalar<&Route::src>()},
+    Key<Route>{{"mtu", false, &mtu, "of the way, where it takes less than the port"},
+               scalar<&Route::mtu>()},
+    Key<Route>{
         {"slave", false, &text, "instead of via and dev: what is behind a slave of an ipvlan"},
         scalar<&Route::slave>()},
 };
@@ -233,9 +238,11 @@ constexpr std::array vxlan_keys{
         scalar<&Vxlan::df>()},
     Key<Vxlan>{{"ecn", false, &ecn, "how congestion marks are carried over"},
                scalar<&Vxlan::ecn>()},
-    Key<Vxlan>{{"flowlabel", false, &flow_label,
-                "of an outer IPv6 header; 0 unless said; entropy: made from the inner flow"},
-               scalar<&Vxlan::flowlabel>()},
+    Key<Vxlan>{
+        {"flowlabel", false, &flow_label,
+         "of an outer IPv6 header; 0 unless said; entropy: made from the inner flow; inherit: "
+         "that of IPv6 inside"},
+        scalar<&Vxlan::flowlabel>()},
     Key<Vxlan>{{"udpcsum", false, &boolean, "outer UDP checksum over IPv4; false unless said"},
                scalar<&Vxlan::udpcsum>()},
     Key<Vxlan>{{"udp6zerocsumtx", false, &boolean, "leave out the outer UDP checksum over IPv6"},
@@ -275,6 +282,14 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{{"mss-clamp", false, &boolean,
                 "lower the MSS of TCP through tunnels to what fits; false unless said"},
                scalar<&Vxlan::mss_clamp>()},
+    Key<Vxlan>{
+        {"fragment", false, &fragment,
+         "what is too long for a tunnel: dropped (off), or cut outside or inside its header; "
+         "off unless said"},
+        scalar<&Vxlan::fragment>()},
+    Key<Vxlan>{{"local-bypass", false, &boolean,
+                "what is for one of our own VTEP addresses does not leave; true unless said"},
+               scalar<&Vxlan::local_bypass>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
                scalar<&Vxlan::mac>()},
     Key<Vxlan>{

@@ -85,8 +85,31 @@ void judge_next_hop(Judge& judge, const Route& route, const std::string& path) {
     }
 }
 
+void judge_way(Judge& judge, const Route& route, const std::string& path) {
+    const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    const bool leaves = route.type == RouteType::unicast && route.slave.empty();
+    for (const std::string_view key : {"src", "mtu"}) {
+        if (!leaves && route.keys.has(key)) {
+            judge.refuse(at(key), path + "." + std::string(key),
+                         "a route that does not leave by a port has no " + std::string(key) +
+                             " (with via or dev only)");
+        }
+    }
+    if (!leaves || !route.src) return;
+    if (route.src->family != route.to.address.family) {
+        judge.refuse(at("src"), path + ".src",
+                     route.src->text() + " is not of the family of " + route.to.text() +
+                         " (an address of ours of the same family)");
+    } else if (owner_of(judge.topology(), *route.src) == nullptr) {
+        judge.refuse(
+            at("src"), path + ".src",
+            route.src->text() + " is not our address (an address of a port with role: underlay)");
+    }
+}
+
 void judge_route(Judge& judge, const Route& route, const std::string& path) {
     const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
+    judge_way(judge, route, path);
     if (network_of(route.to) != route.to) {
         judge.refuse(at("to"), path + ".to",
                      route.to.text() + " has host bits set (" + network_of(route.to).text() + ")");

@@ -49,6 +49,7 @@ class VxlanJudge {
         local(vxlan, path);
         remote(vxlan, path);
         mtu(vxlan, path);
+        fragment(vxlan, path);
         router(vxlan, path);
         ports(vxlan, path);
         judge_fdb(judge_, vxlan);
@@ -186,12 +187,19 @@ class VxlanJudge {
             judge_.refuse(vxlan.where, path,
                           of_uplink + " leaves no room for a segment (at least " +
                               std::to_string(limits::mtu_min + overhead) + ")");
-        } else if (vxlan.mtu + overhead > uplink->mtu) {
+        } else if (vxlan.mtu + overhead > uplink->mtu && vxlan.fragment == Fragment::off) {
             judge_.refuse(at(vxlan, "mtu"), path + ".mtu",
                           std::to_string(vxlan.mtu) + " and " + std::to_string(overhead) +
                               " bytes of headers exceed " + of_uplink + " (at most " +
                               std::to_string(uplink->mtu - overhead) + ")");
         }
+    }
+
+    void fragment(const Vxlan& vxlan, const std::string& path) {
+        if (vxlan.fragment != Fragment::outer || vxlan.df != Df::set) return;
+        judge_.refuse(at(vxlan, "fragment"), path + ".fragment",
+                      "outer fragments tunnel packets, and df: set" + line_text(at(vxlan, "df")) +
+                          " says that they are not (df: unset or inherit)");
     }
 
     void ports(const Vxlan& vxlan, const std::string& path) {

@@ -35,8 +35,9 @@ inline constexpr std::array<std::int64_t, 2> ttl_numbers{0, 256};
 // The kernel writes `inherit` as 1, too: the lowest bits are those of ECN and cannot be given.
 inline constexpr std::array tos_words{Words("inherit")};
 inline constexpr std::array<std::int64_t, 1> tos_numbers{1};
-inline constexpr std::array label_words{Words("entropy")};
-inline constexpr std::array<std::int64_t, 1> label_numbers{1 << 20};
+inline constexpr std::array label_words{Words("entropy"), Words("inherit")};
+inline constexpr std::array<std::int64_t, 2> label_numbers{1 << 20, (1 << 20) + 1};
+inline constexpr std::array fragment_words{Words("off"), Words("outer"), Words("inner")};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array fallback_words{Words("flood"), Words("kernel")};
 inline constexpr std::array auto_word{Words("auto")};
@@ -151,6 +152,7 @@ inline constexpr ValueType flow_label{.kind = Kind::named_number,
                                       .words = label_words,
                                       .numbers = label_numbers};
 inline constexpr ValueType ecn = one_of(ecn_words);
+inline constexpr ValueType fragment = one_of(fragment_words);
 inline constexpr ValueType proxy_fallback = one_of(fallback_words);
 inline constexpr ValueType networks = list_of(network);
 inline constexpr ValueType flood_limit = integer(0, 10'000'000);

@@ -298,6 +298,10 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     const packet::Verdict verdict = step::AddTunnel(context_)(p, meta, context_);
     if (verdict.goes_on()) {
         forward(p.mbuf(), meta.out_port);
+    } else if (!verdict.is_drop() && verdict.lane() == packet::Lane::too_long) {
+        send_in_fragments(p, meta);
+    } else if (!verdict.is_drop() && verdict.lane() == packet::Lane::bypass) {
+        drop(p.mbuf(), DropReason::port_gone);  // its remote has become ours while it waited
     } else {
         const bool refused = meta.if_refused != DropReason::none;
         drop(p.mbuf(), verdict.is_drop() ? verdict.reason()

@@ -120,6 +120,7 @@ class Punts final : public NeighbourSink {
     void encapsulate(const Held& held);
     void encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
                      std::uint16_t in_port);
+    void send_in_fragments(packet::Packet p, packet::PacketMeta& meta);
     [[nodiscard]] rte_mbuf* made_of(std::span<const std::byte> frame);
     // Of slaves and routes: punts_slaves.cpp.
     void take_next_hop(const path::PuntItem& item, Time now);

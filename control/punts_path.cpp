@@ -7,6 +7,8 @@
 #include "control/punts_held.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/path/rare_tunnels.hpp"
+#include "dataplane/step/add_tunnel.hpp"
 
 namespace vxplane::control {
 
@@ -55,6 +57,33 @@ void Punts::answer_too_big(const path::PuntItem& item) {
                                       : net::IpAddress(net::load<net::Ipv4Header>(ip).source);
     if (limiter_.allow(item.segment, source, Neighbours::Clock::now())) {
         send_made(item.in_port, std::span(out).first(made.size));
+    }
+}
+
+void Punts::send_in_fragments(packet::Packet p, packet::PacketMeta& meta) {
+    const std::uint32_t longest = context_.tables->tunnels[meta.tunnel].max_frame;
+    const packet::Verdict verdict = step::AddTunnel::add_unjudged(p, meta, context_);
+    if (!verdict.goes_on()) {
+        drop(p.mbuf(), verdict.is_drop() ? verdict.reason() : packet::DropReason::neigh_failed);
+        return;
+    }
+    const auto mtu =
+        static_cast<std::uint32_t>(longest + meta.tunnel_bytes - sizeof(net::EthernetHeader));
+    path::OuterFragments fragments(p.mbuf(), mtu, path::fragment_id(meta, context_),
+                                   machine_.control_pools());
+    if (!fragments.possible()) {
+        ++counters_.dropped;
+        ++counters_.drops[static_cast<std::size_t>(packet::DropReason::tunnel_oversize)];
+        return;
+    }
+    ++counters_.consumed;
+    while (fragments.left()) {
+        if (rte_mbuf* one = fragments.next(); one != nullptr) {
+            ++counters_.made;
+            forward(one, meta.out_port);
+        } else {
+            ++counters_.no_buffer;
+        }
     }
 }
 

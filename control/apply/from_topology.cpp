@@ -42,9 +42,13 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     profile.tos = profile.inherit.tos ? std::uint8_t{0} : vxlan.tos;
     profile.dont_fragment = vxlan.df == config::Df::set;
     profile.flow_label.from_flow = vxlan.flowlabel == config::Vxlan::kEntropyLabel;
-    profile.flow_label.fixed = profile.flow_label.from_flow ? 0 : vxlan.flowlabel;
+    profile.flow_label.inherit = vxlan.flowlabel == config::Vxlan::kInheritLabel;
+    profile.flow_label.fixed =
+        profile.flow_label.from_flow || profile.flow_label.inherit ? 0 : vxlan.flowlabel;
     profile.udp_checksum = vxlan.udpcsum;
     profile.clamp_mss = vxlan.mss_clamp;
+    profile.fragments = vxlan.fragment == config::Fragment::outer;
+    profile.local_bypass = vxlan.local_bypass;
     profile.udp6_checksum = !vxlan.udp6zerocsumtx;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
     return profile;
@@ -63,6 +67,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.rsc ? watch::kRsc : 0U;
     bits |= vxlan.refuse_vxlan ? watch::kRefuseVxlan : 0U;
     bits |= vxlan.mss_clamp ? watch::kClampMss : 0U;
+    bits |= vxlan.fragment == config::Fragment::inner ? watch::kFragmentInner : 0U;
     return static_cast<std::uint16_t>(bits);
 }
 
@@ -156,6 +161,8 @@ std::map<Prefix, table::Route> routes_of(const config::Topology& topology, const
         table::Route out;
         out.type = static_cast<table::RouteType>(route.type);
         const config::Port* port = nullptr;
+        out.src = route.src ? route.src->ipv4_number() : 0;
+        out.mtu = route.mtu;
         if (route.via) {
             out.via = route.via->ipv4_number();
             port = config::connected_to(topology, *route.via).port;
@@ -204,6 +211,8 @@ std::map<Prefix6, table::Route6> routes6_of(const config::Topology& topology,
         table::Route6 out;
         out.type = static_cast<table::RouteType>(route.type);
         const config::Port* port = nullptr;
+        out.src = route.src ? ip_of(*route.src) : net::IpAddress{};
+        out.mtu = route.mtu;
         if (route.via) {
             out.via = ip_of(*route.via);
             port = config::connected_to(topology, *route.via).port;

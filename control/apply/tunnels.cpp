@@ -89,15 +89,38 @@ void Tunnels::allow_reuse() {
 }
 
 Tunnels::Found Tunnels::route_to(const net::IpAddress& remote) const {
+    const auto or_none = [](std::uint32_t address) {
+        return address == 0 ? net::IpAddress{} : net::IpAddress(net::Ipv4Address::of(address));
+    };
     if (remote.is_v4()) {
         const auto route = routes_.v4.lookup(remote.v4().number());
         return !route ? Found{}
                       : Found{route->type, route->port,
-                              route->via == 0 ? remote : net::Ipv4Address::of(route->via)};
+                              route->via == 0 ? remote : net::Ipv4Address::of(route->via),
+                              or_none(route->src), route->mtu};
     }
     const auto route = routes_.v6.lookup(remote);
     return !route ? Found{}
-                  : Found{route->type, route->port, route->via.is_unset() ? remote : route->via};
+                  : Found{route->type, route->port, route->via.is_unset() ? remote : route->via,
+                          route->src, route->mtu};
+}
+
+void Tunnels::plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
+                         std::uint16_t port) const {
+    if (profile.local_bypass) {
+        spec.state = table::TunnelState::local;
+        return;
+    }
+    // To the wire, from the port that has the address to itself.
+    const Uplink& uplink = uplinks_.at(port);
+    spec.out_port = port;
+    spec.source_mac = uplink.mac;
+    spec.next_hop = uplink.mac;
+    spec.underlay_mtu = uplink.mtu;
+    spec.state = table::TunnelState::ready;
+    if (spec.local.is_unset() || (spec.local.is_v4() && spec.local.v4().is_zero())) {
+        spec.local = spec.remote;
+    }
 }
 
 std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
@@ -137,16 +160,22 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         refuse(table::TunnelState::told, DropReason::tunnel_unreachable);
     } else if (route.type == table::RouteType::prohibit) {
         refuse(table::TunnelState::told, DropReason::tunnel_prohibited);
-    } else if (route.type == table::RouteType::local || !uplinks_.contains(route.port)) {
+    } else if (!uplinks_.contains(route.port)) {
         refuse(table::TunnelState::told, DropReason::tunnel_no_route);
+    } else if (route.type == table::RouteType::local) {
+        plan_local(spec, profile, route.port);
     } else {
         const Uplink& uplink = uplinks_.at(route.port);
         spec.out_port = route.port;
         if (by_route) {
-            spec.local = uplink.source_for(record.remote, route.via);
+            spec.local =
+                route.src.is_unset() ? uplink.source_for(record.remote, route.via) : route.src;
         }
         spec.source_mac = uplink.mac;
         spec.underlay_mtu = std::min(uplink.mtu, path_mtu(record.remote).value_or(uplink.mtu));
+        if (route.mtu != 0) {
+            spec.underlay_mtu = std::min(spec.underlay_mtu, route.mtu);
+        }
         spec.state = table::TunnelState::waiting;
         next_hop = NeighbourKey{route.port, route.via};
     }
@@ -164,7 +193,8 @@ void Tunnels::lead(std::uint32_t id, const table::TunnelSpec& spec,
     record.built = spec;
     record.next_hop = next_hop;
     lines_[id] = table::make_tunnel(spec);
-    if (!spec.remote.is_v4()) {
+    lines6_.erase(id);
+    if (!spec.remote.is_v4() && spec.state != table::TunnelState::local) {
         lines6_[id] = table::make_tunnel6(spec);
     }
     changed_ = true;

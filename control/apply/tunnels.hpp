@@ -171,11 +171,16 @@ class Tunnels {
         std::optional<table::RouteType> type;
         std::uint16_t port = 0;
         net::IpAddress via;
+        net::IpAddress src;  ///< `::`: chosen
+        std::uint16_t mtu = 0;
     };
     [[nodiscard]] Found route_to(const net::IpAddress& remote) const;
     /// What the routes of now say of a remote.
     [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
         const Record& record) const;
+    /// The remote is an address of ours, at that port.
+    void plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
+                    std::uint16_t port) const;
     void build(std::uint32_t id, Time now);
     void reroute_one(std::uint32_t id, Time now);
     void reroute_to(const net::IpAddress& remote, Time now);

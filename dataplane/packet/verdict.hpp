@@ -17,7 +17,9 @@ enum class Lane : std::uint8_t {
     overheard,  ///< out by its port, and a copy to control
     pieces,     ///< by the next hop, in fragments
     answer,     ///< an answer to ARP or ND goes back, in the name of a neighbour
-    router      ///< from a segment to the slaves of the ipvlan that is its router
+    router,     ///< from a segment to the slaves of the ipvlan that is its router
+    too_long,   ///< for a tunnel, and the segment says that it is cut
+    bypass      ///< for one of our own VTEP addresses
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/path/exit.hpp"
+#include "dataplane/path/rare_tunnels.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/check_exit.hpp"
 
@@ -34,6 +35,10 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
     if (verdict.is_drop()) {
         note_refusal(exit, meta, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());
+    } else if (verdict.lane() == packet::Lane::too_long) {
+        send_too_long(p, meta, ctx, exit);
+    } else if (verdict.lane() == packet::Lane::bypass) {
+        bypass(p, meta, ctx, exit);
     } else {
         note_refusal(exit, meta, meta.if_refused);
         exit.to_control(p.mbuf(), meta);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/net/checksum.hpp"
+#include "dataplane/path/rare_tunnels.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 
 namespace vxplane::path {
@@ -52,20 +53,37 @@ Header for_later(const Header& first) noexcept {
 
 }  // namespace
 
+bool is_whole_datagram(const packet::Packet& p, std::uint32_t l3) noexcept {
+    if (p.contiguous() < l3 + sizeof(net::Ipv4Header)) {
+        return false;
+    }
+    const auto& ip = *p.at<net::Ipv4Header>(l3);
+    const std::uint32_t header = ip.header_length();
+    const std::uint32_t total = ip.total_length.value();
+    return ip.version() == 4 && header >= sizeof ip && p.contiguous() >= l3 + header &&
+           total > header && p.length() >= l3 + total && net::ipv4_checksum_is_right(ip);
+}
+
 void send_fragments(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                     Exit& exit) noexcept {
+    cut_datagram(p, meta, kEthernet, ctx.tables->next_hops[meta.destination].max_frame - kEthernet,
+                 ctx, exit);
+}
+
+void cut_datagram(packet::Packet p, const packet::PacketMeta& meta, std::uint32_t l3,
+                  std::uint32_t room, step::Context& ctx, Exit& exit) noexcept {
     using packet::DropReason;
-    const std::uint32_t room = ctx.tables->next_hops[meta.destination].max_frame - kEthernet;
     Header header;
-    header.size = p.at<net::Ipv4Header>(kEthernet)->header_length();
-    std::memcpy(header.bytes.data(), p.data() + kEthernet, header.size);
+    header.size = p.at<net::Ipv4Header>(l3)->header_length();
+    std::memcpy(header.bytes.data(), p.data() + l3, header.size);
     Header later = for_later(header);
     const net::Ipv4Header whole = header.ip();
     const std::uint32_t payload = whole.total_length.value() - header.size;
-    const std::uint32_t from = header.size + kEthernet;
+    const std::uint32_t from = header.size + l3;
     // A forged fragment may claim to end beyond the largest datagram.
     constexpr std::uint32_t kLongest = 0xFFFF;
-    if ((whole.fragment.value() & net::Ipv4Header::kOffsetMask) * 8U + payload > kLongest) {
+    if ((whole.fragment.value() & net::Ipv4Header::kOffsetMask) * 8U + payload > kLongest ||
+        room < header.size + 8) {
         exit.drop(p.mbuf(), DropReason::route_too_big);
         return;
     }
@@ -90,20 +108,19 @@ void send_fragments(packet::Packet p, packet::PacketMeta& meta, step::Context& c
         done += size;
         ++made;
         rte_mbuf* piece = ctx.pools->packet();
-        char* to = piece == nullptr
-                       ? nullptr
-                       : rte_pktmbuf_append(
-                             piece, static_cast<std::uint16_t>(kEthernet + own.size + size));
+        char* to = piece == nullptr ? nullptr
+                                    : rte_pktmbuf_append(
+                                          piece, static_cast<std::uint16_t>(l3 + own.size + size));
         if (to == nullptr) {
             rte_pktmbuf_free(piece);
             exit.count_drop(DropReason::route_no_fragment);
             continue;
         }
-        std::memcpy(to, p.data(), kEthernet);
-        std::memcpy(to + kEthernet, own.bytes.data(), own.size);
-        const void* bytes = rte_pktmbuf_read(p.mbuf(), begin, size, to + kEthernet + own.size);
-        if (bytes != to + kEthernet + own.size) {
-            std::memcpy(to + kEthernet + own.size, bytes, size);
+        std::memcpy(to, p.data(), l3);
+        std::memcpy(to + l3, own.bytes.data(), own.size);
+        const void* bytes = rte_pktmbuf_read(p.mbuf(), begin, size, to + l3 + own.size);
+        if (bytes != to + l3 + own.size) {
+            std::memcpy(to + l3 + own.size, bytes, size);
         }
         piece->port = p.mbuf()->port;
         packet::PacketMeta piece_meta = meta;
@@ -118,6 +135,10 @@ void send_fragments(packet::Packet p, packet::PacketMeta& meta, step::Context& c
             exit.send(view.mbuf(), piece_meta.out_port);
         } else if (verdict.is_drop()) {
             exit.drop(view.mbuf(), verdict.reason());
+        } else if (verdict.lane() == packet::Lane::too_long) {
+            send_too_long(view, piece_meta, ctx, exit);
+        } else if (verdict.lane() == packet::Lane::bypass) {
+            bypass(view, piece_meta, ctx, exit);
         } else {
             exit.to_control(view.mbuf(), piece_meta);
         }

@@ -11,6 +11,7 @@
 #include "dataplane/path/exit.hpp"
 #include "dataplane/path/flood.hpp"
 #include "dataplane/path/fragments.hpp"
+#include "dataplane/path/rare_tunnels.hpp"
 #include "dataplane/path/slaves.hpp"
 
 namespace vxplane::path {
@@ -108,6 +109,12 @@ struct Stage {
                 break;
             case packet::Lane::router:
                 to_router(p, meta, ctx, exit);
+                break;
+            case packet::Lane::too_long:
+                send_too_long(p, meta, ctx, exit);
+                break;
+            case packet::Lane::bypass:
+                bypass(p, meta, ctx, exit);
                 break;
         }
     }

@@ -44,6 +44,37 @@ class AddTunnel {
             p = packet::Packet(done.mbuf);
             return done.verdict;
         }
+        return put_header(p, tunnel, meta, frame, ctx);
+    }
+
+    /// Whatever its length: the caller cuts what comes of it.
+    [[gnu::noinline]] static packet::Verdict add_unjudged(packet::Packet& p,
+                                                          packet::PacketMeta& meta,
+                                                          Context& ctx) noexcept {
+        const table::Tunnel& tunnel = ctx.tables->tunnels[meta.tunnel];
+        if (tunnel.state != table::TunnelState::ready) {
+            const Written6 done = not_ready(p.mbuf(), tunnel, meta, ctx);
+            p = packet::Packet(done.mbuf);
+            return done.verdict;
+        }
+        return put_header(p, tunnel, meta, p.length(), ctx);
+    }
+
+  private:
+    static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
+    static constexpr std::uint8_t kMore =
+        table::Tunnel::kUdpChecksum | table::Tunnel::kInherits | table::Tunnel::kClampMss;
+    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
+
+    /// Puts the header of a tunnel over IPv4 in front of a frame that fits there.
+    [[gnu::always_inline]] static packet::Verdict put_header(packet::Packet& p,
+                                                             const table::Tunnel& tunnel,
+                                                             packet::PacketMeta& meta,
+                                                             std::uint32_t frame,
+                                                             Context& ctx) noexcept {
+        using packet::DropReason;
+        using packet::Verdict;
         if (p.headroom() < sizeof(table::Tunnel) || !p.is_exclusive()) [[unlikely]] {
             rte_mbuf* header = own_buffer(*ctx.pools);
             if (header == nullptr) {
@@ -69,13 +100,6 @@ class AddTunnel {
         return Verdict::go_on();
     }
 
-  private:
-    static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
-    static constexpr std::uint8_t kMore =
-        table::Tunnel::kUdpChecksum | table::Tunnel::kInherits | table::Tunnel::kClampMss;
-    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
-    static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
-
     /// A large packet is judged by the frames that the exit is going to cut it into. Whose datagram
     /// may not be fragmented is told what fits; control knows the further rules. One of many copies
     /// is dropped: the sender would be told once for each remote.
@@ -86,11 +110,20 @@ class AddTunnel {
         using packet::DropReason;
         constexpr std::uint32_t kMost = 0xFFFF - (kHeader - sizeof(net::EthernetHeader));
         const std::uint32_t piece = packet::longest_inner(mbuf);
-        if (mbuf->pkt_len <= kMost && piece <= tunnel.max_frame &&
-            piece <= segment.max_frame + meta.tag_bytes()) {
+        const bool fits_segment = piece <= segment.max_frame + meta.tag_bytes();
+        if (mbuf->pkt_len <= kMost && piece <= tunnel.max_frame && fits_segment) {
             return packet::Verdict::go_on();
         }
         const auto* ip = rte_pktmbuf_mtod_offset(mbuf, const net::Ipv4Header*, meta.l3_offset);
+        const bool cuttable = mbuf->pkt_len <= kMost && !packet::is_large(mbuf);
+        if (cuttable && (segment.watch & table::watch::kFragmentInner) != 0 && meta.inner_is_ip &&
+            ip->version() == 4 && (ip->fragment.value() & net::Ipv4Header::kDontFragment) == 0) {
+            return packet::Verdict::divert(packet::Lane::too_long);
+        }
+        if (cuttable && (tunnel.flags & table::Tunnel::kFragments) != 0 && fits_segment &&
+            !asks_for_size(*ip, tunnel, meta)) {
+            return packet::Verdict::divert(packet::Lane::too_long);
+        }
         const bool told =
             meta.inner_is_ip && !meta.one_of_many &&
             (ip->version() == 6 || (ip->fragment.value() & net::Ipv4Header::kDontFragment) != 0);
@@ -106,11 +139,26 @@ class AddTunnel {
         return packet::Verdict::divert(packet::Lane::control);
     }
 
+    /// As the kernel's skb_tunnel_check_pmtu(): whose sender is told what fits, though its tunnel
+    /// could leave in fragments.
+    static bool asks_for_size(const net::Ipv4Header& ip, const table::Tunnel& tunnel,
+                              const packet::PacketMeta& meta) noexcept {
+        constexpr std::uint32_t kLeast6 = 1280;  // RFC 8200 section 5
+        if (!meta.inner_is_ip || meta.one_of_many || meta.tag_bytes() != 0) {
+            return false;
+        }
+        return ip.version() == 6 ? tunnel.max_frame >= kIp + kLeast6
+                                 : ip.fragment.value() == net::Ipv4Header::kDontFragment;
+    }
+
     /// Tunnels over IPv6 come by here, too: those over IPv4 do not pay for them.
     [[gnu::noinline]] static Written6 not_ready(rte_mbuf* mbuf, const table::Tunnel& tunnel,
                                                 packet::PacketMeta& meta, Context& ctx) noexcept {
         if (tunnel.state == table::TunnelState::ipv6) {
             return add_tunnel6(mbuf, tunnel, meta, ctx);
+        }
+        if (tunnel.state == table::TunnelState::local) {
+            return {mbuf, packet::Verdict::divert(packet::Lane::bypass)};
         }
         if (tunnel.state == table::TunnelState::refused) {
             return {mbuf, packet::Verdict::drop(tunnel.refusal)};

@@ -58,7 +58,8 @@ struct alignas(64) Tunnel {
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
-    /// Over IPv6: where in Tables::tunnels6 the header is. Nothing else of the header is used then.
+    /// Over IPv6: where in Tables::tunnels6 the header is. Besides it, the version of IP and the
+    /// UDP port are known.
     [[nodiscard]] std::uint32_t line6() const noexcept { return vxlan.vni_reserved.value(); }
     void set_line6(std::uint32_t index) noexcept { vxlan.vni_reserved = net::Be32::of(index); }
 };
@@ -158,7 +159,9 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.max_frame = spec.underlay_mtu > inside
                       ? static_cast<std::uint16_t>(spec.underlay_mtu - inside)
                       : std::uint16_t{0};
+    t.udp.destination = net::Be16::of(spec.dstport);
     if (ipv6) {
+        t.ip.version_ihl = 0x60;  // nothing else of it is used
         return t;
     }
     t.ethernet = {spec.next_hop, spec.source_mac, net::ether_type::kIpv4};
@@ -170,7 +173,6 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.ip.source = spec.local.v4();
     t.ip.destination = spec.remote.v4();
     t.ip_sum = net::swap_bytes(net::fold(net::add_bytes(0, &t.ip, sizeof t.ip)));
-    t.udp.destination = net::Be16::of(spec.dstport);
     t.vxlan = net::VxlanHeader::of(net::Vni{0});
     return t;
 }

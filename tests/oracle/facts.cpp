@@ -97,7 +97,8 @@ void note_tenant(const Bytes& frame, const Setup& setup, const Topology& topolog
     if (!l3.is_ip()) facts.insert("not_ip");
     note_question(frame, setup, facts);
     if (frame.size() < l3.at + l3.least()) facts.insert("truncated");
-    if (frame.size() > std::size_t{setup.mtu} + kEthernet) facts.insert("oversize");
+    if (frame.size() > std::size_t{std::min(setup.mtu, setup.most())} + kEthernet)
+        facts.insert("oversize");
     if (is_bridge_mac(frame, 0, topology)) facts.insert("to_bridge_mac");
     for (const auto& [mac, remote] : setup.fdb) {
         const net::MacAddress address = support::mac(mac);
@@ -236,6 +237,7 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     }
     note_kernel(one, facts);
     if (setup.vni == 0) facts.insert("vni_zero");
+    if (setup.local_foreign) facts.insert("local_foreign");
     if ((setup.watch & table::watch::kProxy) != 0) facts.insert("proxy");
     return facts;
 }

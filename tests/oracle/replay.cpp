@@ -133,12 +133,19 @@ class Scene {
         table::TunnelSpec spec = setup_.options;
         spec.local = setup_.local;
         spec.remote = remote;
+        const auto& own = setup_.addresses;
         spec.dstport = setup_.dstport;
         spec.out_port = ports_["wire"];
         spec.source_mac = support::mac(topology_.macs.at("under"));
         spec.underlay_mtu = setup_.underlay_mtu;
         const Setup::Route* route = setup_.route_to(remote);
-        if (route == nullptr) {
+        if (route != nullptr && !route->src.is_unset() && !setup_.local_given)
+            spec.local = route->src;
+        if (route != nullptr && route->mtu != 0)
+            spec.underlay_mtu = std::min(spec.underlay_mtu, route->mtu);
+        if (std::find(own.begin(), own.end(), remote) != own.end()) {
+            spec.state = table::TunnelState::local;
+        } else if (route == nullptr || setup_.local_foreign) {
             spec.state = table::TunnelState::told;
             spec.refusal = packet::DropReason::tunnel_no_route;
         } else if (route->refusal != packet::DropReason::none) {

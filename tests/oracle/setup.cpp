@@ -91,6 +91,7 @@ void add_link(Words words, Setup& setup) {
             setup.vni = static_cast<std::uint32_t>(number(words.next()));
         } else if (word == "local") {
             setup.local = ip_of(words.next(), "local");
+            setup.local_given = true;
             setup.ipv6 = setup.ipv6 || !setup.local.is_v4();
         } else if (word == "remote") {
             setup.flood.push_back(ip_of(words.next(), "remote"));
@@ -133,8 +134,9 @@ void add_link(Words words, Setup& setup) {
             setup.udp6_zero_rx = word == "udp6zerocsumrx";
         } else if (word == "flowlabel") {
             const std::string label = words.next();
-            if (label == "inherit") throw Unsupported{"flowlabel inherit"};
-            setup.options.flow_label.fixed = static_cast<std::uint32_t>(number(label));
+            setup.options.flow_label.inherit = label == "inherit";
+            if (label != "inherit")
+                setup.options.flow_label.fixed = static_cast<std::uint32_t>(number(label));
         } else if (word == "reserved_bits") {
             setup.reserved_bits = std::stoull(words.next(), nullptr, 16);
         } else if (const auto bit = kWatched.find(word); bit != kWatched.end()) {
@@ -214,8 +216,20 @@ void add_route(Words words, Setup& setup) {
         if (word == "via") {
             route.via = ip_of(words.next(), "route via");
         } else if (word == "dev") {
-            if (const std::string dev = words.next(); dev != "under")
+            if (const std::string dev = words.next(); dev == "vx0")
+                route.into_itself = true;
+            else if (dev != "under")
                 throw Unsupported{"route over " + dev};
+        } else if (word == "src") {
+            route.src = ip_of(words.next(), "route src");
+        } else if (word == "mtu") {
+            words.skip("lock");
+            route.mtu = static_cast<std::uint16_t>(number(words.next(), 10));
+        } else if (word == "tos") {
+            // The kernel looks for routes by these bits of the outer TOS, which are 0 unless said.
+            constexpr unsigned long kLookedAt = 0x1C;
+            if ((number(words.next(), 16) & kLookedAt) != 0) throw Unsupported{"route tos"};
+            return;
         } else {
             throw Unsupported{"route " + word};
         }
@@ -300,13 +314,16 @@ void finish(Setup& setup) {
     for (const net::IpAddress& own : setup.addresses)
         if (setup.local.is_unset() && own.is_v4() != setup.ipv6 && !own.is_link_local())
             setup.local = own;
-    if (!owns(setup, setup.local)) throw Unsupported{"local is not an own address"};
-    for (const net::IpAddress& remote : setup.flood)
-        if (owns(setup, remote)) throw Unsupported{"localbypass"};
+    setup.local_foreign = !owns(setup, setup.local);
     for (const auto& [mac, remote] : setup.fdb)
-        if (owns(setup, remote)) setup.unsupported_macs[mac] = "localbypass";
-    // A larger MTU than the underlay can carry is refused, the kernel fragments instead.
-    if (setup.mtu == 0 || setup.mtu > setup.most()) setup.mtu = setup.most();
+        if (const Setup::Route* route = setup.route_to(remote);
+            route != nullptr && route->into_itself)
+            setup.unsupported_macs[mac] = "route into itself";
+    // As the kernel does over IPv4, what is too long leaves in fragments.
+    setup.options.fragments = !setup.ipv6 && !setup.options.dont_fragment;
+    constexpr std::uint16_t kUnbound = 1500;  // of a device without `dev`
+    if (setup.mtu == 0) setup.mtu = setup.options.fragments ? kUnbound : setup.most();
+    if (!setup.options.fragments) setup.mtu = std::min(setup.mtu, setup.most());
 }
 
 }  // namespace

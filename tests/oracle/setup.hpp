@@ -21,6 +21,9 @@ struct Setup {
         std::uint8_t length = 0;  ///< of `to` in its family
         net::IpAddress via;       ///< `::`: on link
         packet::DropReason refusal = packet::DropReason::none;
+        net::IpAddress src{};      ///< `::`: chosen
+        std::uint16_t mtu = 0;     ///< 0: that of the port
+        bool into_itself = false;  ///< by the vxlan device
     };
 
     std::string unsupported{};  ///< the first option that vxplane does not have; empty: all is fine
@@ -31,6 +34,8 @@ struct Setup {
     std::uint64_t reserved_bits = 0xF7FFFFFF000000FF;
     bool ipv6 = false;     ///< the underlay of the device
     net::IpAddress local;  ///< `::`: not given
+    bool local_given = false;
+    bool local_foreign = false;  ///< not an address of the port
     bool udp6_zero_rx = false;
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows

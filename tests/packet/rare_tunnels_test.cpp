@@ -1,0 +1,275 @@
+// Frames for tunnels that go another way than most: too long ones that the segment lets be cut, and
+// those for a VTEP address of our own.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/support/scene.hpp"
+
+namespace vxplane::support {
+namespace {
+
+constexpr std::uint16_t kDontFragment = 0x4000;
+constexpr std::size_t kEthernet = 14;
+
+unsigned be16(const Bytes& bytes, std::size_t at) {
+    return static_cast<unsigned>(bytes[at] << 8 | bytes[at + 1]);
+}
+Frame datagram(std::size_t size, std::uint16_t fragment = 0, std::uint8_t to = 12) {
+    return a_frame()
+        .to(host(to))
+        .ipv4({.id = 77, .fragment = fragment})
+        .udp(1, 2)
+        .payload(size - 28);
+}
+
+/// Puts IPv4 fragments together, and checks each by itself.
+Bytes together(const std::vector<Bytes>& pieces, std::size_t mtu) {
+    std::map<std::size_t, Bytes> parts;
+    std::size_t end = 0;
+    for (const Bytes& piece : pieces) {
+        const std::size_t total = be16(piece, kEthernet + 2);
+        EXPECT_EQ(piece.size(), kEthernet + total);
+        EXPECT_LE(total, mtu);
+        EXPECT_EQ(rfc1071(Bytes(piece.begin() + kEthernet, piece.begin() + kEthernet + 20)), 0);
+        EXPECT_EQ(be16(piece, kEthernet + 4), be16(pieces[0], kEthernet + 4)) << "one id";
+        const unsigned word = be16(piece, kEthernet + 6);
+        const std::size_t at = (word & 0x1FFFU) * 8;
+        EXPECT_EQ(word & 0xC000U, 0U);
+        if ((word & 0x2000U) == 0) end = at + total - 20;
+        parts[at] = Bytes(piece.begin() + kEthernet + 20, piece.end());
+    }
+    Bytes whole(pieces[0].begin(), pieces[0].begin() + kEthernet + 20);
+    for (const auto& [at, bytes] : parts) {
+        EXPECT_EQ(at, whole.size() - kEthernet - 20) << "no gap";
+        whole.insert(whole.end(), bytes.begin(), bytes.end());
+    }
+    EXPECT_EQ(whole.size(), kEthernet + 20 + end);
+    const std::size_t total = whole.size() - kEthernet;
+    whole[kEthernet + 2] = static_cast<std::uint8_t>(total >> 8);
+    whole[kEthernet + 3] = static_cast<std::uint8_t>(total);
+    whole[kEthernet + 6] = whole[kEthernet + 7] = 0;
+    whole[kEthernet + 10] = whole[kEthernet + 11] = 0;
+    const std::uint16_t sum =
+        rfc1071(Bytes(whole.begin() + kEthernet, whole.begin() + kEthernet + 20));
+    whole[kEthernet + 10] = static_cast<std::uint8_t>(sum >> 8);
+    whole[kEthernet + 11] = static_cast<std::uint8_t>(sum);
+    return whole;
+}
+
+SceneWords outer(std::uint16_t mtu = 1500) {
+    SceneWords words;
+    words.red.mtu = 1500;
+    words.red.inner_vlan = true;
+    words.tunnel.fragments = true;
+    words.tunnel.udp_checksum = true;
+    words.underlay.mtu = mtu;
+    return words;
+}
+
+TEST(FragmentOuter, VX26_a_tunnel_packet_that_is_too_long_leaves_in_fragments) {
+    Scene s(outer());
+    const Frame arp_like = a_frame().to(host(12)).type(0x88B5).payload(1451);
+    for (const Frame& frame : {datagram(1451), datagram(1500), arp_like}) {
+        for (const Memory memory : {Memory::pool, Memory::exact, Memory::split}) {
+            const Seen seen = s.lab.receive(s.vm1, frame, memory);
+            const std::vector<Bytes> sent = seen.sent_by(s.up);
+            ASSERT_EQ(sent.size(), 2U);
+            const Outer whole = take_apart(together(sent, 1500));
+            EXPECT_TRUE(whole.whole && whole.udp_checksum_right);
+            EXPECT_EQ(whole.inner, frame.bytes());
+            expect_law(seen);
+            EXPECT_EQ(seen.moved.at("segment.red.tx_packets"), 1U);
+            EXPECT_EQ(seen.moved.at("segment.red.tx_bytes"), frame.size());
+        }
+    }
+    Golden(s.lab, s.vm1, datagram(1450))
+        .out(s.up, s.to_remote(datagram(1450)))
+        .tunnelled(s.red, 1, 1464)
+        .uncut()
+        .check();
+}
+
+TEST(FragmentOuter, VX26_as_many_fragments_as_it_takes) {
+    Scene s(outer(600));
+    const Seen seen = s.lab.receive(s.vm1, datagram(1500));
+    EXPECT_EQ(seen.sent_by(s.up).size(), 3U);
+    EXPECT_EQ(take_apart(together(seen.sent_by(s.up), 600)).inner, datagram(1500).bytes());
+    expect_law(seen);
+}
+
+TEST(FragmentOuter, VX23_who_asks_for_the_size_of_its_way_is_told) {
+    Scene s(outer());
+    Golden(s.lab, s.vm1, datagram(1451, kDontFragment))
+        .punts(packet::Punt::too_big)
+        .counts("segment.red.oversize", 1)
+        .uncut()
+        .check();
+    // What a segment does not take is told, or dropped, as ever.
+    s.lab.segment_entry(s.red).max_frame = 1414;
+    s.lab.publish();
+    Golden(s.lab, s.vm1, datagram(1401))
+        .drops(DropReason::tunnel_oversize)
+        .counts("segment.red.oversize", 1)
+        .uncut()
+        .check();
+}
+
+TEST(FragmentOuter, VX26_every_copy_of_a_flood_is_cut) {
+    Scene s(outer());
+    const Seen seen = s.lab.receive(s.vm1, datagram(1500, 0, 77));
+    EXPECT_EQ(seen.sent_by(s.up).size(), 6U);
+    EXPECT_EQ(seen.sent_by(s.vm2).size(), 1U);
+    expect_law(seen);
+}
+
+TEST(FragmentOuter, VX26_without_a_buffer_a_fragment_is_dropped) {
+    Scene s(outer());
+    s.lab.receive(s.vm1, datagram(1500));
+    const auto famine = s.lab.starve(s.lab.packet_pool());
+    s.lab.push(s.vm1, {datagram(1500).bytes()}, Memory::exact);
+    s.lab.poll();
+    const Seen seen = s.lab.collect();
+    EXPECT_TRUE(seen.sent_by(s.up).empty());
+    EXPECT_EQ(seen.moved.at("drop.route_no_fragment"), 2U);
+    expect_law(seen);
+}
+
+TEST(FragmentOuter, VX26_over_ipv6_the_source_puts_a_fragment_header) {
+    SceneWords words = outer();
+    words.red.ipv6 = true;
+    Scene s(words);
+    table::TunnelSpec spec = s.spec(2);
+    spec.local = address("2001:db8::1");
+    spec.remote = address("2001:db8::2");
+    s.lab.own(address("2001:db8::1"), s.up);
+    s.lab.fdb(s.red, host(16), FdbKind::tunnel, s.lab.tunnel(spec), FdbState::dynamic);
+    const Frame frame = datagram(1500, 0, 16);
+    const Seen seen = s.lab.receive(s.vm1, frame);
+    const std::vector<Bytes> sent = seen.sent_by(s.up);
+    ASSERT_EQ(sent.size(), 2U);
+    constexpr std::size_t kHeaders = kEthernet + 40;
+    Bytes whole;
+    for (const Bytes& piece : sent) {
+        EXPECT_LE(piece.size(), kEthernet + 1500);
+        EXPECT_EQ(be16(piece, kEthernet + 4), piece.size() - kHeaders);
+        EXPECT_EQ(piece[kEthernet + 6], 44) << "fragment header";
+        EXPECT_EQ(piece[kHeaders], 17) << "UDP";
+        EXPECT_EQ(be16(piece, kHeaders + 2) & ~7U, whole.size());
+        EXPECT_EQ(be16(piece, kHeaders + 2) & 7U, &piece == &sent.back() ? 0U : 1U);
+        EXPECT_EQ(Bytes(piece.begin() + kHeaders + 4, piece.begin() + kHeaders + 8),
+                  Bytes(sent[0].begin() + kHeaders + 4, sent[0].begin() + kHeaders + 8));
+        whole.insert(whole.end(), piece.begin() + kHeaders + 8, piece.end());
+    }
+    EXPECT_EQ(Bytes(whole.begin() + 16, whole.end()), frame.bytes());
+    Bytes covered(sent[0].begin() + kEthernet + 8, sent[0].begin() + kHeaders);
+    covered.insert(covered.end(), whole.begin(), whole.end());
+    EXPECT_EQ(rfc1071(covered, 17 + static_cast<std::uint32_t>(whole.size())), 0);
+    expect_law(seen);
+}
+
+struct Inner : Scene {
+    explicit Inner() : Scene(with_tags()) {
+        lab.segment_entry(red).watch = table::watch::kFragmentInner;
+    }
+    static SceneWords with_tags() {
+        SceneWords words;
+        words.red.inner_vlan = true;
+        return words;
+    }
+    /// What arrives at the remote.
+    std::vector<Bytes> inner_of(const Seen& seen) {
+        std::vector<Bytes> all;
+        for (const Bytes& frame : seen.sent_by(up)) {
+            const Outer outer = take_apart(frame);
+            EXPECT_TRUE(outer.whole && outer.ip_checksum_right);
+            EXPECT_LE(frame.size(), 1514U);
+            all.push_back(outer.inner);
+        }
+        return all;
+    }
+};
+
+TEST(FragmentInner, VX26_a_datagram_that_is_too_long_is_fragmented) {
+    Inner s;
+    for (const Memory memory : {Memory::pool, Memory::exact, Memory::split}) {
+        const Seen seen = s.lab.receive(s.vm1, {datagram(1500).bytes()}, memory);
+        const std::vector<Bytes> pieces = s.inner_of(seen);
+        ASSERT_EQ(pieces.size(), 2U);
+        EXPECT_EQ(together(pieces, 1450), datagram(1500).bytes());
+        EXPECT_EQ(seen.moved.at("segment.red.tx_packets"), 2U);
+        expect_law(seen);
+    }
+    Frame tagged = datagram(1470);
+    const Seen seen = s.lab.receive(s.vm1, tagged.vlan(5));
+    for (const Bytes& piece : s.inner_of(seen)) {
+        EXPECT_EQ(be16(piece, 12), 0x8100U);
+        EXPECT_LE(piece.size(), 1464U);
+    }
+    EXPECT_EQ(seen.sent_by(s.up).size(), 2U);
+    expect_law(seen);
+}
+
+TEST(FragmentInner, VX26_what_may_not_be_fragmented_is_told_or_dropped) {
+    Inner s;
+    Golden(s.lab, s.vm1, datagram(1451, kDontFragment))
+        .punts(packet::Punt::too_big)
+        .counts("segment.red.oversize", 1)
+        .uncut()
+        .check();
+    Frame damaged = a_frame();
+    damaged.to(host(12)).ipv4({.checksum = 0x1234}).udp(1, 2).payload(1451 - 28);
+    Frame cut = a_frame();
+    cut.to(host(12)).ipv4({.total_length = 1600}).udp(1, 2).payload(1451 - 28);
+    for (const Frame& frame : {a_frame().to(host(12)).type(0x88B5).payload(1451), damaged, cut})
+        Golden(s.lab, s.vm1, frame)
+            .drops(DropReason::tunnel_oversize)
+            .counts("segment.red.oversize", 1)
+            .uncut()
+            .check();
+}
+
+/// Host 16 of red is behind our own address: blue has VNI 7 on another port.
+struct Bypassing : Scene {
+    explicit Bypassing(std::uint16_t dstport = 4789) {
+        table::TunnelSpec spec = Scene::spec(2);
+        spec.remote = ip(kLocal);
+        spec.dstport = dstport;
+        spec.state = table::TunnelState::local;
+        own = lab.tunnel(spec);
+        lab.fdb(red, host(16), FdbKind::tunnel, own, FdbState::permanent);
+    }
+    TunnelId own = 0;
+};
+
+TEST(LocalBypass, VX19_a_frame_for_our_own_address_comes_in_where_its_vni_belongs) {
+    Bypassing s;
+    const Frame frame = small(host(16));
+    // Here the VNI is red's: it comes out of the tunnel at all ports of red.
+    Golden(s.lab, s.vm1, frame)
+        .out(s.vm1, frame)
+        .out(s.vm2, frame)
+        .tunnelled(s.red, 1, frame.size())
+        .arrived(s.red, frame.size())
+        .flooded(s.red, 1)
+        .uncut()
+        .check();
+}
+
+TEST(LocalBypass, VX19_without_such_a_segment_the_frame_is_dropped) {
+    Bypassing s(8472);
+    Golden(s.lab, s.vm1, small(host(16))).drops(DropReason::vxlan_unknown_vni).uncut().check();
+}
+
+TEST(LocalBypass, VX19_VX36_it_is_judged_as_what_comes_from_a_tunnel) {
+    Bypassing s;
+    Frame own = small(host(16));
+    Golden(s.lab, s.vm1, own.from(mac("02:ee:00:00:00:07")))
+        .drops(DropReason::vxlan_own_mac)
+        .learns_at(s.vm1)
+        .uncut()
+        .check();
+}
+
+}  // namespace
+}  // namespace vxplane::support
