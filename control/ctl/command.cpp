@@ -179,7 +179,7 @@ Command raw(Line& line) {
     return command;
 }
 
-Command pmtu(Line& line) {
+Command mtu(Line& line) {
     const std::string verb = line.empty() ? "show" : line.choose("verb", {"show", "list", "flush"});
     if (verb != "flush") return {.method = "path_mtus", .view = View::path_mtus};
     Command command{.method = "path_mtus.flush", .view = View::removed, .writes = true};
@@ -196,7 +196,7 @@ Command parse(Line& line, bool all) {
                                "segments", "fdb",    "neigh",   "neighbour", "route",   "routes",
                                "drops",    "stages", "stats",   "events",    "health",  "capture",
                                "reload",   "rpc",    "methods", "slave",     "slaves",  "ipvlan",
-                               "ipvlans",  "rule",   "rules",   "conntrack", "refused", "pmtu"});
+                               "ipvlans",  "rule",   "rules",   "conntrack", "refused", "mtu"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -208,7 +208,7 @@ Command parse(Line& line, bool all) {
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return neigh(line);
     if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
-    if (object == "pmtu") return pmtu(line);
+    if (object == "mtu") return mtu(line);
     if (object.starts_with("route")) return parse_route(line);
     if (object.starts_with("slave")) return parse_slave(line);
     if (object.starts_with("ipvlan")) return parse_ipvlan(line);
@@ -273,7 +273,7 @@ std::string grammar() {
   neigh add|replace IP lladdr MAC dev SEGMENT [router]
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]
   refused                   route [show [table TABLE | slave SLAVE]]
-  pmtu [show]               pmtu flush [remote IP]
+  mtu [show]                mtu flush [remote IP]
   route add|replace TO table TABLE (HOP | nexthop HOP [weight N]... | TYPE)
   route del TO table TABLE
   slave [show [SLAVE]]      slave set SLAVE up|down

@@ -85,19 +85,26 @@ class AddTunnel {
         std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
         write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
         if ((tunnel.flags & kMore) != 0) {
-            if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
-                p = packet::Packet(clamp_mss_into(p.mbuf(), kHeader, tunnel, meta, ctx));
-            }
-            if ((tunnel.flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
-                inherit(p.mbuf(), meta.l3_offset, tunnel.flags);
-            }
-            if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
-                add_udp_checksum(p.mbuf(), meta, ctx);
-            }
+            p = packet::Packet(add_more(p.mbuf(), tunnel, meta, ctx));
         }
         meta.out_port = tunnel.out_port;
         meta.tunnel_bytes = kHeader;
         return Verdict::go_on();
+    }
+
+    [[gnu::noinline]] static rte_mbuf* add_more(rte_mbuf* mbuf, const table::Tunnel& tunnel,
+                                                const packet::PacketMeta& meta,
+                                                Context& ctx) noexcept {
+        if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
+            mbuf = clamp_mss_into(mbuf, kHeader, tunnel, meta, ctx);
+        }
+        if ((tunnel.flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
+            inherit(mbuf, meta.l3_offset, tunnel.flags);
+        }
+        if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
+            add_udp_checksum(mbuf, meta, ctx);
+        }
+        return mbuf;
     }
 
     /// A large packet is judged by the frames that the exit is going to cut it into. Whose datagram
@@ -143,12 +150,14 @@ class AddTunnel {
     /// could leave in fragments.
     static bool asks_for_size(const net::Ipv4Header& ip, const table::Tunnel& tunnel,
                               const packet::PacketMeta& meta) noexcept {
+        constexpr std::uint32_t kLeast4 = 576;   // RFC 791 section 3.1: what every host takes
         constexpr std::uint32_t kLeast6 = 1280;  // RFC 8200 section 5
         if (!meta.inner_is_ip || meta.one_of_many || meta.tag_bytes() != 0) {
             return false;
         }
         return ip.version() == 6 ? tunnel.max_frame >= kIp + kLeast6
-                                 : ip.fragment.value() == net::Ipv4Header::kDontFragment;
+                                 : tunnel.max_frame >= kIp + kLeast4 &&
+                                       ip.fragment.value() == net::Ipv4Header::kDontFragment;
     }
 
     /// Tunnels over IPv6 come by here, too: those over IPv4 do not pay for them.

@@ -46,11 +46,41 @@ bool ip_checksum_is_right(const Bytes& frame) {
     return support::rfc1071(Bytes(frame.begin() + kIp, frame.begin() + long(kIp + header))) == 0;
 }
 
-/// What a field under a mask has to be all the same.
-std::string field_fault(const Field& field, const Bytes& frame, const Setup& setup) {
+bool is_fragment(const Bytes& frame) {
+    return frame.size() >= kIp + 20 && frame[12] == 0x08 && frame[13] == 0x00 &&
+           ((frame[kIp + 6] & 0x3FU) != 0 || frame[kIp + 7] != 0);
+}
+
+/// The packet that begins with frame `first`, put together from the fragments that follow.
+Bytes whole_from(const std::vector<Bytes>& frames, std::size_t first) {
+    Bytes whole = frames[first];
+    if (!is_fragment(whole)) return whole;
+    for (std::size_t i = first + 1; i < frames.size() && is_fragment(frames[i]); ++i) {
+        const Bytes& next = frames[i];
+        const std::size_t at = ((next[kIp + 6] & 0x1FU) << 8 | next[kIp + 7]) * 8U;
+        if (next[kIp + 4] != whole[kIp + 4] || next[kIp + 5] != whole[kIp + 5] ||
+            at + kIp + 20 != whole.size())
+            break;
+        whole.insert(whole.end(), next.begin() + kIp + 20, next.end());
+    }
+    const std::size_t total = whole.size() - kIp;
+    whole[kIp + 2] = static_cast<std::uint8_t>(total >> 8);
+    whole[kIp + 3] = static_cast<std::uint8_t>(total);
+    whole[kIp + 6] = whole[kIp + 7] = whole[kIp + 10] = whole[kIp + 11] = 0;
+    const std::uint16_t sum =
+        support::rfc1071(Bytes(whole.begin() + kIp, whole.begin() + kIp + 20));
+    whole[kIp + 10] = static_cast<std::uint8_t>(sum >> 8);
+    whole[kIp + 11] = static_cast<std::uint8_t>(sum);
+    return whole;
+}
+
+/// What a field under a mask has to be all the same. `whole` is the packet of which `frame` is the
+/// first fragment, or the frame itself.
+std::string field_fault(const Field& field, const Bytes& frame, const Bytes& whole,
+                        const Setup& setup) {
     if (field.name == "ipv4_csum" && !ip_checksum_is_right(frame)) return "IPv4 checksum is wrong";
     if (field.name == "udp_csum") {
-        const support::Outer outer = support::take_apart(frame);
+        const support::Outer outer = support::take_apart(whole);
         if (is_ipv6(frame))
             return udp6_checksum_is_right(frame) ? "" : "outer UDP checksum is absent or wrong";
         if (!outer.whole || outer.udp_checksum == 0 || !outer.udp_checksum_right)
@@ -66,7 +96,7 @@ std::string field_fault(const Field& field, const Bytes& frame, const Setup& set
 }
 
 std::string frame_difference(const Mask& mask, const Bytes& expected, const Bytes& ours,
-                             const Setup& setup) {
+                             const Bytes& whole, const Setup& setup) {
     if (expected.size() != ours.size())
         return number_text("%zu bytes, kernel %zu", ours.size(), expected.size());
     for (std::size_t i = 0; i < ours.size(); ++i)
@@ -74,7 +104,8 @@ std::string frame_difference(const Mask& mask, const Bytes& expected, const Byte
             return number_text("byte %zu", i, 0) +
                    number_text(" is %02zx, kernel %02zx", ours[i], expected[i]);
     for (const Field& field : mask)
-        if (std::string fault = field_fault(field, ours, setup); !fault.empty()) return fault;
+        if (std::string fault = field_fault(field, ours, whole, setup); !fault.empty())
+            return fault;
     return {};
 }
 
@@ -101,7 +132,8 @@ std::string difference(const Recording& recording, const Case& one, const Frames
                 if (named == recording.masks.end()) return "unknown mask " + masks->second[i];
                 mask = named->second;
             }
-            const std::string text = frame_difference(mask, theirs[i], mine[i], setup);
+            const std::string text =
+                frame_difference(mask, theirs[i], mine[i], whole_from(mine, i), setup);
             if (!text.empty()) return port + " frame " + std::to_string(i) + ": " + text;
         }
     }

@@ -79,6 +79,11 @@ void note_question(const Bytes& frame, const Setup& setup, Facts& facts) {
         if (known(text(AF_INET, kEthernet + 24))) facts.insert("asks_for_unplaced");
     }
     constexpr std::size_t kNd = kEthernet + 40;
+    const bool to_group = (byte(frame, 0) & 1U) != 0;
+    if (be16(frame, 12) == 0x86DD && byte(frame, kEthernet + 6) == 58) {
+        if (byte(frame, kNd) == 136 && to_group) facts.insert("announces");
+        if (byte(frame, kNd) == 135 && !to_group) facts.insert("asks_one");
+    }
     if (be16(frame, 12) != 0x86DD || frame.size() < kNd + 24 || byte(frame, kNd) != 135) return;
     const Bytes message(frame.begin() + kNd, frame.end());
     std::uint32_t pseudo = static_cast<std::uint32_t>(message.size()) + 58;
@@ -237,6 +242,7 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     }
     note_kernel(one, facts);
     if (setup.vni == 0) facts.insert("vni_zero");
+    if (setup.neigh_suppress) facts.insert("neigh_suppress");
     if (setup.local_foreign) facts.insert("local_foreign");
     if ((setup.watch & table::watch::kProxy) != 0) facts.insert("proxy");
     return facts;

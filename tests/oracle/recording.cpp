@@ -1,6 +1,7 @@
 // Reading of recorded files.
 #include "recording.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 #include <sstream>
@@ -39,6 +40,14 @@ Config config_from(const Json& json) {
         results != json.end() && results->is_array())
         for (const Json& result : *results)
             if (result.value("rc", 0) != 0) config.refused.push_back(result.value("cmd", ""));
+    // Devices that netlink made without ip(8) show their entries only.
+    const bool has_entries =
+        std::any_of(config.commands.begin(), config.commands.end(),
+                    [](const std::string& command) { return command.starts_with("bridge fdb"); });
+    if (!has_entries && config.commands.size() == 1)
+        for (const std::string& entry : commands_in(json, "fdb"))
+            if (entry.find(" dst ") != std::string::npos)
+                config.commands.push_back("bridge fdb append " + entry);
     return config;
 }
 

@@ -295,8 +295,15 @@ void apply(const std::string& command, Setup& setup) {
         const std::string address = words.next();
         setup.addresses.push_back(ip_of(address.substr(0, address.find('/')), "address"));
     } else if (tool == "ip" && object == "neigh" && verb == "add" &&
-               command.find(" dev vx") != std::string::npos) {
+               (command.find(" dev vx") != std::string::npos ||
+                command.find(" dev br0") != std::string::npos)) {
         add_segment_host(words, setup);
+    } else if (command == "bridge link set dev vx0 neigh_suppress on") {
+        // What it cannot answer is flooded.
+        setup.neigh_suppress = true;
+        setup.watch |= table::watch::kProxy;
+    } else if (tool == "bridge" && object == "fdb" && command.ends_with(" master static")) {
+        // The bridge's own table: vxplane has one for both.
     } else if (tool == "bridge" && object == "fdb") {
         add_fdb(words, setup);
     } else {

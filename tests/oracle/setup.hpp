@@ -35,7 +35,8 @@ struct Setup {
     bool ipv6 = false;     ///< the underlay of the device
     net::IpAddress local;  ///< `::`: not given
     bool local_given = false;
-    bool local_foreign = false;  ///< not an address of the port
+    bool neigh_suppress = false;  ///< of the bridge, at the device
+    bool local_foreign = false;   ///< not an address of the port
     bool udp6_zero_rx = false;
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows

@@ -126,8 +126,8 @@ TEST(FragmentOuter, VX26_every_copy_of_a_flood_is_cut) {
 TEST(FragmentOuter, VX26_without_a_buffer_a_fragment_is_dropped) {
     Scene s(outer());
     s.lab.receive(s.vm1, datagram(1500));
+    s.lab.push(s.vm1, {datagram(1500).bytes()});
     const auto famine = s.lab.starve(s.lab.packet_pool());
-    s.lab.push(s.vm1, {datagram(1500).bytes()}, Memory::exact);
     s.lab.poll();
     const Seen seen = s.lab.collect();
     EXPECT_TRUE(seen.sent_by(s.up).empty());
@@ -229,35 +229,68 @@ TEST(FragmentInner, VX26_what_may_not_be_fragmented_is_told_or_dropped) {
             .check();
 }
 
-/// Host 16 of red is behind our own address: blue has VNI 7 on another port.
+/// Host 16 of red is behind our own address, at another UDP port.
 struct Bypassing : Scene {
-    explicit Bypassing(std::uint16_t dstport = 4789) {
+    explicit Bypassing(std::uint16_t dstport = 8472, bool with_green = true) {
+        if (with_green) {
+            SegmentWords other;
+            other.dstport = 8472;
+            green = lab.segment("green", other);
+            vm5 = lab.access("vm5", green);
+            vm6 = lab.access("vm6", green);
+            lab.fdb(green, host(16), FdbKind::port, vm5);
+            lab.fdb(green, host(17), FdbKind::tunnel, t2);
+        }
         table::TunnelSpec spec = Scene::spec(2);
         spec.remote = ip(kLocal);
         spec.dstport = dstport;
         spec.state = table::TunnelState::local;
         own = lab.tunnel(spec);
-        lab.fdb(red, host(16), FdbKind::tunnel, own, FdbState::permanent);
+        for (const std::uint8_t number : {16, 17, 18})
+            lab.fdb(red, host(number), FdbKind::tunnel, own, FdbState::permanent);
     }
+    SegmentId green = 0;
+    PortId vm5 = 0, vm6 = 0;
     TunnelId own = 0;
 };
 
 TEST(LocalBypass, VX19_a_frame_for_our_own_address_comes_in_where_its_vni_belongs) {
     Bypassing s;
-    const Frame frame = small(host(16));
-    // Here the VNI is red's: it comes out of the tunnel at all ports of red.
-    Golden(s.lab, s.vm1, frame)
-        .out(s.vm1, frame)
-        .out(s.vm2, frame)
-        .tunnelled(s.red, 1, frame.size())
-        .arrived(s.red, frame.size())
-        .flooded(s.red, 1)
+    const Frame known = small(host(16), 0x03);
+    Golden(s.lab, s.vm1, known)
+        .out(s.vm5, known)
+        .tunnelled(s.red, 1, known.size())
+        .arrived(s.green, known.size())
+        .uncut()
+        .check();
+    const Frame unknown = small(host(18));
+    Golden(s.lab, s.vm1, unknown)
+        .out(s.vm5, unknown)
+        .out(s.vm6, unknown)
+        .tunnelled(s.red, 1, unknown.size())
+        .arrived(s.green, unknown.size())
+        .flooded(s.green, 1)
+        .uncut()
+        .check();
+    // It came from a tunnel, and goes into none.
+    Golden(s.lab, s.vm1, small(host(17)))
+        .drops(DropReason::fdb_split_horizon)
+        .tunnelled(s.red, 1, 60)
+        .uncut()
+        .check();
+}
+
+TEST(LocalBypass, VX19_what_leads_back_into_its_own_segment_goes_nowhere) {
+    Bypassing s(4789);
+    Golden(s.lab, s.vm1, small(host(16)))
+        .drops(DropReason::fdb_split_horizon)
+        .tunnelled(s.red, 1, 60)
         .uncut()
         .check();
 }
 
 TEST(LocalBypass, VX19_without_such_a_segment_the_frame_is_dropped) {
-    Bypassing s(8472);
+    Bypassing s(8472, false);
     Golden(s.lab, s.vm1, small(host(16))).drops(DropReason::vxlan_unknown_vni).uncut().check();
 }
 

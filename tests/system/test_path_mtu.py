@@ -108,8 +108,8 @@ def test_VX28_tcp_keeps_flowing_through_a_smaller_underlay_over_ipv6(lab):
     shown = scene.daemon.rpc("path_mtus")
     assert [(one["remote"], one["mtu"]) for one in shown] == [(peer.underlay, 1400)]
     assert 500 < shown[0]["expires_s"] <= 600
-    assert peer.underlay in scene.daemon.ctl("pmtu").stdout
-    assert "removed 1" in scene.daemon.ctl("pmtu", "flush", "remote", peer.underlay).stdout
+    assert peer.underlay in scene.daemon.ctl("mtu").stdout
+    assert "removed 1" in scene.daemon.ctl("mtu", "flush", "remote", peer.underlay).stdout
     assert scene.daemon.rpc("path_mtus") == []
 
     def tell(**lie):
@@ -135,9 +135,28 @@ def test_VX29_tcp_is_told_what_fits_before_anything_is_too_long(lab):
     peer.namespace.ip("link set vx0 mtu 1500")
     scene.segment(**{"mss-clamp": True})
     scene.start()
+    tenant.ip("link set acc0 mtu 1500")
     assert tenant.ping(peer.inner4) == 3
     for address in (peer.inner4, peer.inner6):
         with Echo(peer.namespace, address) as echo:
             assert echo.round_trip(tenant, megabytes=1) == 1 << 20
     drops = scene.daemon.drops()
     assert "tunnel_oversize" not in drops and "outer_fragment" not in drops
+
+
+@pytest.mark.parametrize("how", ["outer", "inner"])
+def test_VX26_what_is_too_long_arrives_in_fragments(lab, how):
+    scene = Scene(lab)
+    tenant, peer = scene.tenant(), scene.peers[0]
+    peer.vxlan()
+    peer.namespace.ip("link set vx0 mtu 1450")  # its answers are fragmented inside
+    scene.segment(fragment=how, **({"mtu": 1500} if how == "outer" else {}))
+    scene.start()
+    tenant.ip("link set acc0 mtu 1500")
+    assert tenant.ping(peer.inner4) == 3
+    for size in (1422, 1423, 1472):
+        assert tenant.ping(peer.inner4, options=f"-s {size} -M dont") == 3, size
+    assert tenant.ping(peer.inner4, count=1, options="-s 1472 -M do") == 0, "who forbids it is told what fits"
+    assert "mtu 1450" in tenant.ip(f"route get {peer.inner4}")
+    health = scene.daemon.rpc("health")
+    assert health["packets_unaccounted"] == 0

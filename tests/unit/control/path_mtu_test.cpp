@@ -10,6 +10,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/headers.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::control {
 namespace {

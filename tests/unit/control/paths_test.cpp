@@ -119,6 +119,37 @@ TEST_F(ControlPaths, VX23_a_tenant_is_told_what_fits_and_VX26_only_who_asked_for
     expect_law();
 }
 
+TEST_F(ControlPaths, VX08_a_route_says_which_address_is_ours_and_what_its_way_takes) {
+    begin();
+    TunnelProfile profile = red().profile;
+    table::Route route{table::RouteType::unicast, world.up, ip("10.0.0.2").number()};
+    route.src = ip("10.0.0.77").number();
+    route.mtu = 1300;
+    ASSERT_TRUE(routes.v4.add(ip("198.51.100.0").number(), 24, route));
+    for (const bool by_route : {false, true}) {
+        profile.local = by_route ? 0 : ip("10.0.0.1").number();
+        const auto id = tunnels.acquire(tunnels.profile_id(profile), ip("198.51.100.9"), now);
+        ASSERT_TRUE(id);
+        EXPECT_EQ(tunnels.line(*id).ip.source, ip(by_route ? "10.0.0.77" : "10.0.0.1"));
+        EXPECT_EQ(tunnels.line(*id).max_frame, 1264U);
+        tunnels.release(*id);
+    }
+}
+
+TEST_F(ControlPaths, VX19_a_tunnel_to_an_own_address_is_led_nowhere_or_to_the_wire) {
+    begin();
+    TunnelProfile profile = red().profile;
+    const auto at = [&] {
+        return tunnels.line(*tunnels.acquire(tunnels.profile_id(profile), ip("10.0.0.1"), now));
+    };
+    EXPECT_EQ(at().state, table::TunnelState::local);
+    EXPECT_EQ(at().udp.destination.value(), 4789);
+    profile.local_bypass = false;
+    EXPECT_EQ(at().state, table::TunnelState::ready);
+    EXPECT_EQ(at().out_port, world.up);
+    EXPECT_EQ(at().ethernet.destination, world.mac_of(world.up));
+}
+
 TEST_F(ControlPaths, VX27_one_sender_is_told_100_times_a_second_at_most) {
     with_remote();
     const auto began = Neighbours::Clock::now();
