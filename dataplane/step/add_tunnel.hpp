@@ -62,8 +62,8 @@ class AddTunnel {
 
   private:
     static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
-    static constexpr std::uint8_t kMore =
-        table::Tunnel::kUdpChecksum | table::Tunnel::kInherits | table::Tunnel::kClampMss;
+    static constexpr std::uint8_t kRare = table::Tunnel::kInherits | table::Tunnel::kClampMss;
+    static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | kRare;
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 
@@ -85,14 +85,19 @@ class AddTunnel {
         std::byte* line = p.grow_front(kHeader) - table::Tunnel::kPrefix;
         write_header(line, tunnel, meta, frame, p.mbuf()->nb_segs, ctx);
         if ((tunnel.flags & kMore) != 0) {
-            p = packet::Packet(add_more(p.mbuf(), tunnel, meta, ctx));
+            if ((tunnel.flags & kRare) != 0) {
+                p = packet::Packet(add_rare(p.mbuf(), tunnel, meta, ctx));
+            }
+            if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
+                add_udp_checksum(p.mbuf(), meta, ctx);
+            }
         }
         meta.out_port = tunnel.out_port;
         meta.tunnel_bytes = kHeader;
         return Verdict::go_on();
     }
 
-    [[gnu::noinline]] static rte_mbuf* add_more(rte_mbuf* mbuf, const table::Tunnel& tunnel,
+    [[gnu::noinline]] static rte_mbuf* add_rare(rte_mbuf* mbuf, const table::Tunnel& tunnel,
                                                 const packet::PacketMeta& meta,
                                                 Context& ctx) noexcept {
         if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
@@ -100,9 +105,6 @@ class AddTunnel {
         }
         if ((tunnel.flags & table::Tunnel::kInherits) != 0 && meta.inner_is_ip) {
             inherit(mbuf, meta.l3_offset, tunnel.flags);
-        }
-        if ((tunnel.flags & table::Tunnel::kUdpChecksum) != 0) {
-            add_udp_checksum(mbuf, meta, ctx);
         }
         return mbuf;
     }
@@ -222,8 +224,7 @@ class AddTunnel {
     // Apart from the common way, which keeps its registers.
     /// As the kernel's vxlan_xmit_one() and ip_tunnel_get_ttl(); the inner frame has a whole IP
     /// header at `l3_offset`.
-    [[gnu::noinline]] static void inherit(rte_mbuf* mbuf, std::uint32_t l3_offset,
-                                          std::uint8_t flags) noexcept {
+    static void inherit(rte_mbuf* mbuf, std::uint32_t l3_offset, std::uint8_t flags) noexcept {
         auto& outer = *rte_pktmbuf_mtod_offset(mbuf, net::Ipv4Header*, kIp);
         // The inner frame begins behind the header, or in a buffer of its own.
         const std::byte* inner = mbuf->data_len > kHeader

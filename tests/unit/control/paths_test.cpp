@@ -128,11 +128,11 @@ TEST_F(ControlPaths, VX08_a_route_says_which_address_is_ours_and_what_its_way_ta
     ASSERT_TRUE(routes.v4.add(ip("198.51.100.0").number(), 24, route));
     for (const bool by_route : {false, true}) {
         profile.local = by_route ? 0 : ip("10.0.0.1").number();
-        const auto id = tunnels.acquire(tunnels.profile_id(profile), ip("198.51.100.9"), now);
-        ASSERT_TRUE(id);
-        EXPECT_EQ(tunnels.line(*id).ip.source, ip(by_route ? "10.0.0.77" : "10.0.0.1"));
-        EXPECT_EQ(tunnels.line(*id).max_frame, 1264U);
-        tunnels.release(*id);
+        const auto led = tunnels.acquire(tunnels.profile_id(profile), ip("198.51.100.9"), now);
+        ASSERT_TRUE(led);
+        EXPECT_EQ(tunnels.line(*led).ip.source, ip(by_route ? "10.0.0.77" : "10.0.0.1"));
+        EXPECT_EQ(tunnels.line(*led).max_frame, 1264U);
+        tunnels.release(*led);
     }
 }
 
