@@ -302,6 +302,10 @@ constexpr std::array vxlan_keys{
                 "what proxy cannot answer: flood it, or as the kernel keep it from remote VTEPs; "
                 "flood unless said"},
                scalar<&Vxlan::proxy_fallback>()},
+    Key<Vxlan>{{"neigh-suppress", false, &boolean,
+                "as `bridge link set neigh_suppress on`: proxy that floods what it cannot answer; "
+                "false unless said"},
+               scalar<&Vxlan::neigh_suppress>()},
     Key<Vxlan>{{"neigh-learning", false, &boolean,
                 "learn neighbours from ARP and ND; they age as FDB entries; false unless said"},
                scalar<&Vxlan::neigh_learning>()},

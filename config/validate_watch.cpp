@@ -50,6 +50,12 @@ void judge_watch(Judge& judge, const Vxlan& vxlan) {
         judge.refuse(vxlan.keys.of("proxy-fallback", vxlan.where), path + ".proxy-fallback",
                      "says what becomes of what proxy leaves, and proxy is false (proxy: true)");
     }
+    if (vxlan.neigh_suppress && vxlan.proxy && vxlan.proxy_fallback == ProxyFallback::kernel) {
+        judge.refuse(vxlan.keys.of("neigh-suppress", vxlan.where), path + ".neigh-suppress",
+                     "floods what it cannot answer, and proxy-fallback" +
+                         line_text(vxlan.keys.of("proxy-fallback", vxlan.where)) +
+                         " keeps that from remote VTEPs (proxy-fallback: flood)");
+    }
     for (std::size_t i = 0; i < vxlan.fdb.size(); ++i) {
         const FdbEntry& entry = vxlan.fdb[i];
         if (!entry.router) continue;

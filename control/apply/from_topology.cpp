@@ -57,7 +57,7 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
 std::uint16_t watch_of(const config::Vxlan& vxlan) {
     namespace watch = table::watch;
     unsigned bits = 0;
-    bits |= vxlan.proxy ? watch::kProxy : 0U;
+    bits |= vxlan.proxy || vxlan.neigh_suppress ? watch::kProxy : 0U;
     bits |= vxlan.proxy && vxlan.proxy_fallback == config::ProxyFallback::kernel
                 ? watch::kProxyLocal
                 : 0U;

@@ -158,6 +158,16 @@ def opening_frames():
                 yield head, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / tcp
 
 
+def long_frames():
+    """What is too long for its tunnel: see fuzz_fragments.cpp."""
+    for head in (0, 1, 2, 0x10, 0x12):
+        for flags, fragment in ((0, 0), ("DF", 0), ("MF", 9)):
+            for tags in (Ether(src=host(1), dst=host(12)), Ether(src=host(1), dst=host(77)) / Dot1Q(vlan=5)):
+                ip = IP(src="192.0.2.1", dst="192.0.2.2", flags=flags, frag=fragment, options=IPOption_Router_Alert())
+                yield head, tags / ip / UDP() / Raw(b"x" * 700)
+                yield head, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"x" * 700)
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,6 +193,7 @@ def main():
                             for row in rows])
     write("fuzz-paths", [bytes([head]) + raw(frame) for head, frame in path_frames()])
     write("fuzz-mss", [bytes([head]) + raw(frame) for head, frame in opening_frames()])
+    write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

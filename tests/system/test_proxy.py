@@ -3,6 +3,8 @@ Linux kernel VTEPs around vxplane."""
 import json
 import socket
 
+import pytest
+
 from frames import BROADCAST, outer, tagged
 from lab import wait_until
 from scene import TENANT4, VTEP, vtep_pair
@@ -16,15 +18,16 @@ def is_question(frame):
         frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 135
 
 
-def proxied(lab, **words):
-    scene = vtep_pair(lab, start=False, proxy=True, **words)
+def proxied(lab, word="proxy", **words):
+    scene = vtep_pair(lab, start=False, **{word: True}, **words)
     peer = scene.peers[0]
     peer.namespace.ip(f"link set vx0 address {PEER_MAC}")
     return scene, peer
 
 
-def test_VX81_VX85_the_tenant_resolves_a_static_neighbour_and_the_peer_hears_no_question(lab):
-    scene, peer = proxied(lab)
+@pytest.mark.parametrize("word", ["proxy", "neigh-suppress"])
+def test_VX81_VX85_the_tenant_resolves_a_static_neighbour_and_the_peer_hears_no_question(lab, word):
+    scene, peer = proxied(lab, word)
     segment = scene.topology["vxlans"]["vx100"]
     segment["fdb"].append({"mac": PEER_MAC, "dst": peer.underlay})
     segment["neighbours"] = [{"ip": peer.inner4, "lladdr": PEER_MAC}, {"ip": peer.inner6, "lladdr": PEER_MAC}]
