@@ -62,6 +62,43 @@ TEST(Ipvlan, IV55_a_route_leads_into_a_segment) {
         .check();
 }
 
+/// TCP that opens a connection, with the MSS at the end of the frame.
+Frame syn(const char* source, const char* destination, unsigned mss, std::uint8_t ttl = 64) {
+    const Bytes option{2, 4, static_cast<std::uint8_t>(mss >> 8), static_cast<std::uint8_t>(mss)};
+    return a_frame()
+        .to(kMaster)
+        .from(kMaster)
+        .ipv4({.source = source, .destination = destination, .ttl = ttl})
+        .tcp(40'000, 80, {.flags = 0x02, .options = option});
+}
+
+TEST(Ipvlan, VX29_connections_of_slaves_through_a_segment_are_told_what_fits) {
+    Pods s;
+    table::TunnelSpec spec;
+    spec.local = ip(kHost);
+    spec.remote = ip("10.1.0.100");
+    spec.out_port = s.up;
+    spec.source_mac = kMaster;
+    spec.next_hop = kPeer;
+    spec.clamp_mss = true;
+    s.lab.replace_tunnel(s.tunnel, spec);
+    s.lab.segment_entry(s.pods).watch = table::watch::kClampMss;
+    s.lab.publish();
+    const Seen out = s.lab.receive(s.red, syn("10.1.0.1", "10.244.3.4", 1460));
+    ASSERT_EQ(out.sent_by(s.up).size(), 1U);
+    EXPECT_EQ(take_apart(out.sent_by(s.up)[0]).inner,
+              syn("10.1.0.1", "10.244.3.4", 1410, 63).to(s.node_mac).from(s.own_mac).bytes());
+    const Seen in = s.lab.receive(
+        s.up, s.from_node(syn("10.244.3.4", "10.1.0.2", 1460).to(s.own_mac).from(s.node_mac)));
+    const std::vector<Bytes> arrived = in.sent_by(s.blue);
+    ASSERT_EQ(arrived.size(), 1U);
+    const Bytes lowered = syn("10.244.3.4", "10.1.0.2", 1410, 63).bytes();
+    EXPECT_EQ(Bytes(arrived[0].begin() + 14, arrived[0].end()),
+              Bytes(lowered.begin() + 14, lowered.end()));
+    expect_law(out);
+    expect_law(in);
+}
+
 TEST(Ipvlan, IV55_a_segment_hands_packets_to_its_slaves) {
     Pods s;
     const Frame inner = datagram("10.244.3.4", "10.1.0.2").to(s.own_mac).from(s.node_mac);
