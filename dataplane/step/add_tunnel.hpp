@@ -149,7 +149,7 @@ class AddTunnel {
     }
 
     /// As the kernel's skb_tunnel_check_pmtu(): whose sender is told what fits, though its tunnel
-    /// could leave in fragments.
+    /// could leave in fragments. Where nobody may be told (groups, senders that are none), it does.
     static bool asks_for_size(const net::Ipv4Header& ip, const table::Tunnel& tunnel,
                               const packet::PacketMeta& meta) noexcept {
         constexpr std::uint32_t kLeast4 = 576;   // RFC 791 section 3.1: what every host takes
@@ -157,9 +157,13 @@ class AddTunnel {
         if (!meta.inner_is_ip || meta.one_of_many || meta.tag_bytes() != 0) {
             return false;
         }
-        return ip.version() == 6 ? tunnel.max_frame >= kIp + kLeast6
-                                 : tunnel.max_frame >= kIp + kLeast4 &&
-                                       ip.fragment.value() == net::Ipv4Header::kDontFragment;
+        if (ip.version() == 6) {
+            const auto& v6 = reinterpret_cast<const net::Ipv6Header&>(ip);
+            return tunnel.max_frame >= kIp + kLeast6 && !net::IpAddress(v6.source).is_unset();
+        }
+        const bool to_group = ip.destination.is_multicast() || ip.destination.number() == ~0U;
+        return tunnel.max_frame >= kIp + kLeast4 && !to_group && ip.source.is_unicast() &&
+               !ip.source.is_loopback() && ip.fragment.value() == net::Ipv4Header::kDontFragment;
     }
 
     /// Tunnels over IPv6 come by here, too: those over IPv4 do not pay for them.

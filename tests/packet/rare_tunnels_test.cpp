@@ -115,6 +115,25 @@ TEST(FragmentOuter, VX23_who_asks_for_the_size_of_its_way_is_told) {
         .check();
 }
 
+TEST(FragmentOuter, VX24_VX26_where_nobody_may_be_told_it_is_cut) {
+    Scene s(outer());
+    const auto sent = [&](const char* source, const char* destination) {
+        Frame frame = a_frame();
+        frame.to(host(12))
+            .ipv4({.source = source, .destination = destination, .fragment = kDontFragment})
+            .udp(1, 2)
+            .payload(1472);
+        const Seen seen = s.lab.receive(s.vm1, frame);
+        expect_law(seen);
+        return seen.sent_by(s.up).size();
+    };
+    EXPECT_EQ(sent("192.0.2.1", "192.0.2.2"), 0U);
+    EXPECT_EQ(sent("192.0.2.1", "239.1.1.1"), 2U);
+    EXPECT_EQ(sent("192.0.2.1", "255.255.255.255"), 2U);
+    EXPECT_EQ(sent("0.0.0.0", "192.0.2.2"), 2U);
+    EXPECT_EQ(sent("127.0.0.1", "192.0.2.2"), 2U);
+}
+
 TEST(FragmentOuter, VX26_every_copy_of_a_flood_is_cut) {
     Scene s(outer());
     const Seen seen = s.lab.receive(s.vm1, datagram(1500, 0, 77));
