@@ -84,9 +84,11 @@ def kernel_or_skip(namespace, words):
 
 
 class Twin:
-    """`combinations`: all Options that will be asked about. use() gives some of them to vxplane."""
+    """`combinations`: all Options that will be asked about. use() gives some of them to vxplane.
+    `others`: more remotes, behind the MAC address of the first."""
 
-    def __init__(self, lab, combinations, ports=9):
+    def __init__(self, lab, combinations, ports=9, others=()):
+        self.neighbours = [remote for _, remote in ADDRESS.values()] + list(others)
         self.lab, self.ports = lab, [f"acc{number}" for number in range(ports)]
         self.kernel, self.fabric = lab.namespace("kernel", ipv6=True), lab.namespace("fabric")
         self.host, self.tenant = lab.namespace("host"), lab.namespace("tenant")
@@ -102,8 +104,9 @@ class Twin:
             kernel.run(f"sysctl -qw net.ipv6.conf.{setting}={int('disable' in setting)}")
         kernel.run("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0")
         kernel.ip(f"link set eth0 address {VTEP_MAC}")
-        for version, (own, remote) in ADDRESS.items():
+        for version, (own, _) in ADDRESS.items():
             kernel.ip(f"address add {own}/{LENGTH[version]} dev eth0 " + ("nodad" if version == 6 else ""))
+        for remote in self.neighbours:
             kernel.ip(f"neighbour replace {remote} lladdr {REMOTE_MAC} dev eth0 nud permanent")
         lines = []
         for options in combinations:
@@ -123,7 +126,7 @@ class Twin:
             "ports": {"uplink0": {"device": "net_tap0,iface=und0", "role": "underlay", "mac": VTEP_MAC,
                                   "addresses": addresses}},
             "neighbours": [{"address": remote, "lladdr": REMOTE_MAC, "dev": "uplink0"}
-                           for _, remote in ADDRESS.values()],
+                           for remote in self.neighbours],
         }
         for number, port in enumerate(self.ports, 1):
             topology["ports"][port] = {"device": f"net_tap{number},iface={port}", "role": "access", "learning": False}
