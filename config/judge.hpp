@@ -1,10 +1,12 @@
 // The parts of validate, and what they share. Not for use outside this folder.
 #pragma once
 
+#include <cstring>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,19 @@
 #include "config/topology.hpp"
 
 namespace vxplane::config {
+
+/// A topology may name the same few hosts a million times.
+struct IpAddressHash {
+    std::size_t operator()(const IpAddress& address) const noexcept {
+        std::uint64_t high = 0;
+        std::uint64_t low = 0;
+        std::memcpy(&high, address.bytes.data(), sizeof high);
+        std::memcpy(&low, address.bytes.data() + sizeof high, sizeof low);
+        // Fibonacci hashing twice, so that neither half is lost.
+        const std::uint64_t mixed = (high * 0x9E3779B97F4A7C15ULL ^ low) * 0x9E3779B97F4A7C15ULL;
+        return static_cast<std::size_t>(mixed ^ mixed >> 32);
+    }
+};
 
 /// Notes problems of one topology.
 class Judge {
@@ -33,10 +48,15 @@ class Judge {
     /// Refuses what cannot be the address of one remote host: another family, multicast,
     /// broadcast, zero, loopback, one of our own. Returns whether it can.
     bool remote(Position where, const std::string& path, const IpAddress& address);
+    /// It can, and was asked for already.
+    [[nodiscard]] bool is_known_remote(const IpAddress& address) const {
+        return remotes_.contains(address);
+    }
 
   private:
     const Topology& topology_;
     Problems problems_;
+    std::unordered_set<IpAddress, IpAddressHash> remotes_;
 };
 
 /// ` (line N)` when the position is known.

@@ -76,6 +76,7 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
                    " (the address of one remote VTEP)");
         return false;
     }
+    remotes_.insert(address);
     return true;
 }
 

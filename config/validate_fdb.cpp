@@ -1,7 +1,8 @@
 // The entries of one segment: where each leads, and how many there are.
 #include <algorithm>
-#include <map>
+#include <cstring>
 #include <set>
+#include <unordered_map>
 
 #include "config/judge.hpp"
 #include "config/nearest.hpp"
@@ -10,28 +11,44 @@
 namespace vxplane::config {
 namespace {
 
-void judge_destinations(Judge& judge, const FdbEntry& entry, const std::string& path) {
+/// Of one entry, and of its keys. Made when something is wrong, not for each of a million entries.
+class EntryPath {
+  public:
+    EntryPath(const std::string& list, std::size_t index) : list_(list), index_(index) {}
+    [[nodiscard]] std::string text(std::string_view key = {}) const {
+        return item_path(list_, index_, key);
+    }
+
+  private:
+    const std::string& list_;
+    std::size_t index_;
+};
+
+void judge_destinations(Judge& judge, const FdbEntry& entry, const EntryPath& path) {
     std::set<IpAddress> seen;
     for (std::size_t i = 0; i < entry.dst.size(); ++i) {
         const Position where = position_at(entry.dst_where, i, entry.where);
-        const std::string item =
-            entry.dst.size() == 1 ? path + ".dst" : item_path(path + ".dst", i);
-        if (!judge.remote(where, item, entry.dst[i])) continue;
-        if (!seen.insert(entry.dst[i]).second) {
-            judge.refuse(where, item, entry.dst[i].text() + " is given twice (each remote once)");
+        const auto item = [&] {
+            return entry.dst.size() == 1 ? path.text("dst") : item_path(path.text("dst"), i);
+        };
+        if (!judge.is_known_remote(entry.dst[i]) && !judge.remote(where, item(), entry.dst[i])) {
+            continue;
+        }
+        if (entry.dst.size() > 1 && !seen.insert(entry.dst[i]).second) {
+            judge.refuse(where, item(), entry.dst[i].text() + " is given twice (each remote once)");
         }
     }
     if (entry.dst.size() > 1 && !entry.mac.is_zero() && !entry.mac.is_multicast()) {
-        judge.refuse(position_at(entry.dst_where, 1, entry.where), path + ".dst",
+        judge.refuse(position_at(entry.dst_where, 1, entry.where), path.text("dst"),
                      "a second remote for the unicast address " + entry.mac.text() +
                          " (one remote, or nhid with a group of them)");
     }
 }
 
-void judge_nhid(Judge& judge, const FdbEntry& entry, const std::string& path) {
+void judge_nhid(Judge& judge, const FdbEntry& entry, const EntryPath& path) {
     const Position where = entry.keys.of("nhid", entry.where);
     if (entry.mac.is_zero() || entry.mac.is_multicast()) {
-        judge.refuse(where, path + ".nhid",
+        judge.refuse(where, path.text("nhid"),
                      "a next-hop group needs a unicast address (dst with a list of remotes)");
     }
     if (find_nexthop(judge.topology(), *entry.nhid) != nullptr) return;
@@ -44,29 +61,35 @@ void judge_nhid(Judge& judge, const FdbEntry& entry, const std::string& path) {
     const std::string_view guess = nearest(id, candidates);
     std::string message = "there is no next-hop group " + id;
     if (!guess.empty()) message += ", the nearest is " + std::string(guess);
-    judge.refuse(where, path + ".nhid", message + " (one of nexthops)");
+    judge.refuse(where, path.text("nhid"), message + " (one of nexthops)");
 }
 
 void judge_local_port(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry,
-                      const std::string& path) {
+                      const EntryPath& path) {
     const Position where = entry.keys.of("port", entry.where);
     if (entry.mac.is_zero() || entry.mac.is_multicast()) {
-        judge.refuse(where, path + ".port",
+        judge.refuse(where, path.text("port"),
                      "floods reach every port of the segment anyway (a unicast MAC)");
     }
-    if (judge.port(where, path + ".port", entry.port, PortRole::access) == nullptr) return;
+    if (judge.port(where, path.text("port"), entry.port, PortRole::access) == nullptr) return;
     if (std::ranges::find(vxlan.ports, entry.port) == vxlan.ports.end()) {
-        judge.refuse(where, path + ".port",
+        judge.refuse(where, path.text("port"),
                      "port " + quoted(entry.port) + " is not in segment " + quoted(vxlan.name) +
                          " (one of its ports)");
     }
 }
 
-void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const std::string& path) {
+std::uint64_t number_of(const MacAddress& mac) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, mac.bytes.data(), mac.bytes.size());
+    return number;
+}
+
+void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const EntryPath& path) {
     const int ways =
         (entry.dst.empty() ? 0 : 1) + (entry.nhid ? 1 : 0) + (entry.port.empty() ? 0 : 1);
     if (ways != 1) {
-        judge.refuse(entry.where, path,
+        judge.refuse(entry.where, path.text(),
                      ways == 0 ? "the entry leads nowhere (one of dst, nhid and port)"
                                : "the entry leads several ways (one of dst, nhid and port)");
     }
@@ -79,13 +102,14 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
 
 void judge_fdb(Judge& judge, const Vxlan& vxlan) {
     const std::string list = "vxlans." + vxlan.name + ".fdb";
-    std::map<MacAddress, Position> seen;
+    std::unordered_map<std::uint64_t, Position> seen;
+    seen.reserve(vxlan.fdb.size());
     std::size_t counted = 0;
     for (std::size_t i = 0; i < vxlan.fdb.size(); ++i) {
         const FdbEntry& entry = vxlan.fdb[i];
-        judge_entry(judge, vxlan, entry, item_path(list, i));
+        judge_entry(judge, vxlan, entry, {list, i});
         if (!entry.mac.is_zero()) ++counted;
-        const auto [earlier, fresh] = seen.try_emplace(entry.mac, entry.where);
+        const auto [earlier, fresh] = seen.try_emplace(number_of(entry.mac), entry.where);
         if (!fresh) {
             judge.refuse(entry.keys.of("mac", entry.where), item_path(list, i, "mac"),
                          entry.mac.text() + " is given twice" + line_text(earlier->second) +

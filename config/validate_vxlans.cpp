@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -239,20 +240,20 @@ class VxlanJudge {
         std::size_t entries = 0;
         // Segments with the same options share their tunnels.
         std::map<Options, std::uint32_t> numbers;
-        std::vector<std::pair<std::uint32_t, IpAddress>> tunnels;
+        std::vector<std::unordered_set<IpAddress, IpAddressHash>> tunnels;
         for (const Vxlan& vxlan : topology.vxlans) {
             const auto made =
                 numbers.try_emplace(options_of(vxlan), static_cast<std::uint32_t>(numbers.size()));
             const std::uint32_t number = made.first->second;
-            if (vxlan.remote) tunnels.emplace_back(number, *vxlan.remote);
+            if (made.second) tunnels.emplace_back();
+            if (vxlan.remote) tunnels[number].insert(*vxlan.remote);
             for (const FdbEntry& entry : vxlan.fdb) {
                 if (!entry.mac.is_zero()) ++entries;
-                for (const IpAddress& remote : entry.dst) tunnels.emplace_back(number, remote);
+                tunnels[number].insert(entry.dst.begin(), entry.dst.end());
             }
         }
-        std::ranges::sort(tunnels);
-        const auto end = std::unique(tunnels.begin(), tunnels.end());
-        const auto distinct = static_cast<std::size_t>(end - tunnels.begin());
+        std::size_t distinct = 0;
+        for (const auto& remotes : tunnels) distinct += remotes.size();
         capacity("fdb-capacity", entries, topology.system.fdb_capacity, "FDB entries");
         capacity("tunnel-capacity", distinct, topology.system.tunnel_capacity, "remotes");
     }

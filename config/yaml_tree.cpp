@@ -166,24 +166,33 @@ std::size_t utf8_length(std::string_view text) {
     return length;
 }
 
-void refuse_foreign_bytes(std::string_view text) {
+/// Line and column, in characters, of what follows `text`.
+Position position_behind(std::string_view text) {
     Position where{1, 1};
     while (!text.empty()) {
-        const auto byte = static_cast<unsigned char>(text.front());
-        const std::size_t length = utf8_length(text);
+        where = text.front() == '\n' ? Position{where.line + 1, 1}
+                                     : Position{where.line, where.column + 1};
+        text.remove_prefix(utf8_length(text));
+    }
+    return where;
+}
+
+void refuse_foreign_bytes(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        if (byte >= 0x20 && byte < 0x7F) {
+            ++at;
+            continue;
+        }
+        const std::size_t length = utf8_length(text.substr(at));
         const bool control = byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r';
         if (length == 0 || control || byte == 0x7F) {
             std::array<char, 64> message{};
             std::snprintf(message.data(), message.size(), "byte 0x%02x is not allowed (%s)", byte,
                           length == 0 ? "the file is UTF-8" : "text, tabs and line breaks are");
-            throw Refused{where, message.data()};
+            throw Refused{position_behind(text.substr(0, at)), message.data()};
         }
-        if (byte == '\n') {
-            where = {where.line + 1, 1};
-        } else {
-            ++where.column;
-        }
-        text.remove_prefix(length);
+        at += length;
     }
 }
 

@@ -132,7 +132,7 @@ Bridge::Problem Bridge::store(FdbKey key, FdbValue value, Time now) {
     }
     if (value.state() == FdbState::dynamic) {
         wheel_.track(key.raw, millis(now));
-    } else {
+    } else if (before) {
         wheel_.forget(key.raw);
     }
     return std::nullopt;
@@ -170,16 +170,15 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     if (request.mac.is_zero() || request.mac.is_group()) {
         return put_list(request, replacing, now);
     }
-    const std::string mac = text(request.mac);
     const FdbKey key = FdbKey::make(request.mac.number(), request.segment);
     const auto before = fdb_.find(key);
     if (before && !replacing) {
-        return mac +
+        return text(request.mac) +
                " is there already; a unicast address has one remote (use replace, or a "
                "next-hop group by nhid)";
     }
     if (before && before.value.kind() == FdbKind::router) {
-        return mac + " is the segment's own address, and its router has it";
+        return text(request.mac) + " is the segment's own address, and its router has it";
     }
     auto problem = before ? check_owner(request, key, before.value) : check_room(request.segment);
     if (problem) {

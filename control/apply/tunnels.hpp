@@ -9,12 +9,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "control/apply/publisher.hpp"
 #include "control/resolve/neighbours.hpp"
 #include "control/resolve/path_mtu.hpp"
+#include "dataplane/net/flow_hash.hpp"
 #include "dataplane/table/fib.hpp"
 #include "dataplane/table/tables.hpp"
 
@@ -197,9 +199,14 @@ class Tunnels {
     std::vector<TunnelProfile> profile_list_;
     std::vector<Record> records_;
     std::vector<table::Tunnel> lines_;
-    std::map<std::uint32_t, table::Tunnel6> lines6_;  ///< by id; numbered by fill()
-    std::map<std::pair<std::uint32_t, net::IpAddress>, std::uint32_t>
-        by_peer_;  ///< profile, remote
+    std::map<std::uint32_t, table::Tunnel6> lines6_;        ///< by id; numbered by fill()
+    using Peer = std::pair<std::uint32_t, net::IpAddress>;  ///< profile, remote
+    struct PeerHash {
+        std::size_t operator()(const Peer& peer) const noexcept {
+            return net::mix(peer.second.low() ^ peer.first, peer.second.high());
+        }
+    };
+    std::unordered_map<Peer, std::uint32_t, PeerHash> by_peer_;
     std::set<Way> by_next_hop_;
     std::vector<std::uint32_t> rested_;  ///< no worker knows them, a packet in a ring may
     std::vector<std::uint32_t> free_;
