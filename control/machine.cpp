@@ -118,7 +118,6 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     const auto workers = static_cast<std::uint32_t>(worker_cpus_.size());
     port::PoolDemand demand;
     port::PoolSizes sizes;
-    std::uint32_t remotes = 0;
     for (const config::Port& port : topology.ports) {
         demand.ports.push_back(port::demand_of(options_of(port, workers)));
         if (!port.host.empty()) {
@@ -127,9 +126,6 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
         }
         sizes.mtu =
             std::max(sizes.mtu, port::mtu_of_buffers(port.device, device_mtu(topology, port)));
-    }
-    for (const config::Vxlan& vxlan : topology.vxlans) {
-        remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
     }
     demand.lcores = workers + 1;
     demand.burst = packet::kBurstSize;
@@ -145,7 +141,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
         return problem;
     }
     sizes.packets = topology.system.mbufs != 0 ? topology.system.mbufs : needed;
-    sizes.headers = port::headers_needed(demand, remotes);
+    sizes.headers = port::headers_needed(demand);
     auto pools = port::PoolSet::make(sizes, port::nodes_of_lcores());
     if (!pools) {
         const config::System& system = topology.system;

@@ -77,11 +77,15 @@ std::uint32_t packets_needed(const PoolDemand& demand) noexcept {
     return rounded(count);
 }
 
-std::uint32_t headers_needed(const PoolDemand& demand, std::uint32_t remotes) noexcept {
-    std::uint64_t count = 0;
+std::uint32_t headers_needed(const PoolDemand& demand) noexcept {
+    std::uint64_t copies = 0;
     for (const PortDemand& port : demand.ports)
-        count += 2ULL * port.tx_queues * port.tx_descriptors;
-    count += 2ULL * demand.lcores * demand.burst * std::max<std::uint32_t>(remotes, 1);
+        copies += std::uint64_t{port.tx_queues} * port.tx_descriptors;
+    // Two bursts wait for each port's transmit queue, and as many to be freed.
+    copies += std::uint64_t{demand.lcores} * 2 * demand.burst * (1 + demand.ports.size());
+    copies += demand.held;
+    copies += demand.ring_slots;
+    std::uint64_t count = 2 * copies;
     count += std::uint64_t{demand.lcores} * pool_cache * 3 / 2;
     return rounded(count);
 }
