@@ -23,25 +23,16 @@ class AheadOfSlaves {
           scope_(table::slave_scope(master_number_, number_ == table::kNoSlave
                                                         ? std::uint16_t{0}
                                                         : ctx.tables->slaves[number_].vrf)),
-          hooked_(master_.hooked) {}
+          zone_(number_ == table::kNoSlave ? std::uint16_t{0} : ctx.tables->slaves[number_].vrf),
+          hooked_(master_.hooked),
+          short_(hooked_ && has_short_way(*ctx.tables, master_, number_)) {}
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
-        constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
-        if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
-            return packet::Verdict::go_on();
-        }
-        const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
-        if (type == net::ether_type::kIpv4) [[likely]] {
-            addresses_.prefetch(scope_, p.at<net::Ipv4Header>(kIp)->destination);
-        } else if (type != net::ether_type::kIpv6 ||
-                   p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
-            return packet::Verdict::go_on();
-        } else {
-            addresses_.prefetch(scope_, net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination));
-        }
         if (hooked_) {
-            begin_journey(p, meta, ctx);
+            begin(p, meta, ctx);
+        } else {
+            prefetch(p);
         }
         return packet::Verdict::go_on();
     }
@@ -50,15 +41,57 @@ class AheadOfSlaves {
     /// the connection itself is.
     static constexpr std::uint16_t kBehind = 8;
 
+    /// What begin() asked for has come.
+    static void fetch(const Context& ctx, std::uint16_t at) noexcept {
+        const FlowKey& key = ctx.flow_keys[at];
+        if (key.conntrack != nullptr) {
+            key.conntrack->prefetch_place(key.hash);
+        } else {
+            ctx.journeys[at].fetch();
+        }
+    }
+
   private:
-    [[gnu::noinline]] void begin_journey(packet::Packet& p, packet::PacketMeta& meta,
-                                         Context& ctx) const noexcept {
-        const std::uint16_t at = ctx.journey_count++;
+    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+
+    /// The line of its address; false when it has none.
+    [[gnu::always_inline]] bool prefetch(const packet::Packet& p) const noexcept {
+        if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+            return false;
+        }
+        const net::Be16 type = p.at<net::EthernetHeader>(0)->type;
+        if (type == net::ether_type::kIpv4) [[likely]] {
+            addresses_.prefetch(scope_, p.at<net::Ipv4Header>(kIp)->destination);
+        } else if (type != net::ether_type::kIpv6 ||
+                   p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
+            return false;
+        } else {
+            addresses_.prefetch(scope_, net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination));
+        }
+        return true;
+    }
+
+    [[gnu::noinline]] void begin(packet::Packet& p, packet::PacketMeta& meta,
+                                 Context& ctx) const noexcept {
+        const std::uint16_t at = ctx.journey_count;
+        FlowKey& key = ctx.flow_keys[at];
+        if (short_ && p.contiguous() >= kIp + sizeof(net::Ipv4Header) &&
+            p.at<net::EthernetHeader>(0)->type == net::ether_type::kIpv4 &&
+            read_flow_key(p, *master_.conntrack, zone_, key)) [[likely]] {
+            if (number_ != table::kNoSlave) {
+                // Siblings are looked for first.
+                addresses_.prefetch(scope_, p.at<net::Ipv4Header>(kIp)->destination);
+            }
+        } else if (prefetch(p)) {
+            key.conntrack = nullptr;
+            SlaveHooks::start(p, ctx, at, master_, number_);
+        } else {
+            return;
+        }
         meta.source_bucket = at;
-        auto* journey = new (ctx.journeys + at) SlaveHooks(ctx, master_);
-        journey->begin_at(p, number_);
+        ctx.journey_count = static_cast<std::uint16_t>(at + 1);
         if (at >= kBehind) {
-            ctx.journeys[at - kBehind].fetch();
+            fetch(ctx, static_cast<std::uint16_t>(at - kBehind));
         }
     }
 
@@ -67,7 +100,9 @@ class AheadOfSlaves {
     const table::Master& master_;
     const table::AddressMap& addresses_;
     std::uint32_t scope_;
+    std::uint16_t zone_;
     bool hooked_;
+    bool short_;
 };
 
 /// First step of the stage after AheadOfSlaves: when it is made for a burst, it fetches the last
@@ -78,7 +113,7 @@ class FetchConnections {
         constexpr std::uint16_t kBehind = AheadOfSlaves::kBehind;
         const std::uint16_t count = ctx.journey_count;
         for (std::uint16_t at = count > kBehind ? count - kBehind : 0; at < count; ++at) {
-            ctx.journeys[at].fetch();
+            AheadOfSlaves::fetch(ctx, at);
         }
     }
     packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& /*meta*/,

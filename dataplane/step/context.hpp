@@ -89,6 +89,7 @@ struct OuterMemo {
 };
 
 class SlaveHooks;
+struct FlowKey;
 struct Context;
 
 /// Takes copies of frames for control, for the rare step that has to tell of a frame which goes its
@@ -118,6 +119,7 @@ struct Context {
     table::RateShare* rates = nullptr;  ///< of slaves, by DPDK port id
     /// Of the packets of a burst that go through hooks; room for a burst.
     SlaveHooks* journeys = nullptr;
+    FlowKey* flow_keys = nullptr;     ///< by the same numbers
     std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
     RefusedPeers refused;

@@ -88,51 +88,91 @@ class RoutePacket {
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
                                                     Context& ctx) const noexcept {
         using packet::Verdict;
-        SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
-        Verdict verdict = hooks.resume(p);
-        if (verdict.goes_on()) {
-            verdict = hooks.from_slave(meta, number_);
+        SlaveHooks* hooks = nullptr;
+        const table::ConnRef known = find_known(p, meta, ctx);
+        if (!known) [[unlikely]] {
+            hooks = &long_way(p, meta, ctx);
+            Verdict verdict = hooks->resume(p);
+            if (verdict.goes_on()) {
+                verdict = hooks->from_slave(meta, number_);
+            }
+            if (verdict.goes_on()) {
+                verdict = hooks->into_host(meta);
+            }
+            if (!verdict.goes_on()) {
+                return verdict;
+            }
+            // A connection knows its other end; so does the public address of a sibling.
+            std::uint16_t sibling = hooks->way();
+            if (sibling == table::kNoSlave) {
+                sibling = sibling_behind_rules(hooks->destination());
+                if (sibling != table::kNoSlave && master_.flag == table::IpvlanFlag::private_) {
+                    return Verdict::drop(packet::DropReason::slave_private);
+                }
+            }
+            if (sibling != table::kNoSlave) {
+                return turn_back(*hooks, p, meta, sibling);
+            }
+            if (is_group(p, meta)) {
+                verdict = hooks->leave(meta, true);
+                return verdict.goes_on() ? onto_link(p, meta) : verdict;
+            }
         }
+        Verdict verdict = find_(p, meta, ctx, own_, host_);
         if (verdict.goes_on()) {
-            verdict = hooks.into_host(meta);
+            // An error is about the packet as its sender knows it.
+            verdict = follow_.judge(p, meta, master_);
         }
         if (!verdict.goes_on()) {
             return verdict;
         }
-        // A connection knows its other end; so does the public address of a sibling.
-        std::uint16_t sibling = hooks.way();
-        if (sibling == table::kNoSlave) {
-            sibling = sibling_behind_rules(hooks.destination());
-            if (sibling != table::kNoSlave && master_.flag == table::IpvlanFlag::private_) {
-                return packet::Verdict::drop(packet::DropReason::slave_private);
+        const table::NextHop& hop = tables_.next_hops[meta.destination];
+        const bool into_segment = hop.kind == table::NextHopKind::vxlan;
+        const bool usual =
+            into_segment || (hop.kind != table::NextHopKind::slave && hop.port == master_.port);
+        if (hooks == nullptr && usual) [[likely]] {
+            const table::Connection& c = master_.conntrack->at(known);
+            if (c.is_translated()) {
+                translate_known(p, c, known.direction(), Half::source);
             }
+            return follow_.go(p, meta, ctx, master_);
         }
-        if (sibling == table::kNoSlave && is_group(p, meta)) {
-            verdict = hooks.leave(meta, true);
-            return verdict.goes_on() ? onto_link(p, meta) : verdict;
+        if (hooks == nullptr) {
+            hooks = &long_way(p, meta, ctx);
+            hooks->know(known);
         }
-        if (sibling == table::kNoSlave) {
-            verdict = find_(p, meta, ctx, own_, host_);
-            if (!verdict.goes_on()) {
-                return verdict;
-            }
-            const table::NextHop& hop = tables_.next_hops[meta.destination];
-            // An error is about the packet as its sender knows it.
-            verdict = follow_.judge(p, meta, master_);
-            if (!verdict.goes_on()) {
-                return verdict;
-            }
-            if (hop.kind != table::NextHopKind::slave) {
-                verdict = hooks.leave(meta, hop.kind != table::NextHopKind::vxlan);
-                if (hop.port != master_.port && hop.kind != table::NextHopKind::vxlan &&
-                    verdict.goes_on() && is_of_link(source_of(p, meta.slaves.ipv6))) [[unlikely]] {
-                    return Verdict::drop(packet::DropReason::route_other_exit);
-                }
-                return verdict.goes_on() ? follow_.go(p, meta, ctx, master_) : verdict;
-            }
-            sibling = static_cast<std::uint16_t>(hop.index);
+        if (hop.kind == table::NextHopKind::slave) {
+            return turn_back(*hooks, p, meta, static_cast<std::uint16_t>(hop.index));
         }
-        verdict = hooks.turn_back(meta, sibling);
+        verdict = hooks->leave(meta, !into_segment);
+        if (!usual && verdict.goes_on() && is_of_link(source_of(p, meta.slaves.ipv6)))
+            [[unlikely]] {
+            return Verdict::drop(packet::DropReason::route_other_exit);
+        }
+        return verdict.goes_on() ? follow_.go(p, meta, ctx, master_) : verdict;
+    }
+    /// The packet's connection, if it has taken the short way; it leads away from slaves, and not
+    /// by the public address of one.
+    [[nodiscard]] table::ConnRef find_known(const packet::Packet& p, const packet::PacketMeta& meta,
+                                            const Context& ctx) const noexcept {
+        const FlowKey& key = ctx.flow_keys[meta.source_bucket];
+        if (key.conntrack == nullptr) {
+            return {};
+        }
+        return find_steady(p, key, ctx.now, [](const table::Connection& c, table::Direction d) {
+            return c.slave_towards(d) == table::kNoSlave && !c.has(nat_of(d, Half::destination));
+        });
+    }
+    SlaveHooks& long_way(packet::Packet& p, const packet::PacketMeta& meta,
+                         Context& ctx) const noexcept {
+        return ctx.flow_keys[meta.source_bucket].conntrack == nullptr
+                   ? ctx.journeys[meta.source_bucket]
+                   : SlaveHooks::start(p, ctx, meta.source_bucket, master_, number_);
+    }
+    [[gnu::noinline]] packet::Verdict turn_back(SlaveHooks& hooks, packet::Packet& p,
+                                                packet::PacketMeta& meta,
+                                                std::uint16_t sibling) const noexcept {
+        const packet::Verdict verdict = hooks.turn_back(meta, sibling);
         return verdict.goes_on() ? follow_.to_slave(p, meta, sibling, master_) : verdict;
     }
 

@@ -154,6 +154,12 @@ class SelectSlave {
     [[gnu::noinline]] packet::Verdict through_hooks(packet::Packet& p, packet::PacketMeta& meta,
                                                     Context& ctx, bool ours) const noexcept {
         using packet::DropReason;
+        if (const FlowKey& key = ctx.flow_keys[meta.source_bucket]; key.conntrack != nullptr) {
+            if (take_short_way(p, meta, ctx, key)) [[likely]] {
+                return packet::Verdict::go_on();
+            }
+            SlaveHooks::start(p, ctx, meta.source_bucket, master_, table::kNoSlave);
+        }
         SlaveHooks& hooks = ctx.journeys[meta.source_bucket];
         if (!hooks.resume(p).goes_on()) {
             return to_host(p, meta, ctx);
@@ -183,6 +189,26 @@ class SelectSlave {
         }
         meta.slaves.to = number;
         return hooks.into_slave(meta, number);
+    }
+
+    /// To a slave whose connection it is, and whose rules are for first packets alone.
+    bool take_short_way(packet::Packet& p, packet::PacketMeta& meta, const Context& ctx,
+                        const FlowKey& key) const noexcept {
+        const table::ConnRef ref =
+            find_steady(p, key, ctx.now, [&](const table::Connection& c, table::Direction d) {
+                const std::uint16_t to = c.slave_towards(d);
+                return to != table::kNoSlave && asks_first_only(*ctx.tables, slaves_[to].hooks);
+            });
+        if (!ref) [[unlikely]] {
+            return false;
+        }
+        const table::Connection& c = key.conntrack->at(ref);
+        meta.slaves.to = c.slave_towards(ref.direction());
+        if (c.is_translated()) {
+            translate_known(p, c, ref.direction(), Half::destination);
+            translate_known(p, c, ref.direction(), Half::source);
+        }
+        return true;
     }
 
     /// Only what reaches the IP layer is given to a slave in mode l3s.

@@ -2,7 +2,11 @@
 // mode, as the kernel's netfilter sees ipvlan. Met only by masters with rules or connections.
 #pragma once
 
+#include <array>
+#include <new>
+
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/flow_key.hpp"
 #include "dataplane/step/hooks.hpp"
 #include "dataplane/step/slave_address.hpp"
 #include "dataplane/step/track.hpp"
@@ -36,6 +40,19 @@ class SlaveHooks {
         }
     }
     void fetch() const noexcept { step::fetch(hooks_); }
+    /// The long way of a packet that stays the number of its journey, from where `slave` is.
+    [[gnu::noinline]] static SlaveHooks& start(packet::Packet& p, Context& ctx, std::uint32_t at,
+                                               const table::Master& master,
+                                               std::uint16_t slave) noexcept {
+        auto* journey = new (ctx.journeys + at) SlaveHooks(ctx, master);
+        journey->begin_at(p, slave);
+        return *journey;
+    }
+    /// After begin_at(): what find_steady() found.
+    void know(table::ConnRef ref) noexcept {
+        hooks_.looked = true;
+        set_connection(hooks_, ref);
+    }
     /// In a later stage, where the packet has another view.
     packet::Verdict resume(packet::Packet& p) noexcept {
         l3_.p = &p;
@@ -221,14 +238,29 @@ class SlaveHooks {
     HookContext hooks_;
 };
 
+/// Whether the rules of that number (0: none) let packets of connections that are there pass.
+inline bool asks_first_only(const table::Tables& tables, std::uint32_t hooks) noexcept {
+    return hooks == 0 || tables.hook_sets[hooks].asks_first_packets_only();
+}
+/// Packets may take the short way of a FlowKey: they are tracked, and where they begin, at `slave`
+/// or, with kNoSlave, at the wire, only first packets are asked.
+inline bool has_short_way(const table::Tables& tables, const table::Master& master,
+                          std::uint16_t slave) noexcept {
+    return master.conntrack != nullptr &&
+           (master.mode == table::IpvlanMode::l2 || asks_first_only(tables, master.hooks)) &&
+           (slave == table::kNoSlave || asks_first_only(tables, tables.slaves[slave].hooks));
+}
+
 /// Room for the journeys of a burst; each is made in its place when it begins.
 class Journeys {
   public:
     [[nodiscard]] SlaveHooks* places() noexcept {
         return reinterpret_cast<SlaveHooks*>(room_.data());
     }
+    [[nodiscard]] FlowKey* flow_keys() noexcept { return flow_keys_.data(); }
 
   private:
+    std::array<FlowKey, packet::kBurstSize> flow_keys_;
     alignas(SlaveHooks) std::array<std::byte, sizeof(SlaveHooks) * packet::kBurstSize> room_;
 };
 

@@ -1,11 +1,11 @@
 // Packets and their connections: who belongs to what, and what is changed for it.
 #include "dataplane/step/track.hpp"
 
-#include <bit>
 #include <cstddef>
 #include <cstring>
 
 #include "dataplane/net/flow_hash.hpp"
+#include "dataplane/step/flow_key.hpp"
 
 namespace vxplane::step {
 
@@ -24,13 +24,6 @@ constexpr bool is_icmp(std::uint8_t protocol) noexcept {
     return protocol == net::ip_protocol::kIcmp || protocol == net::ip_protocol::kIcmpv6;
 }
 
-/// The last eight bytes of a tuple as a word. Ports in wire order, the source's in the lower half.
-constexpr std::uint64_t last_word(std::uint32_t ports, std::uint8_t protocol,
-                                  std::uint16_t zone) noexcept {
-    static_assert(std::endian::native == std::endian::little);
-    static_assert(offsetof(ConnTuple, source_port) == 32 && offsetof(ConnTuple, zone) == 38);
-    return ports | std::uint64_t{protocol} << 32 | std::uint64_t{zone} << 48;
-}
 /// In one store: they are read as one word at once.
 void put_last(ConnTuple& tuple, std::uint16_t source_port, std::uint16_t destination_port,
               std::uint8_t protocol, std::uint16_t zone) noexcept {
@@ -266,6 +259,21 @@ void translate_further(const L3Packet& packet, HookContext& ctx, Half half) noex
     } else {
         translate_half(packet, ctx, half, ctx.pending().original, ctx.pending().reply);
     }
+}
+
+void translate_known(packet::Packet& p, const table::Connection& c, table::Direction direction,
+                     Half half) noexcept {
+    if (!c.has(nat_of(direction, half))) {
+        return;
+    }
+    L3Packet packet;
+    packet.p = &p;
+    packet.l3_offset = sizeof(net::EthernetHeader);
+    packet.l4_offset = sizeof(net::EthernetHeader) + sizeof(net::Ipv4Header);
+    packet.protocol = packet.ip4().protocol;
+    const ConnTuple& there = c.side(opposite(direction)).tuple;
+    translate_plain(packet, half, half == Half::source ? there.destination : there.source,
+                    half == Half::source ? there.destination_port : there.source_port);
 }
 
 bool join(HookContext& ctx) noexcept {

@@ -1,6 +1,10 @@
 // What the tracker does to a packet between the rules. Met by the hooks alone.
 #pragma once
 
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
 #include "dataplane/step/hooks.hpp"
 #include "dataplane/step/translate.hpp"
 
@@ -11,6 +15,15 @@ constexpr std::uint8_t nat_of(table::Direction d, Half half) noexcept {
     return (half == Half::source) == (d == table::Direction::original)
                ? table::Connection::kSourceNat
                : table::Connection::kDestinationNat;
+}
+
+/// The last eight bytes of a tuple as a word. Ports in wire order, the source's in the lower half.
+constexpr std::uint64_t last_word(std::uint32_t ports, std::uint8_t protocol,
+                                  std::uint16_t zone) noexcept {
+    using table::ConnTuple;
+    static_assert(std::endian::native == std::endian::little);
+    static_assert(offsetof(ConnTuple, source_port) == 32 && offsetof(ConnTuple, zone) == 38);
+    return ports | std::uint64_t{protocol} << 32 | std::uint64_t{zone} << 48;
 }
 
 /// The packet is of this connection, and goes its way.

@@ -120,6 +120,9 @@ struct alignas(64) Connection {
         return d == Direction::original ? original : reply;
     }
     [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
+    [[nodiscard]] bool is_translated() const noexcept {
+        return (flags & (kSourceNat | kDestinationNat)) != 0;
+    }
     [[nodiscard]] bool is_over(std::uint32_t now) const noexcept {
         return static_cast<std::int32_t>(expires - now) <= 0;
     }

@@ -135,6 +135,20 @@ class Conntrack {
         }
         return find_further(tuple, hash, now);
     }
+    /// The same of a tuple that is still words, where the first bucket says it at once. None: not
+    /// known, and nothing was changed.
+    [[nodiscard]] ConnRef find_at_once(const TupleWords& tuple, std::uint64_t hash,
+                                       std::uint32_t now) const noexcept {
+        const Bucket& bucket = buckets_[home(hash)];
+        const unsigned bits = match(bucket, tag(hash));
+        if (bits == 0) [[unlikely]] {
+            return {};
+        }
+        ConnRef ref;
+        ref.bits = bucket.refs[std::countr_zero(bits)];
+        const Connection& c = places_[ref.place()];
+        return is_same(c.side(ref.direction()).tuple, tuple) && !c.is_over(now) ? ref : ConnRef{};
+    }
     [[nodiscard]] Connection& at(ConnRef ref) noexcept { return places_[ref.place()]; }
     [[nodiscard]] const Connection& at(ConnRef ref) const noexcept { return places_[ref.place()]; }
 
@@ -146,14 +160,19 @@ class Conntrack {
     };
     /// Counts the packet, moves the state on, and pushes the end of the entry away.
     Seen note(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept {
+        return note_steady(ref, packet, now) ? Seen::fine : note_further(ref, packet, now);
+    }
+    /// The same for a packet that leaves the state as it is; false for any other, of which nothing
+    /// was noted.
+    bool note_steady(ConnRef ref, const ConnPacket& packet, std::uint32_t now) noexcept {
         Connection& c = at(ref);
         const std::uint32_t timeout = steady(c, ref.direction(), packet, now);
         if (timeout == kUnsteady) [[unlikely]] {
-            return note_further(ref, packet, now);
+            return false;
         }
         count(ref, packet.bytes);
         std::atomic_ref{c.expires}.store(now + timeout, std::memory_order_relaxed);
-        return Seen::fine;
+        return true;
     }
     /// A later fragment: only counted.
     void count(ConnRef ref, std::uint32_t bytes) noexcept {
@@ -249,6 +268,20 @@ class Conntrack {
     /// From bits below those of home(): entries of one bucket differ in them.
     static std::uint32_t tag(std::uint64_t hash) noexcept {
         return static_cast<std::uint32_t>(hash >> 12) | 1U;
+    }
+    static bool is_same(const ConnTuple& tuple, const TupleWords& words) noexcept {
+#if defined(__AVX2__)
+        const __m256i differ =
+            _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(&tuple)),
+                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words.data())));
+        std::uint64_t last = 0;
+        __builtin_memcpy(&last, &tuple.source_port, sizeof last);
+        return _mm256_testz_si256(differ, differ) != 0 && last == words[4];
+#else
+        TupleWords there;
+        __builtin_memcpy(there.data(), &tuple, sizeof there);
+        return there == words;
+#endif
     }
     static unsigned match(const Bucket& bucket, std::uint32_t tag) noexcept {
 #if defined(__AVX2__)

@@ -87,6 +87,8 @@ HookSet::HookSet(std::vector<HookRule> rules) : rules_(std::move(rules)) {
         }
         chains_.back().end = at + 1;
     }
+    asks_first_only_ = std::all_of(chains_.begin(), chains_.end(),
+                                   [](const Chain& chain) { return chain.translates; });
 }
 
 }  // namespace vxplane::table

@@ -156,6 +156,8 @@ class HookSet {
         const std::size_t at = static_cast<std::size_t>(hook);
         return {chains_.data() + first_[at], chains_.data() + first_[at + 1]};
     }
+    /// True when packets of connections that are there already pass without being asked anything.
+    [[nodiscard]] bool asks_first_packets_only() const noexcept { return asks_first_only_; }
     [[nodiscard]] const HookRule& rule(std::uint32_t at) const noexcept { return rules_[at]; }
     [[nodiscard]] const std::vector<HookRule>& rules() const noexcept { return rules_; }
 
@@ -166,6 +168,7 @@ class HookSet {
     std::vector<HookRule> rules_;
     std::vector<Chain> chains_;
     std::array<std::uint32_t, kHooks + 1> first_{};
+    bool asks_first_only_ = true;
 };
 
 }  // namespace vxplane::table

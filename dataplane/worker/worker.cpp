@@ -28,6 +28,7 @@ Worker::Worker(WorkerOptions options)
     context_.rates = slave_rates_.data();
     journeys_ = std::make_unique<step::Journeys>();
     context_.journeys = journeys_->places();
+    context_.flow_keys = journeys_->flow_keys();
     for (const RxQueue& rx : options_.rx) {
         polled_ports_.push_back(rx.port);
     }
