@@ -118,6 +118,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
     const auto workers = static_cast<std::uint32_t>(worker_cpus_.size());
     port::PoolDemand demand;
     port::PoolSizes sizes;
+    std::uint32_t remotes = 0;
     for (const config::Port& port : topology.ports) {
         demand.ports.push_back(port::demand_of(options_of(port, workers)));
         if (!port.host.empty()) {
@@ -126,6 +127,9 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
         }
         sizes.mtu =
             std::max(sizes.mtu, port::mtu_of_buffers(port.device, device_mtu(topology, port)));
+    }
+    for (const config::Vxlan& vxlan : topology.vxlans) {
+        remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
     }
     demand.lcores = workers + 1;
     demand.burst = packet::kBurstSize;
@@ -141,7 +145,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
         return problem;
     }
     sizes.packets = topology.system.mbufs != 0 ? topology.system.mbufs : needed;
-    sizes.headers = port::headers_needed(demand);
+    sizes.headers = port::headers_needed(demand, remotes);
     auto pools = port::PoolSet::make(sizes, port::nodes_of_lcores());
     if (!pools) {
         const config::System& system = topology.system;

@@ -77,17 +77,20 @@ std::uint32_t packets_needed(const PoolDemand& demand) noexcept {
     return rounded(count);
 }
 
-std::uint32_t headers_needed(const PoolDemand& demand) noexcept {
-    std::uint64_t copies = 0;
+std::uint32_t headers_needed(const PoolDemand& demand, std::uint32_t remotes) noexcept {
+    std::uint64_t sent = 0;
     for (const PortDemand& port : demand.ports)
-        copies += std::uint64_t{port.tx_queues} * port.tx_descriptors;
-    // Two bursts wait for each port's transmit queue, and as many to be freed.
-    copies += std::uint64_t{demand.lcores} * 2 * demand.burst * (1 + demand.ports.size());
-    copies += demand.held;
-    copies += demand.ring_slots;
-    std::uint64_t count = 2 * copies;
-    count += std::uint64_t{demand.lcores} * pool_cache * 3 / 2;
-    return rounded(count);
+        sent += std::uint64_t{port.tx_queues} * port.tx_descriptors;
+    // What a burst can make: a copy of each frame for each remote.
+    const std::uint64_t made =
+        std::uint64_t{demand.lcores} * demand.burst * std::max<std::uint32_t>(remotes, 1);
+    // What can be kept before it is sent: two bursts for each port's transmit queue, as many to be
+    // freed, and what waits for a neighbour or in a ring.
+    const std::uint64_t kept =
+        std::uint64_t{demand.lcores} * 2 * demand.burst * (1 + demand.ports.size()) + demand.held +
+        demand.ring_slots;
+    return rounded(2 * (sent + std::min(made, kept)) +
+                   std::uint64_t{demand.lcores} * pool_cache * 3 / 2);
 }
 
 std::uint16_t packet_data_room(std::uint16_t mtu) noexcept {

@@ -42,10 +42,11 @@ struct PoolDemand {
 [[nodiscard]] std::uint32_t packets_needed(const PoolDemand& demand) noexcept;
 
 /// Header buffers needed: a flooded packet takes two of them per remote (one with the tunnel
-/// header, one that points to the shared payload) until the device has sent it, so whatever can
-/// hold a copy counts twice. The length of flood lists does not matter: a worker sends what waits
-/// for a port as soon as two bursts do.
-[[nodiscard]] std::uint32_t headers_needed(const PoolDemand& demand) noexcept;
+/// header, one that points to the shared payload) until the device has sent it, so the transmit
+/// descriptors count twice. `remotes` is the length of the longest flood list; a long one needs no
+/// more than what can be kept, since a worker sends what waits for a port as soon as two bursts do.
+[[nodiscard]] std::uint32_t headers_needed(const PoolDemand& demand,
+                                           std::uint32_t remotes) noexcept;
 
 /// Data room of a packet buffer that holds any frame of `mtu` (bytes after the Ethernet header) and
 /// one VLAN tag in one piece, headroom included, in whole cache lines; at least DPDK's default
