@@ -288,7 +288,8 @@ constexpr std::array vxlan_keys{
          "off unless said"},
         scalar<&Vxlan::fragment>()},
     Key<Vxlan>{{"local-bypass", false, &boolean,
-                "what is for one of our own VTEP addresses does not leave; true unless said"},
+                "what is for one of our own VTEP addresses does not leave; true unless said; "
+                "remotes of our own are refused so far, so that no tunnel leads there"},
                scalar<&Vxlan::local_bypass>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
                scalar<&Vxlan::mac>()},
