@@ -267,6 +267,10 @@ void World::slave(std::uint16_t number, std::uint16_t zone) {
     zones_.at(number) = zone;
 }
 
+std::uint16_t World::zone(std::uint16_t slave) const {
+    return slave == table::kNoSlave ? std::uint16_t{0} : zones_.at(slave);
+}
+
 step::HookContext World::context(std::uint16_t slave) const {
     step::HookContext ctx;
     ctx.hooks = &rules;
@@ -274,7 +278,7 @@ step::HookContext World::context(std::uint16_t slave) const {
     ctx.counters = const_cast<table::RuleCounters*>(&counters);
     ctx.now = now;
     ctx.slave = slave;
-    ctx.zone = slave == table::kNoSlave ? std::uint16_t{0} : zones_.at(slave);
+    ctx.zone = zone(slave);
     ctx.masquerade4 = address(kPublic4).v4();
     ctx.masquerade6 = address(kPublic6);
     return ctx;
@@ -299,8 +303,7 @@ Outcome World::in(const Bytes& packet, std::uint16_t to) {
     if (o.passed()) o.verdict = step::prerouting(buffer.l3, o.ctx, o.meta);
     if (o.passed()) {
         o.ctx.exit_slave = o.ctx.knows_way ? o.ctx.to_slave : to;
-        o.ctx.exit_zone =
-            o.ctx.exit_slave == table::kNoSlave ? std::uint16_t{0} : zones_.at(o.ctx.exit_slave);
+        o.ctx.exit_zone = zone(o.ctx.exit_slave);
         o.verdict = step::input(buffer.l3, o.ctx, o.meta);
     }
     o.packet = buffer.bytes();
@@ -315,7 +318,7 @@ Outcome World::across(const Bytes& packet, std::uint16_t slave, std::uint16_t to
     if (o.passed()) o.verdict = step::output(buffer.l3, o.ctx, o.meta);
     if (o.passed()) {
         o.ctx.exit_slave = o.ctx.knows_way ? o.ctx.to_slave : to;
-        o.ctx.exit_zone = zones_.at(o.ctx.exit_slave);
+        o.ctx.exit_zone = zone(o.ctx.exit_slave);
         o.ctx.more_hooks = true;
         o.verdict = step::postrouting(buffer.l3, o.ctx, o.meta);
         o.ctx.more_hooks = false;

@@ -109,6 +109,10 @@ class World {
 
   private:
     step::HookContext context(std::uint16_t slave) const;
+    /// That of the port (0) for what is no slave: a known connection may send there what was meant
+    /// for a slave.
+    [[nodiscard]] std::uint16_t zone(std::uint16_t slave) const;
+
     std::vector<std::uint16_t> zones_ = std::vector<std::uint16_t>(64, 0);
 };
 
