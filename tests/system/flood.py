@@ -43,9 +43,10 @@ def flood(interface, rate, seconds, frame):
                 time.sleep(0.0002)
             continue
         taken = libc.sendmmsg(raw.fileno(), messages, BATCH, 0)
-        # With the queue discipline left out, an interface that drops says so for that frame.
+        # With the queue discipline left out, an interface that drops says so for that frame; the call then
+        # ends, with the number of those before it, or with the error when there are none.
         sent += max(taken, 0)
-        refused += taken < 0
+        refused += taken < BATCH
     return {"sent": sent, "refused": refused, "seconds": passed}
 
 
