@@ -222,6 +222,8 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::local6>()},
     Key<Vxlan>{{"remote", false, &ip, "short for one remote in the flood list"},
                scalar<&Vxlan::remote>()},
+    Key<Vxlan>{{"state", false, &link_state, "down: nothing passes; up unless said"},
+               scalar<&Vxlan::state>()},
     Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472",
                 Effect::recreate},
                scalar<&Vxlan::dstport>()},

@@ -3,69 +3,14 @@
 // into table writes.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "config/problem.hpp"
+#include "config/values.hpp"
 
 namespace vxplane::config {
-
-/// Six bytes in the order in which they stand on the wire.
-struct MacAddress {
-    std::array<std::uint8_t, 6> bytes{};
-    [[nodiscard]] bool is_zero() const { return bytes == std::array<std::uint8_t, 6>{}; }
-    [[nodiscard]] bool is_multicast() const { return (bytes[0] & 1U) != 0; }
-    [[nodiscard]] std::string text() const;
-    auto operator<=>(const MacAddress&) const = default;
-};
-
-/// IPv4 (first four bytes used) or IPv6, bytes in wire order.
-struct IpAddress {
-    enum class Family : std::uint8_t { ipv4, ipv6 };
-    Family family = Family::ipv4;
-    std::array<std::uint8_t, 16> bytes{};
-    [[nodiscard]] bool is_ipv4() const { return family == Family::ipv4; }
-    [[nodiscard]] bool is_unspecified() const { return bytes == std::array<std::uint8_t, 16>{}; }
-    [[nodiscard]] bool is_multicast() const {
-        return is_ipv4() ? (bytes[0] >> 4) == 0xE : bytes[0] == 0xFF;
-    }
-    /// An IPv4 address as a number (10.0.0.1 is 0x0A000001). Only for IPv4.
-    [[nodiscard]] std::uint32_t ipv4_number() const {
-        return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
-               std::uint32_t{bytes[2]} << 8 | bytes[3];
-    }
-    [[nodiscard]] std::string text() const;
-    auto operator<=>(const IpAddress&) const = default;
-};
-
-/// An address with the length of its prefix: the host bits are kept (an interface address).
-struct IpPrefix {
-    IpAddress address;
-    std::uint8_t length = 0;
-    [[nodiscard]] std::string text() const;
-    auto operator<=>(const IpPrefix&) const = default;
-};
-
-/// Where the values of one object stand in the file: of the keys that were given, no others.
-class KeyPositions {
-  public:
-    /// `key` must live as long as the program: the loader's tables do.
-    void add(std::string_view key, Position where);
-    [[nodiscard]] bool has(std::string_view key) const;
-    /// Position of the value of `key`, or `otherwise` when the file does not give it.
-    [[nodiscard]] Position of(std::string_view key, Position otherwise) const;
-
-  private:
-    struct Entry {
-        std::string_view key;
-        Position where;
-    };
-    std::vector<Entry> entries_;
-};
 
 enum class Hugepages : std::uint8_t { automatic, require, off };
 enum class IdlePolicy : std::uint8_t { busy, adaptive, interrupt };
@@ -202,6 +147,7 @@ struct PortRange {
 enum class Df : std::uint8_t { unset, set, inherit };
 enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
 enum class Fragment : std::uint8_t { off, outer, inner };
+enum class LinkState : std::uint8_t { up, down };
 
 /// Ports lo to hi, both included; 0 to 65535 is any.
 struct Ports {
@@ -218,7 +164,8 @@ struct Vxlan {
         local;  ///< none = the address of the underlay port that the route chooses
     std::optional<IpAddress> local6;  ///< IPv6, where `local` is IPv4 and remotes are of both
     std::optional<IpAddress> remote;  ///< shorthand for one entry of the flood list
-    std::uint16_t dstport = 4789;     ///< RFC 7348 section 5
+    LinkState state = LinkState::up;
+    std::uint16_t dstport = 4789;  ///< RFC 7348 section 5
     PortRange srcport;
     static constexpr std::uint16_t kInheritTtl = 256;
     static constexpr std::uint8_t kInheritTos = 1;

@@ -1,12 +1,12 @@
 // The daemon's RPC methods: what can be asked, with which parameters, and what is answered.
 #pragma once
 
+#include "control/daemon.hpp"
+#include "control/rpc/method.hpp"
+
 namespace vxplane::control {
 
-class Daemon;
-
 /// Adds every method and topic to the daemon's server. Before the server opens.
-void add_segment_methods(Daemon& daemon);
 void add_methods(Daemon& daemon);
 /// Called by add_methods().
 void add_capture_methods(Daemon& daemon);
@@ -20,6 +20,8 @@ void add_conntrack_methods(Daemon& daemon);
 void add_segment_methods(Daemon& daemon);
 /// About paths of tunnels.
 void add_path_methods(Daemon& daemon);
+/// The answer to a change of the topology.
+[[nodiscard]] rpc::Reply outcome(const Daemon::ReloadReport& report);
 /// About routing tables.
 void add_route_methods(Daemon& daemon);
 

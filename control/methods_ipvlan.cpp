@@ -21,18 +21,6 @@ std::optional<std::string> word(const Json& params, const char* key) {
     return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
 }
 
-Reply refuse_all(const Daemon::ReloadReport& report) {
-    std::string all = "nothing was changed:";
-    for (const std::string& problem : report.problems) {
-        all += "\n" + problem;
-    }
-    return rpc::refuse(all, {{"problems", report.problems}, {"changes", report.changes}});
-}
-
-Reply outcome(const Daemon::ReloadReport& report) {
-    return report.problems.empty() ? Reply(Json{{"changes", report.changes}}) : refuse_all(report);
-}
-
 std::string_view mode_name(config::IpvlanMode mode) {
     constexpr std::array<std::string_view, 3> kNames{"l2", "l3", "l3s"};
     return kNames[static_cast<std::size_t>(mode)];
@@ -164,6 +152,17 @@ Json rules(Daemon& daemon) {
 }
 
 }  // namespace
+
+Reply outcome(const Daemon::ReloadReport& report) {
+    if (report.problems.empty()) {
+        return Json{{"changes", report.changes}};
+    }
+    std::string all = "nothing was changed:";
+    for (const std::string& problem : report.problems) {
+        all += "\n" + problem;
+    }
+    return rpc::refuse(all, {{"problems", report.problems}, {"changes", report.changes}});
+}
 
 void add_ipvlan_methods(Daemon& daemon) {
     rpc::MethodTable& table = daemon.server().methods();

@@ -1,4 +1,5 @@
 // Methods about who is who in segments, and about peers that were refused.
+#include <algorithm>
 #include <map>
 
 #include "control/apply/words.hpp"
@@ -120,6 +121,17 @@ Json refused(Daemon& daemon) {
     return out;
 }
 
+Reply set(Daemon& daemon, const Json& params) {
+    config::Topology next = daemon.topology();
+    const std::string name = params.at("name");
+    const auto vxlan = std::ranges::find(next.vxlans, name, &config::Vxlan::name);
+    if (vxlan == next.vxlans.end()) {
+        return rpc::refuse("no segment '" + name + "'");
+    }
+    vxlan->state = params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
+    return outcome(daemon.change(std::move(next)));
+}
+
 }  // namespace
 
 void add_segment_methods(Daemon& daemon) {
@@ -129,6 +141,12 @@ void add_segment_methods(Daemon& daemon) {
     const rpc::Param address{"address", Type::string, true, "IP address of a host in the segment"};
     const rpc::Param lladdr{"lladdr", Type::string, true, "its MAC address"};
     const rpc::Param router{"router", Type::boolean, false, "advertised as a router"};
+    table.add({"segment.set",
+               "sets a segment up or down until the next reload",
+               {{"name", Type::string, true, "name of a segment"},
+                {"state", Type::string, true, "whether anything passes", {"up", "down"}}},
+               true,
+               [&daemon](const Json& params) { return set(daemon, params); }});
     table.add({"segments.neigh",
                "who has which IP address in segments",
                {segment},

@@ -95,6 +95,10 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
         case packet::Punt::l3_miss:
             take_heard(item);
             break;
+        case packet::Punt::port_closed:
+            answer_closed(item);
+            drop(item.mbuf, item.if_refused);
+            break;
         case packet::Punt::ttl_exceeded:
         case packet::Punt::route_unreachable:
         case packet::Punt::route_prohibited:
@@ -284,7 +288,10 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     context_.begin(publisher_.current(), 0, 0);
     if (segment >= context_.tables->segments.size() || tunnel >= context_.tables->tunnels.size() ||
         !context_.tables->segments[segment].in_use) {
-        drop(mbuf, DropReason::port_gone);  // its segment has gone while it waited
+        const bool down = segment < context_.tables->segments.size() &&
+                          (context_.tables->segments[segment].watch & table::watch::kDown) != 0;
+        // Its segment has gone while it waited, or was set down.
+        drop(mbuf, down ? DropReason::admin_down : DropReason::port_gone);
         return;
     }
     packet::Packet p(mbuf);

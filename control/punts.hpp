@@ -109,6 +109,8 @@ class Punts final : public NeighbourSink {
     void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
     /// To a tenant whose frame is too long for its tunnel.
     void answer_too_big(const path::PuntItem& item);
+    /// ICMP port unreachable to a peer whose segments are all down.
+    void answer_closed(const path::PuntItem& item);
     /// False when it is no news of a path.
     bool take_path_mtu(const path::PuntItem& item, Time now);
     /// The quoted packet is of a segment of ours.

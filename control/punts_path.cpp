@@ -93,6 +93,28 @@ bool Punts::has_vni(const PathMtuNews& news) const {
         table::vni_key(news.dstport, vni, !news.remote.is_v4()));
 }
 
+void Punts::answer_closed(const path::PuntItem& item) {
+    // Segments are numbered from 0 on: nobody's.
+    constexpr std::uint32_t kUnderlay = 0x10000;
+    std::array<std::byte, kIcmpErrorFrame> out{};
+    std::array<std::byte, kQuoted> room;
+    const std::span<const std::byte> frame = head_of(item.mbuf, room);
+    if (frame.size() < sizeof(net::EthernetHeader) + sizeof(net::Ipv6Header)) {
+        return;
+    }
+    const std::byte* at = frame.data() + sizeof(net::EthernetHeader);
+    const bool ipv6 = net::load<net::EthernetHeader>(frame.data()).type == net::ether_type::kIpv6;
+    const net::IpAddress source = ipv6 ? net::IpAddress(net::load<net::Ipv6Header>(at).source)
+                                       : net::IpAddress(net::load<net::Ipv4Header>(at).source);
+    const net::IpAddress ours = ipv6 ? net::IpAddress(net::load<net::Ipv6Header>(at).destination)
+                                     : net::IpAddress(net::load<net::Ipv4Header>(at).destination);
+    const IcmpMade made =
+        make_router_error(frame, ours, IcmpError::port_unreachable, 0, out, item.mbuf->pkt_len);
+    if (made && limiter_.allow(kUnderlay, source, Neighbours::Clock::now())) {
+        send_made(item.in_port, std::span(out).first(made.size));
+    }
+}
+
 bool Punts::take_path_mtu(const path::PuntItem& item, Time now) {
     std::array<std::byte, kQuoted> room;
     const std::span<const std::byte> frame = head_of(item.mbuf, room);

@@ -95,7 +95,7 @@ std::vector<net::IpAddress> Bridge::flood_remotes(std::uint16_t segment) const {
 void Bridge::build_shape(table::Tables& next) {
     std::vector<std::uint16_t> members;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> dstports;
+    std::map<std::uint64_t, std::uint32_t> dstports;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
     build_guards(next);
     for (table::PortEntry& port : ports_) {
@@ -117,7 +117,11 @@ void Bridge::build_shape(table::Tables& next) {
             if (ipv6 ? specs_[i].ipv6 : specs_[i].ipv4) {
                 vnis.emplace_back(table::vni_key(dstport, specs_[i].vni, ipv6),
                                   table::vni_value(segments_[i], static_cast<std::uint16_t>(i)));
-                dstports.emplace_back(table::dstport_key(dstport, ipv6), 0);
+                const auto port =
+                    dstports.try_emplace(table::dstport_key(dstport, ipv6), table::kPortClosed);
+                if (is_up(static_cast<std::uint16_t>(i))) {
+                    port.first->second = table::kPortOpen;
+                }
             }
         }
     }
@@ -141,10 +145,15 @@ void Bridge::build_shape(table::Tables& next) {
         }
     }
     next.ports = table::Shared<table::PortEntry>(ports_);
-    next.segments = table::Shared<table::Segment>(segments_);
+    std::vector<table::Segment> segments = segments_;
+    for (table::Segment& segment : segments) {
+        segment.in_use = segment.in_use && (segment.watch & table::watch::kDown) == 0;
+    }
+    next.segments = table::Shared<table::Segment>(std::move(segments));
     next.members = table::Shared<std::uint16_t>(std::move(members));
     next.vnis = std::make_shared<const table::FlatMap>(vnis);
-    next.dstports = std::make_shared<const table::FlatMap>(dstports);
+    next.dstports = std::make_shared<const table::FlatMap>(
+        std::vector<std::pair<std::uint64_t, std::uint32_t>>(dstports.begin(), dstports.end()));
     next.addresses = std::make_shared<const table::FlatMap>(addresses);
     next.addresses6 =
         addresses6.empty() ? nullptr : std::make_shared<const table::AddressMap>(addresses6);

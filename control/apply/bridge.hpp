@@ -176,6 +176,9 @@ class Bridge {
     }
     /// Frames to the segment's own address are routed by this master; kNoMaster: they are not.
     void set_router(std::uint16_t segment, std::uint16_t master, Time now);
+    [[nodiscard]] bool is_up(std::uint16_t segment) const {
+        return is_used(segment) && (specs_[segment].watch & table::watch::kDown) == 0;
+    }
     /// `part` takes part in every publication from now on, and outlives this.
     void add_part(TablePart& part) { parts_.push_back(&part); }
     /// Our own addresses, with the DPDK id of their underlay port.

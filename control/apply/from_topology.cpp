@@ -68,6 +68,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.refuse_vxlan ? watch::kRefuseVxlan : 0U;
     bits |= vxlan.mss_clamp ? watch::kClampMss : 0U;
     bits |= vxlan.fragment == config::Fragment::inner ? watch::kFragmentInner : 0U;
+    bits |= vxlan.state == config::LinkState::down ? watch::kDown : 0U;
     return static_cast<std::uint16_t>(bits);
 }
 

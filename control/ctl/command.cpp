@@ -204,7 +204,7 @@ Command parse(Line& line, bool all) {
         return parse_port_set(line);
     if (object.starts_with("port")) return show(line, "ports", View::ports, View::port);
     if (object.starts_with("worker")) return show(line, "workers", View::workers, View::workers);
-    if (object.starts_with("segment")) return show(line, "segments", View::segments, View::segment);
+    if (object.starts_with("segment")) return parse_segment(line);
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return neigh(line);
     if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
@@ -263,7 +263,7 @@ std::string grammar() {
     return R"(vxctl [OPTIONS] OBJECT [VERB] [KEY VALUE]...
   version | health
   port [show [NAME]]        port set NAME [mac MAC] [mtu N]
-  worker [show]             segment [show [NAME]]
+  worker [show]             segment [show [NAME]]     segment set NAME up|down
   fdb show [segment NAME] [mac MAC] [STATE] [limit N]
   fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
       [sequence N]

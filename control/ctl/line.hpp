@@ -85,6 +85,7 @@ inline std::int64_t number(const std::string& word, const std::string& what) {
 
 /// The parsers of what ipvlans have; the object's own word is taken already.
 Command parse_port_set(Line& line);
+Command parse_segment(Line& line);
 Command parse_slave(Line& line);
 Command parse_ipvlan(Line& line);
 Command parse_route(Line& line);

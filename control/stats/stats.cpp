@@ -265,7 +265,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"oversize", now.oversize - zero.oversize},
                        {"answered", now.answered - zero.answered},
                        {"untold", now.untold - zero.untold},
-                       {"state", "up"}});
+                       {"state", bridge_.is_up(index) ? "up" : "down"}});
     }
     return out;
 }

@@ -45,6 +45,7 @@ enum class Severity : std::uint8_t {
     X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
     X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \
     X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
+    X(admin_down, refused, "the segment is down (state)")                                          \
     X(peer_unknown, refused, "outer source is no peer of the segment (peers)")                     \
     X(peer_port, refused, "outer source port outside the range of the segment (check-srcport)")    \
     X(vxlan_own_mac, malformed, "inner source MAC address is that of the VTEP itself")             \

@@ -286,7 +286,9 @@ class FollowNextHop {
                                                    Context& ctx) const noexcept {
         const table::Segment& segment = tables_.segments[hop.segment];
         if (!segment.in_use) {
-            return packet::Verdict::drop(packet::DropReason::port_gone);
+            return packet::Verdict::drop((segment.watch & table::watch::kDown) != 0
+                                             ? packet::DropReason::admin_down
+                                             : packet::DropReason::port_gone);
         }
         auto* ethernet = p.at<net::EthernetHeader>(0);
         ethernet->destination = hop.inner_destination;

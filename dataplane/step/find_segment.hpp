@@ -82,13 +82,17 @@ struct FindSegment {
                                                         std::uint32_t index,
                                                         Context& ctx) noexcept {
         if (index == table::FlatMap::kNone) {
+            const auto* udp = p.at<net::UdpHeader>(meta.outer_size);
+            if (is_closed(udp->destination.value(), kIpv6, ctx)) {
+                return ask_to_answer(meta, packet::DropReason::vxlan_unknown_vni);
+            }
             const auto* vxlan = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader));
             ctx.unknown.note(vxlan->vni(), kIpv6 ? outer_sender_of(p) : meta.outer_source);
             return refuse(p, packet::DropReason::vxlan_unknown_vni, ctx);
         }
         const packet::Verdict verdict =
             watch_tunnel(p, meta, static_cast<std::uint16_t>(index), ctx);
-        return verdict.goes_on() ? verdict : refuse(p, verdict.reason(), ctx);
+        return verdict.is_drop() ? refuse(p, verdict.reason(), ctx) : verdict;
     }
 
     /// Noted with its sender.

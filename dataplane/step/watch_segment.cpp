@@ -267,8 +267,21 @@ net::IpAddress outer_sender_of(const packet::Packet& p) noexcept {
                               : net::IpAddress(p.at<net::Ipv6Header>(kEthernet)->source);
 }
 
+bool is_closed(std::uint16_t dstport, bool ipv6, const Context& ctx) noexcept {
+    return ctx.tables->dstports->find(table::dstport_key(dstport, ipv6)) == table::kPortClosed;
+}
+
+Verdict ask_to_answer(packet::PacketMeta& meta, DropReason why) noexcept {
+    meta.punt = packet::Punt::port_closed;
+    meta.if_refused = why;
+    return Verdict::divert(packet::Lane::control);
+}
+
 Verdict watch_access(packet::Packet& p, packet::PacketMeta& meta, Context& ctx) noexcept {
     const table::Segment& segment = ctx.tables->segments[meta.segment];
+    if ((segment.watch & watch::kDown) != 0) {
+        return Verdict::drop(DropReason::admin_down);
+    }
     const Head head(p, 0);
     if ((segment.watch & watch::kRefuseVxlan) != 0 && is_vxlan(head, *ctx.tables)) {
         return Verdict::drop(DropReason::access_vxlan);
@@ -303,6 +316,12 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
                      Context& ctx) noexcept {
     const table::Tables& tables = *ctx.tables;
     const table::Segment& segment = tables.segments[number];
+    if ((segment.watch & watch::kDown) != 0) {
+        const bool ipv6 = p.at<net::Ipv4Header>(kEthernet)->version() == 6;
+        return is_closed(p.at<net::UdpHeader>(meta.outer_size)->destination.value(), ipv6, ctx)
+                   ? ask_to_answer(meta, DropReason::admin_down)
+                   : Verdict::drop(DropReason::admin_down);
+    }
     if (segment.guard != 0) {
         const table::Guard& guard = tables.guards[segment.guard];
         const std::uint16_t port = p.at<net::UdpHeader>(meta.outer_size)->source.value();

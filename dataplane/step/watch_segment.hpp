@@ -16,8 +16,14 @@ namespace vxplane::step {
 /// Source of a tunnel packet, whose IP header follows an untagged Ethernet header.
 [[nodiscard]] net::IpAddress outer_sender_of(const packet::Packet& p) noexcept;
 
-/// A tunnel packet of a known segment that has a guard or listens to ARP and ND. `meta.outer_size`
-/// is the offset of its UDP header.
+/// Every segment of a UDP port is down.
+[[nodiscard]] bool is_closed(std::uint16_t dstport, bool ipv6, const Context& ctx) noexcept;
+/// Control tells the sender that nobody listens at the port.
+[[nodiscard]] packet::Verdict ask_to_answer(packet::PacketMeta& meta,
+                                            packet::DropReason why) noexcept;
+
+/// A tunnel packet of a known segment that has a guard, listens to ARP and ND, or is down.
+/// `meta.outer_size` is the offset of its UDP header.
 [[nodiscard]] packet::Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta,
                                            std::uint16_t segment, Context& ctx) noexcept;
 

@@ -22,6 +22,7 @@ constexpr std::uint16_t kRsc = 32;             ///< frames to routers go to the 
 constexpr std::uint16_t kRefuseVxlan = 64;     ///< no VXLAN from access ports
 constexpr std::uint16_t kClampMss = 128;       ///< TCP from tunnels is told of segments that fit
 constexpr std::uint16_t kFragmentInner = 256;  ///< IPv4 that is too long is fragmented
+constexpr std::uint16_t kDown = 512;           ///< the segment is down: nothing passes
 /// What no frame of a tenant is looked at for.
 constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner;
 }  // namespace watch

@@ -99,9 +99,8 @@ constexpr std::uint16_t plain_frame_of(const PortEntry& port, const Segment& seg
 constexpr std::uint32_t kWatchedVni = 0x10000;
 /// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
 constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
-    return segment.guard != 0 || (segment.watch & (watch::kSnoop | watch::kClampMss)) != 0
-               ? index | kWatchedVni
-               : index;
+    constexpr std::uint16_t kLooks = watch::kSnoop | watch::kClampMss | watch::kDown;
+    return segment.guard != 0 || (segment.watch & kLooks) != 0 ? index | kWatchedVni : index;
 }
 
 /// A slice of Tables::remotes: tunnel ids that each get a copy, or among which a flow chooses.
@@ -114,6 +113,8 @@ struct RemoteList {
 constexpr std::uint64_t dstport_key(std::uint16_t dstport, bool ipv6 = false) noexcept {
     return std::uint64_t{ipv6} << 16 | dstport;
 }
+constexpr std::uint32_t kPortOpen = 0;
+constexpr std::uint32_t kPortClosed = 1;
 /// Key of Tables::vnis: each family has segments of its own.
 constexpr std::uint64_t vni_key(std::uint16_t dstport, net::Vni vni, bool ipv6 = false) noexcept {
     return dstport_key(dstport, ipv6) << 24 | vni.number;
@@ -176,7 +177,9 @@ struct Tables {
     std::shared_ptr<const FlatMap> addresses;
     /// Our IPv6 addresses -> DPDK port id, scope 0; null when there are none.
     std::shared_ptr<const AddressMap> addresses6;
-    std::shared_ptr<const FlatMap> dstports;  ///< UDP ports of VXLAN by family: dstport_key -> 0
+    /// UDP ports of VXLAN by family: dstport_key -> kPortOpen, or kPortClosed where all segments
+    /// are down.
+    std::shared_ptr<const FlatMap> dstports;
 
     // --- what segments watch; all empty when none does
     Shared<Guard> guards;                             ///< 0 asks for nothing

@@ -64,7 +64,13 @@ class Scene {
         for (const std::string& mac : setup.local_macs)
             lab_.fdb(segment_, support::mac(mac), table::FdbKind::port, ports_["host"],
                      table::FdbState::permanent);
-        lab_.complete = [this](table::Tables& tables) { add_hosts(tables); };
+        lab_.complete = [this](table::Tables& tables) {
+            add_hosts(tables);
+            if (setup_.down)
+                tables.dstports = std::make_shared<const table::FlatMap>(
+                    std::vector<std::pair<std::uint64_t, std::uint32_t>>{
+                        {table::dstport_key(setup_.dstport, setup_.ipv6), table::kPortClosed}});
+        };
     }
 
     /// Notes in `facts` what became of the frames.

@@ -364,7 +364,8 @@ Setup setup_of(const Topology& topology, const Config& config,
             if (std::find(config.refused.begin(), config.refused.end(), command) ==
                 config.refused.end())
                 apply(command, setup);
-        if (!config.up) throw Unsupported{"device down"};
+        setup.down = !config.up;
+        if (setup.down) setup.watch |= table::watch::kDown;
         finish(setup);
     } catch (const Unsupported& problem) {
         setup.unsupported = problem.what;

@@ -37,6 +37,7 @@ struct Setup {
     bool local_given = false;
     bool neigh_suppress = false;  ///< of the bridge, at the device
     bool local_foreign = false;   ///< not an address of the port
+    bool down = false;            ///< the device
     bool udp6_zero_rx = false;
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows

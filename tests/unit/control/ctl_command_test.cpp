@@ -35,6 +35,9 @@ TEST(CtlCommand, shows) {
     EXPECT_EQ(parsed("port show dev vm1"), R"(ports {"name":"vm1"})");
     EXPECT_EQ(parsed("worker"), "workers {}");
     EXPECT_EQ(parsed("segment show blue"), R"(segments {"name":"blue"})");
+    EXPECT_EQ(parsed("segment set blue down"), R"(segment.set {"name":"blue","state":"down"})");
+    EXPECT_EQ(parsed("segment set blue"), "? missing state (up, down)");
+    EXPECT_EQ(parsed("segment set blue off"), "? 'off' is not a known state (up, down)");
     EXPECT_EQ(parsed("neigh show"), "neigh {}");
     EXPECT_EQ(parsed("route"), "routes {}");
     EXPECT_EQ(parsed("drops"), "drops {}");
