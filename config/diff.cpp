@@ -30,6 +30,11 @@ std::string summary(const T& object) {
     return text;
 }
 
+std::string numbers_text(std::uint32_t vni, std::uint16_t dstport) {
+    return (vni == 0 ? "" : " vni " + std::to_string(vni)) +
+           (dstport == 0 ? "" : " dstport " + std::to_string(dstport));
+}
+
 class Differ {
   public:
     Differ(const Topology& from, const Topology& to) : from_(from), to_(to) {}
@@ -151,7 +156,16 @@ class Differ {
                                           return path + ".neighbours[" + one.ip.text() + "]";
                                       });
             objects<FdbEntry>(from.fdb, to.fdb, [&](const FdbEntry& entry) {
-                return path + ".fdb[" + entry.mac.text() + "]";
+                // A list may have remotes with other numbers in entries of their own.
+                const bool list = entry.mac.is_zero() || entry.mac.is_multicast();
+                return path + ".fdb[" + entry.mac.text() +
+                       (list ? numbers_text(entry.vni, entry.dstport) : "") + "]";
+            });
+        }
+        if constexpr (std::is_same_v<T, NexthopGroup>) {
+            objects<NexthopMember>(from.members, to.members, [&](const NexthopMember& member) {
+                return path + ".members[" + member.dst.text() +
+                       numbers_text(member.vni, member.dstport) + "]";
             });
         }
         if constexpr (std::is_same_v<T, Ipvlan>) {

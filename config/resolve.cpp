@@ -28,7 +28,8 @@ std::optional<IpAddress> first_remote(const Topology& topology, const Vxlan& vxl
     for (const FdbEntry& entry : vxlan.fdb) {
         const NexthopGroup* const group =
             entry.nhid ? find_nexthop(topology, *entry.nhid) : nullptr;
-        if (group != nullptr && !group->remotes.empty()) return group->remotes.front();
+        const auto remotes = group == nullptr ? std::vector<IpAddress>{} : remotes_of(*group);
+        if (!remotes.empty()) return remotes.front();
     }
     return std::nullopt;
 }
@@ -48,6 +49,12 @@ const Vxlan* find_vxlan(const Topology& topology, std::string_view name) {
 const NexthopGroup* find_nexthop(const Topology& topology, std::uint32_t id) {
     const auto found = std::ranges::find(topology.nexthops, id, &NexthopGroup::id);
     return found == topology.nexthops.end() ? nullptr : &*found;
+}
+
+std::vector<IpAddress> remotes_of(const NexthopGroup& group) {
+    std::vector<IpAddress> all = group.remotes;
+    for (const NexthopMember& member : group.members) all.push_back(member.dst);
+    return all;
 }
 
 IpPrefix network_of(const IpPrefix& prefix) {
@@ -105,6 +112,14 @@ Egress egress_to(const Topology& topology, const IpAddress& address) {
     return {port, next_hop, source_on(*port, next_hop)};
 }
 
+std::size_t flood_copies(const Vxlan& vxlan) {
+    std::size_t copies = vxlan.remote ? 1 : 0;
+    for (const FdbEntry& entry : vxlan.fdb) {
+        if (entry.mac.is_zero()) copies += entry.dst.size();
+    }
+    return copies;
+}
+
 std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
     std::vector<IpAddress> remotes;
     const auto add = [&](const IpAddress& remote) {
@@ -138,7 +153,7 @@ Families families_of(const Topology& topology, const Vxlan& vxlan) {
         std::ranges::for_each(entry.dst, add);
         const NexthopGroup* const group =
             entry.nhid ? find_nexthop(topology, *entry.nhid) : nullptr;
-        if (group != nullptr) std::ranges::for_each(group->remotes, add);
+        if (group != nullptr) std::ranges::for_each(remotes_of(*group), add);
     }
     if (!out.ipv4 && !out.ipv6) {
         const auto local = effective_local(topology, vxlan);

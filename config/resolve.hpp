@@ -45,6 +45,10 @@ struct Egress {
 
 /// `remote` and the destinations of the all-zero entries, each once, in the order of the file.
 [[nodiscard]] std::vector<IpAddress> flood_list(const Vxlan& vxlan);
+/// Copies that a flood may take: one remote may be there with several VNIs.
+[[nodiscard]] std::size_t flood_copies(const Vxlan& vxlan);
+/// All members of a group.
+[[nodiscard]] std::vector<IpAddress> remotes_of(const NexthopGroup& group);
 
 /// Over what a segment has tunnels: the families of `local`, `local6` and all remotes of the file;
 /// where it names no address, that of effective_local().

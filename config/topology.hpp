@@ -101,17 +101,26 @@ struct Neighbour {
     KeyPositions keys{};
 };
 
+/// One of `members:`, a remote with numbers of its own.
+struct NexthopMember {
+    IpAddress dst;
+    std::uint32_t vni = 0;      ///< to send with; 0 = that of the segment
+    std::uint16_t dstport = 0;  ///< the same
+    Position where;
+    KeyPositions keys{};
+};
+
 /// One entry of `nexthops:`: an FDB next-hop group, as `ip nexthop add id N group ... fdb`.
 struct NexthopGroup {
     std::uint32_t id = 0;
-    std::vector<IpAddress> remotes;
+    std::vector<IpAddress> remotes;  ///< `group`
+    std::vector<NexthopMember> members{};
     Position where;
     std::vector<Position> remote_where{};
 };
 
 enum class FdbState : std::uint8_t { permanent, static_ };
 
-/// One entry of `fdb:` in a segment. Exactly one of `dst` (remotes), `nhid`, `port` is given.
 /// One entry of `neighbours:` of a segment: who has an IP address in it.
 struct SegmentNeighbour {
     IpAddress ip;
@@ -125,13 +134,16 @@ struct SegmentNeighbour {
 /// tunnels.
 enum class ProxyFallback : std::uint8_t { flood, kernel };
 
+/// One entry of `fdb:` in a segment. Exactly one of `dst` (remotes), `nhid`, `port` is given.
 struct FdbEntry {
     MacAddress mac;                ///< all zero = flood list
     std::vector<IpAddress> dst{};  ///< more than one only for the all-zero address
     std::optional<std::uint32_t> nhid;
     std::string port{};  ///< a local access port of the segment
     FdbState state = FdbState::permanent;
-    bool router = false;  ///< `rsc` looks behind it
+    bool router = false;        ///< `rsc` looks behind it
+    std::uint32_t vni = 0;      ///< to send with; 0 = that of the segment
+    std::uint16_t dstport = 0;  ///< the same
     Position where;
     std::vector<Position> dst_where{};
     KeyPositions keys{};

@@ -1,7 +1,9 @@
 // The entries of one segment: where each leads, and how many there are.
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "config/judge.hpp"
@@ -94,6 +96,11 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
                                : "the entry leads several ways (one of dst, nhid and port)");
     }
     judge_destinations(judge, entry, path);
+    if (!entry.port.empty() && (entry.vni != 0 || entry.dstport != 0)) {
+        const char* const key = entry.vni != 0 ? "vni" : "dstport";
+        judge.refuse(entry.keys.of(key, entry.where), path.text(key),
+                     "is of what is sent to remotes, and the entry is a local port (dst or nhid)");
+    }
     if (entry.nhid) judge_nhid(judge, entry, path);
     if (!entry.port.empty()) judge_local_port(judge, vxlan, entry, path);
 }
@@ -103,17 +110,27 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
 void judge_fdb(Judge& judge, const Vxlan& vxlan) {
     const std::string list = "vxlans." + vxlan.name + ".fdb";
     std::unordered_map<std::uint64_t, Position> seen;
+    // A list may have remotes with other numbers in entries of their own.
+    std::map<std::tuple<MacAddress, std::uint32_t, std::uint16_t>, Position> lists;
     seen.reserve(vxlan.fdb.size());
     std::size_t counted = 0;
     for (std::size_t i = 0; i < vxlan.fdb.size(); ++i) {
         const FdbEntry& entry = vxlan.fdb[i];
         judge_entry(judge, vxlan, entry, {list, i});
         if (!entry.mac.is_zero()) ++counted;
-        const auto [earlier, fresh] = seen.try_emplace(number_of(entry.mac), entry.where);
-        if (!fresh) {
+        const auto told_apart = [&](auto& known, const auto& key) {
+            const auto [earlier, fresh] = known.try_emplace(key, entry.where);
+            if (fresh) return;
             judge.refuse(entry.keys.of("mac", entry.where), item_path(list, i, "mac"),
                          entry.mac.text() + " is given twice" + line_text(earlier->second) +
                              " (one entry per address)");
+        };
+        if (entry.mac.is_zero() || entry.mac.is_multicast()) {
+            told_apart(lists, std::tuple(entry.mac, entry.vni == vxlan.id ? 0 : entry.vni,
+                                         entry.dstport == vxlan.dstport ? std::uint16_t{0}
+                                                                        : entry.dstport));
+        } else {
+            told_apart(seen, number_of(entry.mac));
         }
     }
     if (vxlan.maxaddr != 0 && counted > vxlan.maxaddr) {

@@ -211,7 +211,7 @@ void judge_nexthops(Judge& judge) {
         if (!ids.insert(group.id).second) {
             judge.refuse(group.where, path, "given twice (each id once)");
         }
-        if (group.remotes.empty()) {
+        if (group.remotes.empty() && group.members.empty()) {
             judge.refuse(group.where, path, "the group is empty (group: [10.0.0.2, 10.0.0.3])");
         }
         std::set<IpAddress> seen;
@@ -223,6 +223,11 @@ void judge_nexthops(Judge& judge) {
                 judge.refuse(where, item,
                              group.remotes[i].text() + " is given twice (each remote once)");
             }
+        }
+        for (std::size_t i = 0; i < group.members.size(); ++i) {
+            const NexthopMember& member = group.members[i];
+            const Position where = member.keys.of("dst", member.where);
+            judge.remote(where, item_path(path + ".members", i, "dst"), member.dst);
         }
     }
 }

@@ -129,7 +129,7 @@ std::optional<std::string> Machine::open_pools(const config::Topology& topology)
             std::max(sizes.mtu, port::mtu_of_buffers(port.device, device_mtu(topology, port)));
     }
     for (const config::Vxlan& vxlan : topology.vxlans) {
-        remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_list(vxlan).size()));
+        remotes = std::max(remotes, static_cast<std::uint32_t>(config::flood_copies(vxlan)));
     }
     demand.lcores = workers + 1;
     demand.burst = packet::kBurstSize;

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "config/limits.hpp"
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
 #include "dataplane/net/icmpv6.hpp"
@@ -77,8 +78,14 @@ Selection selection(Daemon& daemon, const Json& params) {
     if (params.contains("nhid")) {
         out.filter.place.nhid = params.at("nhid").get<std::uint32_t>();
     }
+    out.filter.place.own = {params.value("vni", 0U), params.value("dstport", std::uint16_t{0})};
     out.filter.state = state_of(params);
     return out;
+}
+
+std::string own_text(OwnNumbers own) {
+    return (own.vni == 0 ? "" : " vni " + std::to_string(own.vni)) +
+           (own.dstport == 0 ? "" : " dstport " + std::to_string(own.dstport));
 }
 
 Json entry_json(Daemon& daemon, const FdbView& view) {
@@ -101,10 +108,16 @@ Json entry_json(Daemon& daemon, const FdbView& view) {
         row["dst"] = text(view.remotes.front());
     } else {
         Json remotes = Json::array();
-        for (const net::IpAddress& remote : view.remotes) {
-            remotes.push_back(text(remote));
+        for (std::size_t i = 0; i < view.remotes.size(); ++i) {
+            remotes.push_back(text(view.remotes[i]) + own_text(view.own[i]));
         }
         row["remotes"] = remotes;
+    }
+    if (view.own.size() == 1 && view.own.front().vni != 0) {
+        row["dst_vni"] = view.own.front().vni;
+    }
+    if (view.own.size() == 1 && view.own.front().dstport != 0) {
+        row["dstport"] = view.own.front().dstport;
     }
     if (view.age) {
         row["age_s"] = static_cast<double>(view.age->count()) / 1000.0;
@@ -157,6 +170,9 @@ Reply fdb_put(Daemon& daemon, const Json& params, bool replacing) {
     if ((place.remote ? 1 : 0) + (place.nhid ? 1 : 0) + (place.port ? 1 : 0) != 1) {
         return rpc::invalid("exactly one of dst, nhid and port must be given");
     }
+    if (place.port && place.own != OwnNumbers{}) {
+        return rpc::invalid("vni and dstport go with dst or nhid");
+    }
     FdbRequest request;
     request.segment = *chosen.filter.segment;
     request.mac = *chosen.filter.mac;
@@ -179,8 +195,9 @@ Reply fdb_del(Daemon& daemon, const Json& params) {
     if (chosen.error) {
         return *chosen.error;
     }
-    const auto problem = daemon.bridge().remove(*chosen.filter.segment, *chosen.filter.mac,
-                                                chosen.filter.place.remote);
+    const auto problem =
+        daemon.bridge().remove(*chosen.filter.segment, *chosen.filter.mac,
+                               chosen.filter.place.remote, chosen.filter.place.own);
     return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
 }
 
@@ -319,8 +336,17 @@ void add_methods(Daemon& daemon) {
     read("neigh", "next hops of the underlay", {},
          [&daemon](const Json&) { return neigh(daemon); });
     read("routes", "routes of the underlay", {}, [&daemon](const Json&) { return routes(daemon); });
+    const rpc::Param vni{"vni",
+                         Type::integer,
+                         false,
+                         "VNI to send with, where it is not that of the segment",
+                         {},
+                         1,
+                         config::limits::vni_max};
+    const rpc::Param dstport{"dstport", Type::integer, false, "the same for the UDP port", {},
+                             1,         0xFFFF};
     read("fdb.show", "entries of the forwarding database",
-         {segment, mac, dst, nhid, port, state, limit},
+         {segment, mac, dst, vni, dstport, nhid, port, state, limit},
          [&daemon](const Json& params) { return fdb_show(daemon, params); });
 
     const rpc::Param sequence{"sequence",
@@ -330,16 +356,17 @@ void add_methods(Daemon& daemon) {
                               {},
                               0,
                               std::numeric_limits<std::uint32_t>::max()};
-    const std::vector<rpc::Param> entry{required(segment), required(mac), dst, nhid, port, state,
-                                        sequence};
+    const std::vector<rpc::Param> entry{
+        required(segment), required(mac), dst, vni, dstport, nhid, port, state, sequence};
     write("fdb.add", "adds an entry, or a remote to a flood list", entry,
           [&daemon](const Json& params) { return fdb_put(daemon, params, false); });
     write("fdb.replace", "adds an entry or changes its place", entry,
           [&daemon](const Json& params) { return fdb_put(daemon, params, true); });
     write("fdb.del", "removes an entry, or one remote of several",
-          {required(segment), required(mac), dst},
+          {required(segment), required(mac), dst, vni, dstport},
           [&daemon](const Json& params) { return fdb_del(daemon, params); });
-    write("fdb.flush", "removes every entry that fits", {segment, dst, nhid, port, state},
+    write("fdb.flush", "removes every entry that fits",
+          {segment, dst, vni, dstport, nhid, port, state},
           [&daemon](const Json& params) { return fdb_flush(daemon, params); });
     write("reload", "reads the topology file again and changes what runs, all or nothing",
           {{"dry_run", Type::boolean, false, "only say what would be done"}},

@@ -2,6 +2,8 @@
 // long for, and tenants that are to send shorter ones.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "control/apply/words.hpp"
 #include "control/punts.hpp"
 #include "control/punts_held.hpp"
@@ -89,8 +91,17 @@ void Punts::send_in_fragments(packet::Packet p, packet::PacketMeta& meta) {
 
 bool Punts::has_vni(const PathMtuNews& news) const {
     const net::Vni vni{*news.vni};
-    return publisher_.current()->vnis->contains(
-        table::vni_key(news.dstport, vni, !news.remote.is_v4()));
+    const table::Tables& tables = *publisher_.current();
+    if (tables.vnis->contains(table::vni_key(news.dstport, vni, !news.remote.is_v4())) ||
+        (vni.number != 0 && tunnels_->sends(news.remote, news.dstport, vni.number))) {
+        return true;
+    }
+    // To a UDP port that is not that of the segment.
+    const auto is_used = [vni](const table::Segment& segment) {
+        return segment.in_use && segment.vni == vni;
+    };
+    return tunnels_->sends(news.remote, news.dstport, 0) &&
+           std::any_of(tables.segments.begin(), tables.segments.end(), is_used);
 }
 
 void Punts::answer_closed(const path::PuntItem& item) {

@@ -260,9 +260,11 @@ FdbView Bridge::view(table::FdbKey key, table::FdbValue value, Time now) const {
             break;
         case table::FdbKind::tunnel:
             view.remotes.push_back(tunnels_.remote(value.index()));
+            view.own.push_back(own_of(view.segment, tunnels_.profile_number(value.index())));
             break;
         case table::FdbKind::nexthop_group:
             view.nhid = group_nhid_[value.index()];
+            view.own.push_back(own_of(view.segment, group_profile_[value.index()]));
             break;
         case table::FdbKind::flood_list:
             view = view_of_list(key.segment(), view.mac, value.index());
@@ -295,6 +297,7 @@ FdbView Bridge::view_of_list(std::uint16_t segment, net::MacAddress mac, std::ui
     view.state = table::FdbState::permanent;
     for (const std::uint32_t id : lists_[list]) {
         view.remotes.push_back(tunnels_.remote(id));
+        view.own.push_back(own_of(segment, tunnels_.profile_number(id)));
     }
     return view;
 }
@@ -309,15 +312,22 @@ std::optional<FdbView> Bridge::find(std::uint16_t segment, net::MacAddress mac, 
 }
 
 bool Bridge::fits(const FdbFilter& filter, const FdbView& view) const {
-    const auto has = [&view](const net::IpAddress& remote) {
-        return std::find(view.remotes.begin(), view.remotes.end(), remote) != view.remotes.end();
+    const FdbPlace& place = filter.place;
+    const auto has = [&view, &place](const std::optional<net::IpAddress>& remote) {
+        for (std::size_t i = 0; i < view.own.size(); ++i) {
+            if ((!remote || (i < view.remotes.size() && view.remotes[i] == *remote)) &&
+                (place.own.vni == 0 || view.own[i].vni == place.own.vni) &&
+                (place.own.dstport == 0 || view.own[i].dstport == place.own.dstport)) {
+                return true;
+            }
+        }
+        return false;
     };
     return (!filter.segment || *filter.segment == view.segment) &&
            (!filter.mac || *filter.mac == view.mac) &&
            (!filter.state || *filter.state == view.state) &&
-           (!filter.place.remote || has(*filter.place.remote)) &&
-           (!filter.place.nhid || filter.place.nhid == view.nhid) &&
-           (!filter.place.port || filter.place.port == view.port);
+           ((!place.remote && place.own == OwnNumbers{}) || has(place.remote)) &&
+           (!place.nhid || place.nhid == view.nhid) && (!place.port || place.port == view.port);
 }
 
 void Bridge::show(const FdbFilter& filter, Time now,

@@ -65,11 +65,19 @@ struct SegmentSpec {
     bool operator==(const SegmentSpec&) const = default;
 };
 
-/// Where an FDB entry leads: exactly one is set.
+/// How a remote is spoken to where it is not as the segment says: `vni` and `port` of bridge(8).
+struct OwnNumbers {
+    std::uint32_t vni = 0;      ///< to send with; 0: that of the segment
+    std::uint16_t dstport = 0;  ///< UDP; 0: that of the segment
+    auto operator<=>(const OwnNumbers&) const = default;
+};
+
+/// Where an FDB entry leads: exactly one of the first three is set.
 struct FdbPlace {
     std::optional<net::IpAddress> remote;
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
+    OwnNumbers own;  ///< with a remote or a group; in filters 0 is any
     bool operator==(const FdbPlace&) const = default;
 };
 
@@ -98,6 +106,7 @@ struct FdbView {
     net::MacAddress mac;
     table::FdbState state = table::FdbState::dynamic;
     std::vector<net::IpAddress> remotes;
+    std::vector<OwnNumbers> own;  ///< of each remote, or of the group
     std::optional<std::uint32_t> nhid;
     std::optional<std::uint16_t> port;
     bool duplicate = false;  ///< moved too often: stays where it is
@@ -191,8 +200,16 @@ class Bridge {
         return remote.is_v4() ? specs_[segment].ipv4 : specs_[segment].ipv6;
     }
     std::uint16_t add_segment(const SegmentSpec& spec, Time now);
-    /// Members of `ip nexthop add id N group ... fdb`.
-    using Nexthops = std::map<std::uint32_t, std::vector<net::IpAddress>>;
+    /// A member of `ip nexthop add id N group ... fdb`. What it has of its own comes before what
+    /// the FDB entry says.
+    struct Member {
+        Member(const net::IpAddress& address, OwnNumbers numbers = {})  // NOLINT: plain addresses
+            : remote(address), own(numbers) {}
+        net::IpAddress remote;
+        OwnNumbers own;
+        bool operator==(const Member&) const = default;
+    };
+    using Nexthops = std::map<std::uint32_t, std::vector<Member>>;
     void set_nexthops(Nexthops groups) { nexthops_ = std::move(groups); }
 
     // --- changes while workers run
@@ -223,7 +240,7 @@ class Bridge {
     Problem replace(const FdbRequest& request, Time now);
     /// Without a place: the whole entry. With a remote: that one of several.
     Problem remove(std::uint16_t segment, net::MacAddress mac,
-                   const std::optional<net::IpAddress>& remote);
+                   const std::optional<net::IpAddress>& remote, OwnNumbers own = {});
     /// Removes what fits. Of a list of remotes only the named remote goes; lists as a whole go when
     /// they are named by their state. Returns the number of entries and list members removed.
     std::uint32_t flush(const FdbFilter& filter);
@@ -284,7 +301,19 @@ class Bridge {
     Problem check_room(std::uint16_t segment) const;
     Problem check_remote(std::uint16_t segment, const net::IpAddress& remote) const;
     [[nodiscard]] bool is_full(std::uint16_t segment) const;
-    std::uint32_t flush_list(std::uint32_t list, const net::IpAddress& remote);
+    /// Without what the segment says anyway.
+    [[nodiscard]] OwnNumbers plain(std::uint16_t segment, OwnNumbers own) const;
+    [[nodiscard]] OwnNumbers own_of(std::uint16_t segment, std::uint32_t profile) const;
+    /// The number of a profile with other numbers.
+    std::uint32_t profile_with(const TunnelProfile& profile, OwnNumbers own);
+    /// `profile` with what another one of the segment has of its own.
+    std::uint32_t profile_like(std::uint16_t segment, const TunnelProfile& profile,
+                               std::uint32_t like);
+    [[nodiscard]] bool is_at(std::uint16_t segment, std::uint32_t tunnel, const FdbPlace& place,
+                             bool exactly) const;
+    std::uint32_t flush_list(std::uint16_t segment, std::uint32_t list, const FdbPlace& place);
+    std::optional<List> tunnels_of(const std::vector<Member>& members, std::uint32_t profile,
+                                   Time now);
     Problem put(const FdbRequest& request, bool replacing, Time now);
     Problem put_list(const FdbRequest& request, bool replacing, Time now);
     Problem store(table::FdbKey key, table::FdbValue value, Time now);
@@ -325,9 +354,10 @@ class Bridge {
     std::vector<std::uint32_t> used_;  ///< entries by segment, flood lists not counted
     std::vector<List> lists_{1};       ///< flood lists; 0 is empty
     std::vector<std::uint32_t> free_lists_;
-    std::map<std::uint32_t, std::vector<net::IpAddress>> nexthops_;
+    Nexthops nexthops_;
     std::vector<List> groups_{1};
     std::vector<std::uint32_t> group_nhid_{0};
+    std::vector<std::uint32_t> group_profile_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;
     std::unordered_map<std::uint64_t, net::IpAddress> previous_;
     std::unordered_map<std::uint64_t, std::uint32_t> sequences_;  ///< of a controller's entries

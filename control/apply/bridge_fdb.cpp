@@ -73,26 +73,20 @@ std::optional<std::uint32_t> Bridge::group_of(std::uint32_t profile, std::uint32
     if (!added && !groups_[at->second].empty()) {
         return at->second;
     }
-    List members;
-    for (const net::IpAddress& remote : nexthops_.at(nhid)) {
-        const auto tunnel = tunnels_.acquire(profile, remote, now);
-        if (!tunnel) {
-            for (const std::uint32_t taken : members) {
-                tunnels_.release(taken);
-            }
-            if (added) {
-                group_ids_.erase(at);
-            }
-            return std::nullopt;
+    std::optional<List> members = tunnels_of(nexthops_.at(nhid), profile, now);
+    if (!members) {
+        if (added) {
+            group_ids_.erase(at);
         }
-        members.push_back(*tunnel);
+        return std::nullopt;
     }
     if (added) {
         at->second = static_cast<std::uint32_t>(groups_.size());
         groups_.emplace_back();
         group_nhid_.push_back(nhid);
+        group_profile_.push_back(profile);
     }
-    groups_[at->second] = std::move(members);
+    groups_[at->second] = *std::move(members);
     lists_changed_ = true;
     return at->second;
 }
@@ -189,7 +183,10 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     }
     FdbValue value;
     const std::uint8_t stamp = epoch(now);
-    const std::uint32_t profile = profile_of(request.segment);
+    const OwnNumbers own = plain(request.segment, request.place.own);
+    const std::uint32_t profile = own == OwnNumbers{}
+                                      ? profile_of(request.segment)
+                                      : profile_with(specs_[request.segment].profile, own);
     if (request.place.port) {
         const auto& members = specs_[request.segment].ports;
         if (std::find(members.begin(), members.end(), *request.place.port) == members.end()) {
@@ -200,8 +197,8 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
         if (!nexthops_.contains(*request.place.nhid)) {
             return "there is no next-hop group " + std::to_string(*request.place.nhid);
         }
-        for (const net::IpAddress& remote : nexthops_.at(*request.place.nhid)) {
-            problem = check_remote(request.segment, remote);
+        for (const Member& member : nexthops_.at(*request.place.nhid)) {
+            problem = check_remote(request.segment, member.remote);
             if (problem) {
                 return problem;
             }
@@ -264,12 +261,15 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
                                : before              ? before.value.index()
                                                      : new_list();
     const net::IpAddress remote = *request.place.remote;
+    FdbPlace place = request.place;
+    place.own = plain(request.segment, place.own);
     for (const std::uint32_t id : lists_[list]) {
-        if (tunnels_.remote(id) == remote) {
+        if (is_at(request.segment, id, place, true)) {
             return mac + " dst " + text(remote) + " is there already";
         }
     }
-    const auto tunnel = tunnels_.acquire(profile_of(request.segment), remote, now);
+    const auto tunnel =
+        tunnels_.acquire(profile_with(specs_[request.segment].profile, place.own), remote, now);
     if (!tunnel) {
         if (fresh) {
             drop_list(list);
@@ -293,7 +293,8 @@ Bridge::Problem Bridge::put_list(const FdbRequest& request, bool replacing, Time
 }
 
 Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
-                               const std::optional<net::IpAddress>& remote) {
+                               const std::optional<net::IpAddress>& remote, OwnNumbers own) {
+    const FdbPlace place{remote, {}, {}, plain(segment, own)};
     const FdbKey key = FdbKey::make(mac.number(), segment);
     const auto hit = mac.is_zero() ? table::Fdb::Hit{} : fdb_.find(key);
     const bool is_list = mac.is_zero() || (hit && hit.value.kind() == FdbKind::flood_list);
@@ -305,7 +306,7 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
     }
     if (!is_list) {
         const bool other = remote && (hit.value.kind() != FdbKind::tunnel ||
-                                      tunnels_.remote(hit.value.index()) != *remote);
+                                      !is_at(segment, hit.value.index(), place, own.vni != 0));
         if (other) {
             return text(mac) + " has no dst " + text(*remote);
         }
@@ -317,7 +318,7 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
     const std::uint32_t list = mac.is_zero() ? segments_[segment].flood_remotes : hit.value.index();
     List& remotes = lists_[list];
     const auto at = std::find_if(remotes.begin(), remotes.end(), [&](std::uint32_t id) {
-        return remote && tunnels_.remote(id) == *remote;
+        return remote && is_at(segment, id, place, true);
     });
     if (remotes.empty() || (remote && at == remotes.end())) {
         return text(mac) + (remote ? " has no dst " + text(*remote) : " has no remotes");
@@ -325,6 +326,7 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
     FdbView gone = view_of_list(segment, mac, list);
     if (remote && remotes.size() > 1) {
         gone.remotes = {*remote};
+        gone.own = {place.own};
         const std::uint32_t tunnel = *at;
         remotes.erase(at);
         lists_changed_ = true;
@@ -360,23 +362,23 @@ std::uint32_t Bridge::flush(const FdbFilter& filter) {
         ++removed;
         if (value.kind() == FdbKind::flood_list && filter.place.remote &&
             lists_[value.index()].size() > 1) {
-            flush_list(value.index(), *filter.place.remote);
+            flush_list(key.segment(), value.index(), filter.place);
             return;
         }
         erase(key, value);
     });
     for (std::uint16_t i = 0; filter.place.remote && i < segments_.size(); ++i) {
         if (fits(filter, view_of_list(i, {}, segments_[i].flood_remotes))) {
-            removed += flush_list(segments_[i].flood_remotes, *filter.place.remote);
+            removed += flush_list(i, segments_[i].flood_remotes, filter.place);
         }
     }
     commit();
     return removed;
 }
 
-std::uint32_t Bridge::flush_list(std::uint32_t list, const net::IpAddress& remote) {
+std::uint32_t Bridge::flush_list(std::uint16_t segment, std::uint32_t list, const FdbPlace& place) {
     const auto gone = std::erase_if(lists_[list], [&](std::uint32_t tunnel) {
-        const bool meant = tunnels_.remote(tunnel) == remote;
+        const bool meant = is_at(segment, tunnel, place, false);
         if (meant) {
             tunnels_.release(tunnel);
         }

@@ -92,6 +92,13 @@ void Bridge::learn_one(const step::LearnEvent& event, std::optional<std::uint32_
         ++counters_.learn_refused;
         return;
     }
+    if (before && tunnel && before.value.kind() == FdbKind::tunnel &&
+        tunnels_.remote(before.value.index()) == tunnels_.remote(*tunnel)) {
+        // Still there: the entry says more of the way to it than the segment does.
+        fdb_.put(key, FdbValue::make(FdbKind::tunnel, before.value.index(), before.value.state(),
+                                     epoch(now)));
+        return;
+    }
     if (before && moves_.is_too_many(key.raw, specs_[key.segment()].moves, now)) {
         freeze(key, before.value, now);
         return;

@@ -157,15 +157,70 @@ Bridge::Problem Bridge::change_segment(std::uint16_t index, const SegmentSpec& s
     return std::nullopt;
 }
 
+OwnNumbers Bridge::plain(std::uint16_t segment, OwnNumbers own) const {
+    const SegmentSpec& spec = specs_[segment];
+    return {own.vni == spec.vni.number ? 0 : own.vni,
+            own.dstport == spec.profile.dstport ? std::uint16_t{0} : own.dstport};
+}
+
+OwnNumbers Bridge::own_of(std::uint16_t segment, std::uint32_t profile) const {
+    if (profile == profile_of(segment)) {
+        return {};
+    }
+    const TunnelProfile& found = tunnels_.profile(profile);
+    return plain(segment, {found.vni, found.dstport});
+}
+
+std::uint32_t Bridge::profile_with(const TunnelProfile& profile, OwnNumbers own) {
+    TunnelProfile other = profile;
+    other.vni = own.vni != 0 ? own.vni : other.vni;
+    other.dstport = own.dstport != 0 ? own.dstport : other.dstport;
+    return tunnels_.profile_id(other);
+}
+
+std::uint32_t Bridge::profile_like(std::uint16_t segment, const TunnelProfile& profile,
+                                   std::uint32_t like) {
+    return profile_with(profile, own_of(segment, like));
+}
+
+bool Bridge::is_at(std::uint16_t segment, std::uint32_t tunnel, const FdbPlace& place,
+                   bool exactly) const {
+    const OwnNumbers own = own_of(segment, tunnels_.profile_number(tunnel));
+    return tunnels_.remote(tunnel) == *place.remote &&
+           (exactly ? own == place.own
+                    : (place.own.vni == 0 || place.own.vni == own.vni) &&
+                          (place.own.dstport == 0 || place.own.dstport == own.dstport));
+}
+
+std::optional<Bridge::List> Bridge::tunnels_of(const std::vector<Member>& members,
+                                               std::uint32_t profile, Time now) {
+    List all;
+    for (const Member& member : members) {
+        const std::uint32_t number = member.own == OwnNumbers{}
+                                         ? profile
+                                         : profile_with(tunnels_.profile(profile), member.own);
+        const auto tunnel = tunnels_.acquire(number, member.remote, now);
+        if (!tunnel) {
+            for (const std::uint32_t taken : all) {
+                tunnels_.release(taken);
+            }
+            return std::nullopt;
+        }
+        all.push_back(*tunnel);
+    }
+    return all;
+}
+
 Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profile, Time now) {
-    const std::uint32_t next = tunnels_.profile_id(profile);
     std::vector<std::pair<FdbKey, std::uint32_t>> entries;  // key, tunnel or group
     std::vector<std::pair<std::uint32_t, List>> lists;
     bool full = false;
     const auto take = [&](std::uint32_t list) {
         lists.emplace_back(list, List{});
         for (const std::uint32_t old : lists_[list]) {
-            const auto tunnel = tunnels_.acquire(next, tunnels_.remote(old), now);
+            const auto tunnel =
+                tunnels_.acquire(profile_like(index, profile, tunnels_.profile_number(old)),
+                                 tunnels_.remote(old), now);
             full = full || !tunnel;
             if (tunnel) {
                 lists.back().second.push_back(*tunnel);
@@ -182,9 +237,12 @@ Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profil
             take(value.index());
             return;
         }
-        const auto place = value.kind() == FdbKind::tunnel
-                               ? tunnels_.acquire(next, tunnels_.remote(value.index()), now)
-                               : group_of(next, group_nhid_[value.index()], now);
+        const bool is_tunnel = value.kind() == FdbKind::tunnel;
+        const std::uint32_t next = profile_like(
+            index, profile,
+            is_tunnel ? tunnels_.profile_number(value.index()) : group_profile_[value.index()]);
+        const auto place = is_tunnel ? tunnels_.acquire(next, tunnels_.remote(value.index()), now)
+                                     : group_of(next, group_nhid_[value.index()], now);
         full = full || !place;
         if (place) {
             entries.emplace_back(key, *place);
@@ -226,13 +284,10 @@ Bridge::Problem Bridge::change_nexthops(const Nexthops& groups, Time now) {
             next->second == nexthops_.at(key.second)) {
             continue;
         }
-        changed.emplace_back(id, List{});
-        for (const net::IpAddress& remote : next->second) {
-            const auto tunnel = tunnels_.acquire(key.first, remote, now);
-            full = full || !tunnel;
-            if (tunnel) {
-                changed.back().second.push_back(*tunnel);
-            }
+        auto members = tunnels_of(next->second, key.first, now);
+        full = full || !members;
+        if (members) {
+            changed.emplace_back(id, *std::move(members));
         }
     }
     for (auto& [id, members] : changed) {

@@ -1,6 +1,7 @@
 #include "control/apply/from_topology.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "config/parse.hpp"
 #include "config/resolve.hpp"
@@ -271,7 +272,11 @@ Bridge::Nexthops nexthops_of(const config::Topology& topology) {
     Bridge::Nexthops groups;
     for (const config::NexthopGroup& group : topology.nexthops) {
         for (const config::IpAddress& remote : group.remotes) {
-            groups[group.id].push_back(ip_of(remote));
+            groups[group.id].emplace_back(ip_of(remote));
+        }
+        for (const config::NexthopMember& member : group.members) {
+            groups[group.id].emplace_back(ip_of(member.dst),
+                                          OwnNumbers{member.vni, member.dstport});
         }
     }
     return groups;
@@ -286,21 +291,24 @@ std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t se
     std::vector<FdbRequest> requests;
     FdbRequest request;
     request.segment = segment;
-    const auto ask = [&](const std::vector<config::IpAddress>& remotes) {
-        for (const config::IpAddress& remote : remotes) {
-            request.place.remote = ip_of(remote);
+    std::set<std::pair<net::IpAddress, OwnNumbers>> flooded;
+    const auto ask = [&](const config::IpAddress& remote) {
+        request.place.remote = ip_of(remote);
+        if (!request.mac.is_zero() ||
+            flooded.emplace(*request.place.remote, request.place.own).second) {
             requests.push_back(request);
         }
     };
-    ask(config::flood_list(vxlan));
+    if (vxlan.remote) {
+        ask(*vxlan.remote);
+    }
     for (const config::FdbEntry& entry : vxlan.fdb) {
-        if (entry.mac.is_zero()) {
-            continue;
-        }
         request.mac = mac_of(entry.mac);
         request.state = entry.state == config::FdbState::static_ ? table::FdbState::static_
                                                                  : table::FdbState::permanent;
         request.place = {};
+        request.place.own = {entry.vni == vxlan.id ? 0 : entry.vni,
+                             entry.dstport == vxlan.dstport ? std::uint16_t{0} : entry.dstport};
         if (entry.nhid) {
             request.place.nhid = entry.nhid;
             requests.push_back(request);
@@ -308,7 +316,7 @@ std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t se
             request.place.port = machine.by_name(entry.port)->port->id();
             requests.push_back(request);
         } else {
-            ask(entry.dst);
+            std::for_each(entry.dst.begin(), entry.dst.end(), ask);
         }
     }
     return requests;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "config/resolve.hpp"
 #include "control/apply/from_topology.hpp"
@@ -56,6 +57,9 @@ FdbRequest request_of(const FdbView& view) {
     request.place.nhid = view.nhid;
     if (!view.remotes.empty()) {
         request.place.remote = view.remotes.front();
+    }
+    if (!view.own.empty()) {
+        request.place.own = view.own.front();
     }
     return request;
 }
@@ -293,9 +297,11 @@ Reload::Problem Reload::prepare_fdb(std::uint16_t index, const config::Vxlan& ne
                                     const config::Vxlan* before) {
     // A unicast address has one place, a list has many.
     const auto by_key = [&](const config::Vxlan& vxlan) {
-        std::map<std::pair<std::uint64_t, net::IpAddress>, FdbRequest> all;
+        std::map<std::tuple<std::uint64_t, net::IpAddress, OwnNumbers>, FdbRequest> all;
         for (const FdbRequest& one : requests_of(vxlan, index, parts_.machine)) {
-            all[{one.mac.number(), is_list(one) ? *one.place.remote : net::IpAddress{}}] = one;
+            const bool list = is_list(one);
+            all[{one.mac.number(), list ? *one.place.remote : net::IpAddress{},
+                 list ? one.place.own : OwnNumbers{}}] = one;
         }
         return all;
     };
@@ -309,7 +315,8 @@ Reload::Problem Reload::prepare_fdb(std::uint16_t index, const config::Vxlan& ne
         if (is_list(request)) {
             // Floods never have less than both lists have in common.
             finally([this, request = request] {
-                parts_.bridge.remove(request.segment, request.mac, request.place.remote);
+                parts_.bridge.remove(request.segment, request.mac, request.place.remote,
+                                     request.place.own);
             });
             continue;
         }
@@ -336,15 +343,18 @@ Reload::Problem Reload::put_entry(const FdbRequest& request) {
     const auto present = bridge.find(request.segment, request.mac, now_);
     if (is_list(request)) {
         // Somebody may have added it by hand.
-        if (present && std::find(present->remotes.begin(), present->remotes.end(),
-                                 *request.place.remote) != present->remotes.end()) {
-            return std::nullopt;
+        for (std::size_t i = 0; present && i < present->remotes.size(); ++i) {
+            if (present->remotes[i] == *request.place.remote &&
+                present->own[i] == request.place.own) {
+                return std::nullopt;
+            }
         }
         if (auto problem = bridge.add(request, now_)) {
             return problem;
         }
         undo([this, request] {
-            parts_.bridge.remove(request.segment, request.mac, request.place.remote);
+            parts_.bridge.remove(request.segment, request.mac, request.place.remote,
+                                 request.place.own);
         });
         return std::nullopt;
     }

@@ -37,6 +37,16 @@ std::optional<std::uint32_t> Tunnels::find(std::uint32_t profile,
     return at == by_peer_.end() ? std::nullopt : std::optional(at->second);
 }
 
+bool Tunnels::sends(const net::IpAddress& remote, std::uint16_t dstport, std::uint32_t vni) const {
+    for (std::uint32_t i = 0; i < profile_list_.size(); ++i) {
+        const TunnelProfile& profile = profile_list_[i];
+        if (profile.vni == vni && profile.dstport == dstport && find(i, remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, const net::IpAddress& remote,
                                               Time now, bool learned) {
     if (const auto known = find(profile, remote)) {
@@ -145,6 +155,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.clamp_mss = profile.clamp_mss;
     spec.fragments = profile.fragments;
     spec.ecn = profile.ecn;
+    spec.vni = profile.vni;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.
     spec.underlay_mtu = 0xFFFF;
     const auto refuse = [&spec](table::TunnelState state, DropReason reason) {
@@ -324,11 +335,10 @@ void Tunnels::reachable(NeighbourKey key, net::MacAddress mac) {
     for (const std::uint32_t id : behind(key)) {
         if (const auto line6 = lines6_.find(id); line6 != lines6_.end()) {
             line6->second.ethernet.destination = mac;
-            lines_[id].state = table::TunnelState::ipv6;
         } else {
             lines_[id].ethernet.destination = mac;
-            lines_[id].state = table::TunnelState::ready;
         }
+        lines_[id].state = table::ready_state(records_[id].built);
         changed_ = true;
     }
 }
@@ -337,7 +347,7 @@ bool Tunnels::unreachable(NeighbourKey key) {
     bool lost = false;
     for (const std::uint32_t id : behind(key)) {
         table::TunnelState& state = lines_[id].state;
-        lost = lost || state == table::TunnelState::ready || state == table::TunnelState::ipv6;
+        lost = lost || state == table::ready_state(records_[id].built);
         state = table::TunnelState::waiting;
     }
     changed_ = changed_ || lost;

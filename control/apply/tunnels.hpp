@@ -40,6 +40,7 @@ struct TunnelProfile {
     bool clamp_mss = false;
     bool fragments = false;    ///< what is too long leaves in fragments
     bool local_bypass = true;  ///< tunnels to our own addresses do not leave
+    std::uint32_t vni = 0;     ///< of headers; 0: that of the segment
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };
@@ -95,6 +96,16 @@ class Tunnels {
     void reroute(Time now);
     /// The number of a profile: half of the key of Tables::peers.
     std::uint32_t profile_id(const TunnelProfile& profile);
+    [[nodiscard]] const TunnelProfile& profile(std::uint32_t number) const {
+        return profile_list_[number];
+    }
+    [[nodiscard]] std::uint32_t profile_number(std::uint32_t id) const {
+        return records_[id].profile;
+    }
+    /// There is a tunnel to that remote and UDP port with a VNI of its own, this one; 0: with that
+    /// of its segment.
+    [[nodiscard]] bool sends(const net::IpAddress& remote, std::uint16_t dstport,
+                             std::uint32_t vni) const;
 
     /// One more user of the tunnel to `remote`. None when the table is full (counted); for learned
     /// remotes it is full an eighth earlier.

@@ -32,7 +32,8 @@ Words take_keys(Line& line, Json& params, Words keys) {
         std::string value = line.take("value of " + key);
         if (key == "dev") key = "segment";
         if (params.contains(key)) throw Refused{key + " is given twice"};
-        if (key == "nhid" || key == "limit" || key == "sequence") {
+        if (key == "nhid" || key == "limit" || key == "sequence" || key == "vni" ||
+            key == "dstport") {
             params[key] = number(value, key);
         } else {
             params[key] = std::move(value);
@@ -98,15 +99,17 @@ Command fdb(Line& line) {
     Command command{.method = "fdb.show", .view = View::fdb};
     Json& params = command.calls[0];
     if (verb == "show" || verb == "list") {
-        at_most_one_state(params,
-                          take_keys(line, params, {"segment", "dev", "mac", "state", "limit"}));
+        at_most_one_state(params, take_keys(line, params,
+                                            {"segment", "dev", "mac", "dst", "vni", "dstport",
+                                             "state", "limit"}));
         return command;
     }
     command.writes = true;
     if (verb == "flush") {
         command.method = "fdb.flush";
         command.view = View::removed;
-        const Words found = take_keys(line, params, {"segment", "dev", "dst", "port", "state"});
+        const Words found =
+            take_keys(line, params, {"segment", "dev", "dst", "vni", "dstport", "port", "state"});
         const Json common = params;
         for (std::size_t i = 0; i < found.size(); ++i) {
             if (i > 0) command.calls.push_back(common);
@@ -118,13 +121,13 @@ Command fdb(Line& line) {
     params["mac"] = line.take("MAC address");
     if (verb == "del" || verb == "delete") {
         command.method = "fdb.del";
-        const Words found = take_keys(line, params, {"segment", "dev", "dst"});
+        const Words found = take_keys(line, params, {"segment", "dev", "dst", "vni", "dstport"});
         if (!found.empty()) throw Refused{"'" + found[0] + "' has no place in fdb del"};
     } else {
         command.method = "fdb." + verb;
-        at_most_one_state(
-            params, take_keys(line, params,
-                              {"segment", "dev", "dst", "nhid", "port", "state", "sequence"}));
+        at_most_one_state(params, take_keys(line, params,
+                                            {"segment", "dev", "dst", "vni", "dstport", "nhid",
+                                             "port", "state", "sequence"}));
         const int targets = (params.contains("dst") ? 1 : 0) + (params.contains("nhid") ? 1 : 0) +
                             (params.contains("port") ? 1 : 0);
         if (targets != 1) throw Refused{"give one of dst IP, nhid N, port NAME"};
@@ -264,11 +267,11 @@ std::string grammar() {
   version | health
   port [show [NAME]]        port set NAME [mac MAC] [mtu N]
   worker [show]             segment [show [NAME]]     segment set NAME up|down
-  fdb show [segment NAME] [mac MAC] [STATE] [limit N]
-  fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [STATE]
-      [sequence N]
-  fdb del MAC dev SEGMENT [dst IP]
-  fdb flush [dev SEGMENT] [dst IP] [port NAME] [STATE]...
+  fdb show [segment NAME] [mac MAC] [dst IP] [vni N] [STATE] [limit N]
+  fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [vni N]
+      [dstport N] [STATE] [sequence N]
+  fdb del MAC dev SEGMENT [dst IP [vni N] [dstport N]]
+  fdb flush [dev SEGMENT] [dst IP] [vni N] [port NAME] [STATE]...
   neigh [show [dev SEGMENT]]
   neigh add|replace IP lladdr MAC dev SEGMENT [router]
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]

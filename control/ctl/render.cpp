@@ -164,7 +164,13 @@ const Json& device_counters(const Json& port) {
 std::string fdb_target(const Json& entry) {
     for (const char* key : {"dst", "port", "nhid"}) {
         const Json& value = at(entry, std::string("/") + key);
-        if (!value.is_null()) return std::string(key) + " " + cell(value);
+        if (value.is_null()) continue;
+        std::string text = std::string(key) + " " + cell(value);
+        for (const char* own : {"dst_vni", "dstport"}) {
+            const Json& number = at(entry, std::string("/") + own);
+            if (!number.is_null()) text += (own[3] == '_' ? " vni " : " dstport ") + cell(number);
+        }
+        return text;
     }
     const Json& remotes = at(entry, "/remotes");
     return remotes.is_null() ? "-" : "dst " + cell(remotes);

@@ -10,6 +10,7 @@
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
+#include "dataplane/step/add_special.hpp"
 #include "dataplane/step/add_tunnel6.hpp"
 #include "dataplane/step/clamp_mss.hpp"
 #include "dataplane/step/context.hpp"
@@ -60,13 +61,6 @@ class AddTunnel {
         return put_header(p, tunnel, meta, p.length(), ctx);
     }
 
-  private:
-    static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
-    static constexpr std::uint8_t kRare = table::Tunnel::kInherits | table::Tunnel::kClampMss;
-    static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | kRare;
-    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
-    static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
-
     /// Puts the header of a tunnel over IPv4 in front of a frame that fits there.
     [[gnu::always_inline]] static packet::Verdict put_header(packet::Packet& p,
                                                              const table::Tunnel& tunnel,
@@ -96,6 +90,13 @@ class AddTunnel {
         meta.tunnel_bytes = kHeader;
         return Verdict::go_on();
     }
+
+  private:
+    static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
+    static constexpr std::uint8_t kRare = table::Tunnel::kInherits | table::Tunnel::kClampMss;
+    static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | kRare;
+    static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+    static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
 
     [[gnu::noinline]] static rte_mbuf* add_rare(rte_mbuf* mbuf, const table::Tunnel& tunnel,
                                                 const packet::PacketMeta& meta,
@@ -171,6 +172,9 @@ class AddTunnel {
                                                 packet::PacketMeta& meta, Context& ctx) noexcept {
         if (tunnel.state == table::TunnelState::ipv6) {
             return add_tunnel6(mbuf, tunnel, meta, ctx);
+        }
+        if (tunnel.state == table::TunnelState::special) {
+            return add_special(mbuf, tunnel, meta, ctx);
         }
         if (tunnel.state == table::TunnelState::local) {
             return {mbuf, packet::Verdict::divert(packet::Lane::bypass)};

@@ -35,7 +35,7 @@ class LearnSource {
             }
             return Verdict::go_on();
         }
-        return news(hit.value, here, p.data(), meta, ctx);
+        return news(hit.value, p.data(), meta, ctx);
     }
 
   private:
@@ -53,13 +53,13 @@ class LearnSource {
                    ? 0
                    : location_of(table::FdbKind::tunnel, ctx.peer.tunnel);
     }
-    [[gnu::noinline]] static packet::Verdict news(table::FdbValue known, std::uint32_t here,
-                                                  const std::byte* frame,
+    [[gnu::noinline]] static packet::Verdict news(table::FdbValue known, const std::byte* frame,
                                                   const packet::PacketMeta& meta,
                                                   Context& ctx) noexcept {
         using packet::Verdict;
         if (known.kind() != table::FdbKind::none && known.is_fixed()) {
-            return is_member(known, here, *ctx.tables)
+            return kFrom == packet::Side::tunnel &&
+                           is_from(known, peer_address(frame, meta), *ctx.tables)
                        ? Verdict::go_on()
                        : Verdict::drop(packet::DropReason::fdb_conflict);
         }
@@ -82,19 +82,36 @@ class LearnSource {
         const std::byte* outer = frame - meta.outer_size + sizeof(net::EthernetHeader);
         return net::IpAddress(net::view<net::Ipv6Header>(outer).source);
     }
-    /// A next-hop group is everywhere where one of its members is.
-    static bool is_member(table::FdbValue value, std::uint32_t here,
-                          const table::Tables& tables) noexcept {
+    /// A peer is the same by a tunnel with a VNI or a UDP port of its own, and a next-hop group is
+    /// everywhere where one of its members is.
+    static bool is_from(table::FdbValue value, const net::IpAddress& peer,
+                        const table::Tables& tables) noexcept {
+        if (value.kind() == table::FdbKind::tunnel) {
+            return leads_to(tables.tunnels[value.index()], peer, tables);
+        }
         if (value.kind() != table::FdbKind::nexthop_group) {
             return false;
         }
         const table::RemoteList& group = tables.groups[value.index()];
         for (std::uint32_t i = 0; i < group.count; ++i) {
-            if (location_of(table::FdbKind::tunnel, tables.remotes[group.begin + i]) == here) {
+            if (leads_to(tables.tunnels[tables.remotes[group.begin + i]], peer, tables)) {
                 return true;
             }
         }
         return false;
+    }
+    static bool leads_to(const table::Tunnel& tunnel, const net::IpAddress& peer,
+                         const table::Tables& tables) noexcept {
+        using table::TunnelState;
+        if (tunnel.state == TunnelState::local) {
+            return false;
+        }
+        if ((tunnel.special & table::Tunnel::kOverIpv6) == 0) {
+            return peer == net::IpAddress(tunnel.ip.destination);
+        }
+        // One that is given up has no line any more, and its number may be another's.
+        return tunnel.state != TunnelState::refused && tunnel.line6() < tables.tunnels6.size() &&
+               tables.tunnels6[tunnel.line6()].ip.destination == peer.bytes;
     }
 
     table::FdbReader fdb_;

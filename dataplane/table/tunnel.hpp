@@ -20,7 +20,8 @@ enum class TunnelState : std::uint8_t {
     told,     ///< unreachable or prohibited: control answers the sender
     refused,  ///< dropped for Tunnel::refusal
     ipv6,     ///< next hop resolved, and the header stands in Tables::tunnels6
-    local     ///< the remote is one of our own addresses: delivered without leaving
+    local,    ///< the remote is one of our own addresses: delivered without leaving
+    special   ///< next hop resolved, and Tunnel::special says what is special about the header
 };
 
 /// The first 14 bytes say how to use the rest and are copied into the headroom in front of the
@@ -30,9 +31,9 @@ struct alignas(64) Tunnel {
     TunnelState state;
     packet::DropReason refusal;  ///< why, unless ready or waiting
     std::uint8_t flags;          ///< kUdpChecksum and the like
-    std::uint8_t reserved;
-    std::uint16_t out_port;  ///< DPDK port id
-    std::uint16_t ip_sum;    ///< IPv4 header folded, length and id counted as zero; host order
+    std::uint8_t special;        ///< kOwnVni and the like
+    std::uint16_t out_port;      ///< DPDK port id
+    std::uint16_t ip_sum;        ///< IPv4 header folded, length and id counted as zero; host order
     std::uint16_t source_port_lo;    ///< host order
     std::uint16_t source_port_span;  ///< number of ports from there on
     std::uint16_t max_frame;         ///< longest inner frame in bytes
@@ -55,6 +56,9 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kFragments = 64;
     /// TCP inside is told of segments that fit (step/clamp_mss.hpp).
     static constexpr std::uint8_t kClampMss = 128;
+    // Of `special`.
+    static constexpr std::uint8_t kOverIpv6 = 1;  ///< the header stands in Tables::tunnels6
+    static constexpr std::uint8_t kOwnVni = 2;    ///< that of the header, not of the segment
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -128,6 +132,7 @@ struct TunnelSpec {
     bool udp_checksum = false;
     bool clamp_mss = false;
     bool fragments = false;  ///< what is too long leaves in fragments
+    std::uint32_t vni = 0;   ///< of the header; 0: that of the segment
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
     net::MacAddress source_mac;
@@ -138,10 +143,19 @@ struct TunnelSpec {
     bool operator==(const TunnelSpec&) const = default;
 };
 
+/// Of a tunnel whose next hop is known.
+inline TunnelState ready_state(const TunnelSpec& spec) noexcept {
+    return spec.vni != 0         ? TunnelState::special
+           : spec.remote.is_v4() ? TunnelState::ready
+                                 : TunnelState::ipv6;
+}
+
 inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     Tunnel t{};
     const bool ipv6 = !spec.remote.is_v4();
-    t.state = ipv6 && spec.state == TunnelState::ready ? TunnelState::ipv6 : spec.state;
+    t.state = spec.state == TunnelState::ready ? ready_state(spec) : spec.state;
+    t.special = static_cast<std::uint8_t>((ipv6 ? Tunnel::kOverIpv6 : 0) |
+                                          (spec.vni != 0 ? Tunnel::kOwnVni : 0));
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
@@ -160,6 +174,7 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
                       ? static_cast<std::uint16_t>(spec.underlay_mtu - inside)
                       : std::uint16_t{0};
     t.udp.destination = net::Be16::of(spec.dstport);
+    t.vxlan = net::VxlanHeader::of(net::Vni{spec.vni});
     if (ipv6) {
         t.ip.version_ihl = 0x60;  // nothing else of it is used
         return t;
@@ -173,7 +188,6 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.ip.source = spec.local.v4();
     t.ip.destination = spec.remote.v4();
     t.ip_sum = net::swap_bytes(net::fold(net::add_bytes(0, &t.ip, sizeof t.ip)));
-    t.vxlan = net::VxlanHeader::of(net::Vni{0});
     return t;
 }
 
@@ -200,7 +214,7 @@ inline Tunnel6 make_tunnel6(const TunnelSpec& spec) noexcept {
     t.ip.destination = spec.remote.bytes;
     t.address_sum = net::fold(net::pseudo_header(t.ip, net::ip_protocol::kUdp, 0));
     t.udp.destination = net::Be16::of(spec.dstport);
-    t.vxlan = net::VxlanHeader::of(net::Vni{0});
+    t.vxlan = net::VxlanHeader::of(net::Vni{spec.vni});
     return t;
 }
 

@@ -186,6 +186,7 @@ void Lab::publish() {
             if (profile != 0) peers[table::peer_key(profile, spec.remote.v4())] = id;
             continue;
         }
+        if (spec.state == table::TunnelState::local) continue;
         tunnels.back().set_line6(static_cast<std::uint32_t>(tunnels6.size()));
         tunnels6.push_back(table::make_tunnel6(spec));
         if (profile == 0) continue;

@@ -123,7 +123,8 @@ TEST_F(ApplyBridge, VX54_a_fixed_entry_does_not_move_and_the_frame_is_dropped) {
 }
 
 TEST_F(ApplyBridge, VX55_the_address_of_a_next_hop_group_does_not_move) {
-    bridge.set_nexthops({{5, {ip("10.0.0.2"), ip("10.0.0.3")}}});
+    const std::vector<Bridge::Member> members{{ip("10.0.0.2")}, {ip("10.0.0.3")}};
+    bridge.set_nexthops({{5, members}});
     begin();
     FdbRequest request;
     request.mac = host(20);
