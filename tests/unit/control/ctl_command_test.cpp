@@ -73,6 +73,9 @@ TEST(CtlCommand, fdb) {
               R"(fdb.show {"limit":5,"mac":"02::","segment":"blue","state":"static"})");
     EXPECT_EQ(parsed("fdb add 02:: dev blue dst 10.0.0.1"),
               R"(fdb.add {"dst":"10.0.0.1","mac":"02::","segment":"blue"})");
+    EXPECT_EQ(
+        parsed("fdb add 02:: dev blue dst 10.0.0.1 vni 300 dstport 8472"),
+        R"(fdb.add {"dst":"10.0.0.1","dstport":8472,"mac":"02::","segment":"blue","vni":300})");
     EXPECT_EQ(parsed("fdb replace 02:: dev blue port vm1 permanent"),
               R"(fdb.replace {"mac":"02::","port":"vm1","segment":"blue","state":"permanent"})");
     EXPECT_EQ(parsed("fdb add 02:: dev blue nhid 7 dynamic"),
@@ -89,7 +92,8 @@ TEST(CtlCommand, fdb) {
 TEST(CtlCommand, words_may_be_shortened) {
     EXPECT_EQ(parsed("p s vm1"), R"(ports {"name":"vm1"})");
     EXPECT_EQ(parsed("ports"), "ports {}");
-    EXPECT_EQ(parsed("f a 02:: d blue dst 1.1.1.1 perm"), "? 'd' may mean dev, dst, dynamic");
+    EXPECT_EQ(parsed("f a 02:: d blue dst 1.1.1.1 perm"),
+              "? 'd' may mean dev, dst, dstport, dynamic");
     EXPECT_EQ(parsed("f a 02:: de blue ds 1.1.1.1 perm"),
               R"(fdb.add {"dst":"1.1.1.1","mac":"02::","segment":"blue","state":"permanent"})");
     EXPECT_EQ(parsed("n"), "neigh {}");
