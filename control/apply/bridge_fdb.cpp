@@ -220,6 +220,7 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
         give_back(value);
         return kNoAnswer;
     }
+    fdb_.count_correction();
     problem = store(key, value, now);
     if (problem) {
         give_back(value);
@@ -311,6 +312,7 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
             return text(mac) + " has no dst " + text(*remote);
         }
         tell(FdbNews::Kind::removed, view(key, hit.value, Neighbours::Clock::now()));
+        fdb_.count_correction();
         erase(key, hit.value);
         commit();
         return std::nullopt;
@@ -348,6 +350,7 @@ Bridge::Problem Bridge::remove(std::uint16_t segment, net::MacAddress mac,
 std::uint32_t Bridge::flush(const FdbFilter& filter) {
     const Time now = Neighbours::Clock::now();
     std::uint32_t removed = 0;
+    fdb_.count_correction();
     fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
         if (filter.segment && *filter.segment != key.segment()) {
             return;

@@ -58,6 +58,7 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.flood_limit = spec.flood_limit == 0 ? nullptr : &flood_limits_[index];
     segment.watch = spec.watch;
     ++shape_version_;
+    fdb_.count_correction();
     segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);
     segment.reserved_vni = static_cast<std::uint32_t>(spec.reserved_bits);
     segment.udp6_zero_rx = spec.udp6_zero_rx;
@@ -310,6 +311,7 @@ Bridge::Problem Bridge::change_nexthops(const Nexthops& groups, Time now) {
 
 std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
     std::uint32_t removed = 0;
+    fdb_.count_correction();
     fdb_.for_each([&](FdbKey key, FdbValue value, std::uint32_t) {
         const std::uint16_t segment = key.segment();
         bool stays = segments_[segment].in_use;

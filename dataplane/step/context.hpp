@@ -30,17 +30,19 @@ class LearnBuffer {
   public:
     static constexpr std::uint32_t kRoom = 2 * packet::kBurstSize;
 
-    /// True when the event is new and was noted.
-    bool note(const LearnEvent& event) noexcept {
+    /// True when the event is new and was noted. `corrections`: Fdb::corrections() of now; what was
+    /// told before the last correction may have to be told again.
+    bool note(const LearnEvent& event, std::uint32_t corrections) noexcept {
         Told& told = told_[event.key * 0x9E3779B97F4A7C15ULL >> (64 - kToldBits)];
         if (told.key == event.key && told.remote == event.remote && told.port == event.port &&
+            told.corrections == static_cast<std::uint16_t>(corrections) &&
             now_ - told.when < kRepeatAfter) {
             return false;
         }
         if (count_ == kRoom) {
             return false;
         }
-        told = {event.key, event.remote, event.port, now_};
+        told = {event.key, event.remote, event.port, static_cast<std::uint16_t>(corrections), now_};
         events_[count_++] = event;
         return true;
     }
@@ -62,6 +64,7 @@ class LearnBuffer {
         std::uint64_t key = 0;
         net::IpAddress remote;
         std::uint16_t port = 0;
+        std::uint16_t corrections = 0;  ///< the low half: nobody makes 65,536 in 100 ms
         std::uint32_t when = 0;
     };
     std::uint32_t now_ = kRepeatAfter;

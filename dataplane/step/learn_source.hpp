@@ -70,7 +70,7 @@ class LearnSource {
         } else {
             event.port = meta.in_port;
         }
-        ctx.learn.note(event);
+        ctx.learn.note(event, ctx.tables->fdb->corrections());
         return Verdict::go_on();
     }
     /// What was cut off in front of the frame still stands there, and tells IPv6 addresses in full.

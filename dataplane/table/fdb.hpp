@@ -145,6 +145,18 @@ class Fdb : public FdbReader {
     Put put(FdbKey key, FdbValue value) noexcept;
     /// False when there was no such entry.
     bool erase(FdbKey key) noexcept;
+    /// How often somebody corrected the table, as opposed to what frames taught. Any thread. Who
+    /// finds an entry gone or changed by a correction finds it counted.
+    std::uint32_t corrections() const noexcept {
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return corrections_.load(std::memory_order_relaxed);
+    }
+    /// The writer is about to make a correction.
+    void count_correction() noexcept {
+        corrections_.store(corrections_.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);
+    }
     using FdbReader::find;
     Hit find(FdbKey key) const noexcept { return find(key, bucket_of(key)); }
 
@@ -192,6 +204,7 @@ class Fdb : public FdbReader {
     std::uint32_t high_water_ = 0;
     std::uint32_t given_up_ = 0;  // slots in waiting_; the first in_grace_ of them are in a grace
     std::uint32_t in_grace_ = 0;
+    std::atomic<std::uint32_t> corrections_{0};  // read by workers that have news
     std::uint64_t refused_ = 0;
     std::size_t mapped_bytes_ = 0;
     std::unique_ptr<std::uint32_t[]> waiting_;

@@ -299,5 +299,19 @@ TEST(Learning, VX66_events_that_find_no_room_are_counted_and_told_again) {
     EXPECT_EQ(keys.size(), 30U);
 }
 
+// A worker tells control of one address at one place once in 100 ms, or once for each correction.
+TEST(Learning, VX51_a_frame_after_a_correction_teaches_at_once) {
+    Scene s;
+    const auto speaks = [&](unsigned remote) {
+        return s.lab.receive(s.up, s.from_remote(small_from(99, host(1)), remote)).learned.size();
+    };
+    EXPECT_EQ(speaks(3), 1U);
+    EXPECT_EQ(speaks(3), 0U) << "told a moment ago";
+    s.lab.fdb().count_correction();
+    EXPECT_EQ(speaks(3), 1U) << "what was learned may be gone";
+    EXPECT_EQ(speaks(3), 0U);
+    EXPECT_EQ(speaks(2), 1U) << "another place";
+}
+
 }  // namespace
 }  // namespace vxplane::support

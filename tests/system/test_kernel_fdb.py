@@ -45,12 +45,8 @@ class Walk:
             self.done[-1] += f" (refused: {refused.args[0]['message']})"
 
     def arrive(self, address, remote):
-        """A frame of a host from behind a VTEP, into both."""
+        """One frame of a host from behind a VTEP, into both: it teaches, whatever a command did a moment ago."""
         self.done.append(f"{address} speaks behind {remote}")
-        self.again = lambda: self.speak(address, remote)
-        self.again()
-
-    def speak(self, address, remote):
         family = socket.AF_INET if self.version == 4 else socket.AF_INET6
         outside = Outside(self.version, mac(REMOTE_MAC), mac(VTEP_MAC), socket.inet_pton(family, remote),
                           socket.inet_pton(family, ADDRESS[self.version][0]), self.options.vni, 4789)
@@ -74,13 +70,10 @@ class Walk:
         return out
 
     def agree(self):
-        """Learning takes a moment here, and a worker tells of a host and its place once in 100 ms, whatever a command
-        did in between: what differs is asked for again, and who spoke last goes on to speak."""
+        """Learning takes a moment here: what differs is asked for again."""
         seen = []
 
         def same():
-            if seen and self.again:
-                self.again()
             seen[:] = self.where()
             return seen[0] == seen[1]
         try:
@@ -93,7 +86,6 @@ class Walk:
         return seen[0]
 
     def step(self):
-        self.again = None
         chance, host, remote = self.random.random(), self.random.choice(HOSTS), self.random.choice(self.remotes)
         if chance < 0.45:
             self.arrive(host, remote)

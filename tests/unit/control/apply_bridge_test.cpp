@@ -76,6 +76,29 @@ TEST_F(ApplyBridge, VX52_the_same_place_again_refreshes_and_tells_nothing) {
     EXPECT_GE(entry(host(20))->age, 4s);
 }
 
+TEST_F(ApplyBridge, VX51_after_a_correction_one_frame_teaches) {
+    begin();
+    const auto speaks = [&] {
+        from_remote("10.0.0.2", unicast(20, 1));
+        tick();
+        return entry(host(20)) ? dst(host(20)) : "nowhere";
+    };
+    EXPECT_EQ(speaks(), "10.0.0.2");
+    ASSERT_FALSE(bridge.remove(0, host(20), std::nullopt));
+    EXPECT_EQ(speaks(), "10.0.0.2");
+    FdbRequest other = to_remote(host(20), "10.0.0.3");
+    other.state = State::dynamic;
+    ASSERT_FALSE(bridge.replace(other, now));
+    EXPECT_EQ(speaks(), "10.0.0.2");
+    EXPECT_EQ(bridge.flush({}), 1U);
+    EXPECT_EQ(speaks(), "10.0.0.2");
+    // What frames teach is no correction: many new addresses at once make one event each.
+    const std::uint32_t before = bridge.fdb().corrections();
+    from_remote("10.0.0.2", unicast(21, 1));
+    tick();
+    EXPECT_EQ(bridge.fdb().corrections(), before);
+}
+
 TEST_F(ApplyBridge, VX53_a_move_takes_effect_at_once_and_tells_where_from) {
     begin();
     from_remote("10.0.0.2", unicast(20, 1));
