@@ -32,6 +32,7 @@ inline constexpr std::uint64_t descriptors_min = 32;
 inline constexpr std::uint64_t descriptors_max = 32768;
 inline constexpr std::uint64_t vni_min = 1;
 inline constexpr std::uint64_t vni_max = (1ULL << 24) - 1;  ///< 24 bits, RFC 7348 section 5
+inline constexpr std::uint64_t group_max = 65535;           ///< 16 bits of a group policy
 inline constexpr std::uint64_t ageing_max = 4294967;        ///< seconds; 2^32 ms
 inline constexpr std::uint64_t socket_path_max = 107;       ///< bytes; sun_path less its NUL
 

@@ -150,6 +150,8 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::maxaddr>()},
     Key<Vxlan>{{"inner-vlan", false, &boolean, "let VLAN-tagged inner frames pass"},
                scalar<&Vxlan::inner_vlan>()},
+    Key<Vxlan>{{"gbp", false, &boolean, "group policy ids in the VXLAN header; false unless said"},
+               scalar<&Vxlan::gbp>()},
     Key<Vxlan>{
         {"reserved-bits", false, &text,
          "of received VXLAN headers: strict refuses any, ignore none, 0xf7ffffff000000ff and "

@@ -150,6 +150,15 @@ constexpr std::array port_keys{
               scalar<&Port::tso>()},
     Key<Port>{{"learning", false, &boolean, "access: learn source addresses; true unless said"},
               scalar<&Port::learning>()},
+    Key<Port>{{"group-policy", false, &group, "of gbp: id of the frames that come in here"},
+              scalar<&Port::group_policy>()},
+    Key<Port>{{"policy-flags", false, &policy_flags,
+               "with group-policy: applied (A bit), dont-learn (D bit)"},
+              list<&Port::policy_flags>()},
+    Key<Port>{{"accept-groups", false, &groups,
+               "of gbp: ids of the frames that may leave here, 0 those of no group; any unless "
+               "said"},
+              list<&Port::accept_groups>()},
 };
 
 }  // namespace

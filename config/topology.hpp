@@ -68,8 +68,11 @@ struct Port {
     std::string host{};       ///< name of the kernel twin; empty = none. Underlay only
     bool promiscuous = true;  ///< access: always; underlay: false unless said
     bool learning = true;     ///< access only: learn source addresses of frames received here
-    Switch gro = Switch::automatic;  ///< merge received TCP segments
-    Switch tso = Switch::automatic;  ///< send large TCP packets whole
+    Switch gro = Switch::automatic;             ///< merge received TCP segments
+    Switch tso = Switch::automatic;             ///< send large TCP packets whole
+    std::optional<std::uint32_t> group_policy;  ///< access: id of frames received here; none = none
+    std::vector<std::string> policy_flags{};    ///< that go with it
+    std::vector<std::uint16_t> accept_groups{};  ///< access: may leave here; empty = any
     Position where;
     std::vector<Position> address_where{};
     std::vector<Position> worker_where{};
@@ -204,6 +207,7 @@ struct Vxlan {
     std::uint32_t dup_addr_freeze = 1800;  ///< seconds; 0 = until the entry is removed
     std::uint32_t maxaddr = 0;             ///< learned and configured addresses; 0 = no limit
     bool inner_vlan = false;               ///< VLAN-tagged inner frames allowed
+    bool gbp = false;                      ///< headers tell group policies
     std::string reserved_bits{"strict"};   ///< `strict`, `ignore`, or the bits that must be zero
     /// Of inner frames after the Ethernet header; 0 = underlay - 50, - 70 with IPv6.
     std::uint16_t mtu = 0;

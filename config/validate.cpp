@@ -154,6 +154,7 @@ Problems validate(const Topology& topology) {
     judge_neighbours(judge);
     judge_nexthops(judge);
     judge_vxlans(judge);
+    judge_groups(judge);
     judge_tables(judge);
     judge_ipvlans(judge);
     judge_leaks(judge);

@@ -27,6 +27,7 @@ inline constexpr std::array rss_words{
     Words("ipv6-tcp"),  Words("ipv6-udp"),   Words("ipv6-sctp"), Words("ipv6-other"),
     Words("tcp"),       Words("udp"),        Words("sctp"),      Words("l2-payload")};
 inline constexpr std::array level_words{Words("outer"), Words("inner")};
+inline constexpr std::array policy_words{Words("applied"), Words("dont-learn")};
 inline constexpr std::array auto_on_off_words{Words("auto"), Words("on"), Words("off")};
 inline constexpr std::array fdb_words{Words("permanent"), Words("static")};
 inline constexpr std::array df_words{Words("unset"), Words("set"), Words("inherit")};
@@ -135,6 +136,10 @@ inline constexpr ValueType rss = list_of(rss_word);
 inline constexpr ValueType rss_level = one_of(level_words);
 inline constexpr ValueType queue = integer(0, limits::queues_max - 1);
 inline constexpr ValueType queue_list = list_of(queue);
+inline constexpr ValueType group = integer(0, limits::group_max);
+inline constexpr ValueType groups = list_of(group);
+inline constexpr ValueType policy_flag = one_of(policy_words);
+inline constexpr ValueType policy_flags = list_of(policy_flag);
 inline constexpr ValueType cpu_list = list_of(cpu);
 inline constexpr ValueType auto_on_off = one_of(auto_on_off_words);
 inline constexpr ValueType steering = one_of(steering_words);

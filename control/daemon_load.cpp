@@ -34,6 +34,8 @@ void Daemon::load_ports() {
         entry.max_frame = static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader));
         entry.mac = mac.number();
         bridge_->set_port(port.id(), entry);
+        bridge_->set_group_policy(port.id(), group_policy_of(*open.config),
+                                  open.config->accept_groups);
         for (const std::string& note : port.notes()) {
             spdlog::info("{}", note);
         }

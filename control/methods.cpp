@@ -327,6 +327,8 @@ void add_methods(Daemon& daemon) {
          [&daemon](const Json& params) { return daemon.stats().segments(word(params, "name")); });
     read("segments.unknown", "VNIs that arrived lately and are in no segment", {},
          [&daemon](const Json&) { return daemon.stats().unknown_vnis(); });
+    read("segments.groups", "group policies that tunnels brought, by VNI", {},
+         [&daemon](const Json&) { return daemon.stats().groups(); });
     read(
         "drops", "dropped packets by reason",
         {{"all", Type::boolean, false, "also reasons that never happened"}},

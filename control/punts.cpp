@@ -301,6 +301,10 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     meta.tunnel = tunnel;
     meta.segment = segment;
     meta.vni_word = context_.tables->segments[segment].vni_word;
+    if (in_port < context_.tables->ports.size() &&
+        context_.tables->ports[in_port].segment == segment) {
+        meta.policy = context_.tables->ports[in_port].policy;
+    }
     step::ReadFlow{}(p, meta, context_);
     const packet::Verdict verdict = step::AddTunnel(context_)(p, meta, context_);
     if (verdict.goes_on()) {

@@ -98,9 +98,11 @@ void Bridge::build_shape(table::Tables& next) {
     std::map<std::uint64_t, std::uint32_t> dstports;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
     build_guards(next);
+    build_groups(next);
     for (table::PortEntry& port : ports_) {
         port.segment = table::kNoSegment;
         port.plain_frame = port.max_frame;
+        port.plain_exit = table::plain_exit_of(port);
     }
     for (std::size_t i = 0; i < segments_.size(); ++i) {
         if (!segments_[i].in_use) {

@@ -219,6 +219,10 @@ class Bridge {
     /// Publishes the shape, and waits for all workers to see it; false as commit_and_wait().
     bool release_shape();
     void change_port(std::uint16_t id, bool learning, bool promiscuous);
+    /// Of an access port: the group policy of frames that come in there, and the ids that may leave
+    /// there; none: any.
+    void set_group_policy(std::uint16_t id, net::GroupPolicy policy,
+                          std::vector<std::uint16_t> accepted);
     /// Other options for a segment. Its entries stay; they are led to other tunnels when the new
     /// options ask for other headers.
     Problem change_segment(std::uint16_t index, const SegmentSpec& spec, Time now);
@@ -336,6 +340,7 @@ class Bridge {
     std::unique_ptr<table::Tables> build();
     void build_shape(table::Tables& next);
     void build_guards(table::Tables& next);
+    void build_groups(table::Tables& next);
     void fill_segment(std::uint16_t index);
     Problem lead_to(std::uint16_t index, const TunnelProfile& profile, Time now);
 
@@ -348,6 +353,7 @@ class Bridge {
 
     std::vector<TablePart*> parts_;
     std::vector<table::PortEntry> ports_;
+    std::map<std::uint16_t, std::vector<std::uint16_t>> accepted_groups_;  ///< by port, ascending
     std::vector<std::pair<OwnAddress, std::uint16_t>> addresses_;
     std::vector<SegmentSpec> specs_;
     std::vector<table::Segment> segments_;

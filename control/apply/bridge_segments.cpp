@@ -96,6 +96,25 @@ void Bridge::change_port(std::uint16_t id, bool learning, bool promiscuous) {
     ports_[id].promiscuous = promiscuous;
 }
 
+void Bridge::set_group_policy(std::uint16_t id, net::GroupPolicy policy,
+                              std::vector<std::uint16_t> accepted) {
+    std::sort(accepted.begin(), accepted.end());
+    shape_changed_ =
+        shape_changed_ || ports_[id].policy != policy || accepted_groups_[id] != accepted;
+    ports_[id].policy = policy;
+    accepted_groups_[id] = std::move(accepted);
+}
+
+void Bridge::build_groups(table::Tables& next) {
+    std::vector<std::uint16_t> all;
+    for (const auto& [id, accepted] : accepted_groups_) {
+        ports_[id].accepted_begin = static_cast<std::uint32_t>(all.size());
+        ports_[id].accepted_count = static_cast<std::uint32_t>(accepted.size());
+        all.insert(all.end(), accepted.begin(), accepted.end());
+    }
+    next.accepted_groups = table::Shared<std::uint16_t>(std::move(all));
+}
+
 void Bridge::set_in_use(std::uint16_t index, bool in_use) {
     segments_[index].in_use = in_use;
     shape_changed_ = true;

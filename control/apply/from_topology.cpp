@@ -50,6 +50,7 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     profile.clamp_mss = vxlan.mss_clamp;
     profile.fragments = vxlan.fragment == config::Fragment::outer;
     profile.local_bypass = vxlan.local_bypass;
+    profile.group_policy = vxlan.gbp;
     profile.udp6_checksum = !vxlan.udp6zerocsumtx;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
     return profile;
@@ -70,6 +71,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.mss_clamp ? watch::kClampMss : 0U;
     bits |= vxlan.fragment == config::Fragment::inner ? watch::kFragmentInner : 0U;
     bits |= vxlan.state == config::LinkState::down ? watch::kDown : 0U;
+    bits |= vxlan.gbp ? watch::kGroupPolicy : 0U;
     return static_cast<std::uint16_t>(bits);
 }
 
@@ -84,6 +86,18 @@ GuardSpec guard_of(const config::Vxlan& vxlan) {
 }
 
 }  // namespace
+
+net::GroupPolicy group_policy_of(const config::Port& port) {
+    if (!port.group_policy) {
+        return {};
+    }
+    unsigned flags = 0;
+    for (const std::string& flag : port.policy_flags) {
+        flags |= flag == "applied" ? net::GroupPolicy::kApplied : net::GroupPolicy::kDontLearn;
+    }
+    return net::GroupPolicy::of(static_cast<std::uint16_t>(*port.group_policy),
+                                static_cast<std::uint8_t>(flags));
+}
 
 std::vector<OwnAddress> own_addresses(const config::Port& port) {
     std::vector<OwnAddress> own;

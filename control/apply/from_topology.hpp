@@ -24,6 +24,9 @@ namespace vxplane::control {
     return net::Ipv4Address::of(address.ipv4_number());
 }
 
+/// Of an access port; none where it marks nothing.
+[[nodiscard]] net::GroupPolicy group_policy_of(const config::Port& port);
+
 /// The addresses of an underlay port, in the order of the file.
 [[nodiscard]] std::vector<OwnAddress> own_addresses(const config::Port& port);
 

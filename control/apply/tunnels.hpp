@@ -38,9 +38,10 @@ struct TunnelProfile {
     bool udp_checksum = false;  ///< over IPv4
     bool udp6_checksum = true;  ///< over IPv6
     bool clamp_mss = false;
-    bool fragments = false;    ///< what is too long leaves in fragments
-    bool local_bypass = true;  ///< tunnels to our own addresses do not leave
-    std::uint32_t vni = 0;     ///< of headers; 0: that of the segment
+    bool fragments = false;     ///< what is too long leaves in fragments
+    bool local_bypass = true;   ///< tunnels to our own addresses do not leave
+    std::uint32_t vni = 0;      ///< of headers; 0: that of the segment
+    bool group_policy = false;  ///< headers tell group policies
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };

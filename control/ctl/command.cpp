@@ -194,12 +194,12 @@ Command mtu(Line& line) {
 }
 
 Command parse(Line& line, bool all) {
-    const std::string object =
-        line.choose("object", {"version",  "port",   "ports",   "worker",    "workers", "segment",
-                               "segments", "fdb",    "neigh",   "neighbour", "route",   "routes",
-                               "drops",    "stages", "stats",   "events",    "health",  "capture",
-                               "reload",   "rpc",    "methods", "slave",     "slaves",  "ipvlan",
-                               "ipvlans",  "rule",   "rules",   "conntrack", "refused", "mtu"});
+    const std::string object = line.choose(
+        "object",
+        {"version", "port",      "ports",  "worker",    "workers", "segment", "segments", "fdb",
+         "neigh",   "neighbour", "route",  "routes",    "drops",   "stages",  "stats",    "events",
+         "health",  "capture",   "reload", "rpc",       "methods", "slave",   "slaves",   "ipvlan",
+         "ipvlans", "rule",      "rules",  "conntrack", "refused", "mtu",     "groups"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -211,6 +211,7 @@ Command parse(Line& line, bool all) {
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return neigh(line);
     if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
+    if (object == "groups") return show(line, "segments.groups", View::groups, View::groups);
     if (object == "mtu") return mtu(line);
     if (object.starts_with("route")) return parse_route(line);
     if (object.starts_with("slave")) return parse_slave(line);
@@ -277,6 +278,7 @@ std::string grammar() {
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]
   refused                   route [show [table TABLE | slave SLAVE]]
   mtu [show]                mtu flush [remote IP]
+  groups
   route add|replace TO table TABLE (HOP | nexthop HOP [weight N]... | TYPE)
   route del TO table TABLE
   slave [show [SLAVE]]      slave set SLAVE up|down

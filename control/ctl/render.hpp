@@ -26,6 +26,7 @@ enum class View : std::uint8_t {
     neigh,
     segment_neigh,
     refused,  ///< peers
+    groups,   ///< group policies that tunnels brought
     path_mtus,
     routes,
     drops,

@@ -252,6 +252,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"ageing", spec.ageing},
                        {"maxaddr", spec.maxaddr},
                        {"udpcsum", spec.profile.udp_checksum},
+                       {"gbp", spec.profile.group_policy},
                        {"ports", members},
                        {"remotes", remotes},
                        {"fdb_used", bridge_.used(index)},
@@ -299,6 +300,32 @@ Json Reader::unknown_vnis() const {
         out.push_back({{"vni", vni}, {"source", text(source)}});
     }
     return out;
+}
+
+Json Reader::groups() const {
+    std::map<std::pair<std::uint32_t, std::uint16_t>, step::SeenGroups::Seen> all;
+    std::uint64_t others = 0;
+    for (const auto& worker : machine_.workers()) {
+        others += worker->seen_groups().others();
+        worker->seen_groups().for_each([&all](const step::SeenGroups::Seen& seen) {
+            step::SeenGroups::Seen& sum = all[{seen.vni.number, seen.id}];
+            sum.packets += seen.packets;
+            sum.applied += seen.applied;
+            sum.dont_learn += seen.dont_learn;
+        });
+    }
+    Json groups = Json::array();
+    for (const auto& [key, seen] : all) {
+        groups.push_back({{"vni", key.first},
+                          {"group", key.second},
+                          {"packets", seen.packets},
+                          {"applied", seen.applied},
+                          {"dont_learn", seen.dont_learn}});
+    }
+    if (others != 0) {
+        groups.push_back({{"vni", nullptr}, {"group", nullptr}, {"packets", others}});
+    }
+    return groups;
 }
 
 Json Reader::stages() const {

@@ -36,6 +36,8 @@ class Reader {
     [[nodiscard]] Json stages() const;
     /// VNIs that arrived lately and are in no segment, with the VTEPs that sent them.
     [[nodiscard]] Json unknown_vnis() const;
+    /// Group policies that tunnels brought, by VNI.
+    [[nodiscard]] Json groups() const;
     /// {"ok", "alarms", "packets_unaccounted", ...}
     [[nodiscard]] Json health() const;
     void reset();

@@ -210,6 +210,29 @@ struct Vni {
     constexpr bool operator==(const Vni&) const noexcept = default;
 };
 
+/// The group policy of a frame, as a VXLAN header tells it (draft-smith-vxlan-group-policy): flags,
+/// then the id, high byte first. All zero: none. Bytes, as it travels in gaps of other structures.
+struct GroupPolicy {
+    std::array<std::uint8_t, 3> bytes{};
+
+    static constexpr std::uint8_t kGiven = 0x80;      ///< the G bit; no header has it in this byte
+    static constexpr std::uint8_t kDontLearn = 0x40;  ///< the D bit
+    static constexpr std::uint8_t kApplied = 0x08;    ///< the A bit
+    static constexpr GroupPolicy of(std::uint16_t id, std::uint8_t flags = 0) noexcept {
+        return {{static_cast<std::uint8_t>(kGiven | flags), static_cast<std::uint8_t>(id >> 8),
+                 static_cast<std::uint8_t>(id & 0xFFU)}};
+    }
+    [[nodiscard]] constexpr bool is_given() const noexcept { return bytes[0] != 0; }
+    [[nodiscard]] constexpr bool has(std::uint8_t flag) const noexcept {
+        return (bytes[0] & flag) != 0;
+    }
+    /// 0 also when there is none.
+    [[nodiscard]] constexpr std::uint16_t id() const noexcept {
+        return static_cast<std::uint16_t>(bytes[1] << 8 | bytes[2]);
+    }
+    constexpr bool operator==(const GroupPolicy&) const noexcept = default;
+};
+
 /// RFC 7348 section 5.
 struct VxlanHeader {
     Be32 flags;  ///< flag byte, then 24 reserved bits
@@ -223,6 +246,24 @@ struct VxlanHeader {
     }
     static constexpr VxlanHeader of(Vni vni) noexcept {
         return {kVniFlag, Be32::of(vni.number << 8)};
+    }
+
+    // Group policy, in the first word.
+    static constexpr std::uint32_t kPolicyFlag = 0x80000000;  ///< the G bit
+    static constexpr std::uint32_t kPolicyBits = 0x0048FFFF;  ///< D, A and the id
+    /// Without the G bit the others mean nothing.
+    [[nodiscard]] GroupPolicy policy() const noexcept {
+        const std::uint32_t word = flags.value();
+        return (word & kPolicyFlag) == 0
+                   ? GroupPolicy{}
+                   : GroupPolicy::of(static_cast<std::uint16_t>(word & 0xFFFFU),
+                                     static_cast<std::uint8_t>((word & kPolicyBits) >> 16));
+    }
+    /// The first word of the header of a frame that has a policy.
+    static constexpr Be32 flags_with(GroupPolicy policy) noexcept {
+        constexpr std::uint8_t kSaid = GroupPolicy::kDontLearn | GroupPolicy::kApplied;
+        const auto bits = static_cast<std::uint32_t>(policy.bytes[0] & kSaid);
+        return Be32::of(kVniFlag.value() | kPolicyFlag | bits << 16 | policy.id());
     }
 };
 static_assert(sizeof(VxlanHeader) == 8);

@@ -107,6 +107,7 @@ enum class Severity : std::uint8_t {
     X(ct_clash, refused, "began a connection that another packet began otherwise")                 \
     X(nat_ports_exhausted, overload, "no port is free for the translated address")                 \
     X(nat_no_address, unreachable, "masquerade, and the way out has no address of the family")     \
+    X(group_refused, refused, "of a policy group that the port does not accept (accept-groups)")   \
     X(port_oversize, refused, "longer than the MTU of the port where it would leave")              \
     X(port_gone, normal, "port or segment was taken out of the topology meanwhile")                \
     X(host_unclaimed, normal, "for the host, and the port has no kernel twin")                     \

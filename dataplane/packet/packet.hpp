@@ -173,7 +173,9 @@ struct alignas(64) PacketMeta {
     Punt punt = Punt::arp;
     DropReason if_refused = DropReason::control_ring_full;  ///< when the control lane has no room
     bool one_of_many = false;  ///< a copy of a flood: what happens to it says little of the others
-    std::array<std::uint8_t, 3> reserved{};  ///< no gap: a copy is then one move of a whole line
+    /// Of a segment with group policies: by the port where it came in, or the header. No gap is
+    /// left: a copy is then one move of a whole line.
+    net::GroupPolicy policy{};
 
     /// True for packets that leave by one port and count for one segment.
     [[nodiscard]] bool goes_with(const PacketMeta& other) const noexcept {

@@ -19,7 +19,8 @@ enum class Lane : std::uint8_t {
     answer,     ///< an answer to ARP or ND goes back, in the name of a neighbour
     router,     ///< from a segment to the slaves of the ipvlan that is its router
     too_long,   ///< for a tunnel, and the segment says that it is cut
-    bypass      ///< for one of our own VTEP addresses
+    bypass,     ///< for one of our own VTEP addresses
+    accept      ///< to a port that does not accept every policy group
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

@@ -32,6 +32,9 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
         exit.send(p.mbuf(), meta.out_port);
         return true;
     }
+    if (verdict == packet::Verdict::divert(packet::Lane::accept)) {
+        return send_accepted(p, meta, ctx, exit);
+    }
     if (verdict.is_drop()) {
         note_refusal(exit, meta, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());

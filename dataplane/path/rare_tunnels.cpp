@@ -159,6 +159,10 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
     arrived.tunnel_bytes = 1;
     arrived.one_of_many = one_of_many;
     arrived.flow_hash = meta.flow_hash;
+    if ((tunnel.flags & table::Tunnel::kGroupPolicy) != 0 &&
+        (tables.segments[arrived.segment].watch & table::watch::kGroupPolicy) != 0) {
+        arrived.policy = meta.policy;
+    }
     const packet::Verdict verdict = step::CheckInner(ctx)(p, arrived, ctx);
     if (!verdict.goes_on()) {
         exit.drop(p.mbuf(), verdict.reason());
@@ -171,15 +175,11 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
     switch (value.kind()) {
         case table::FdbKind::port: {
             arrived.out_port = static_cast<std::uint16_t>(value.index());
-            const packet::Verdict exits = step::CheckExit(ctx)(p, arrived, ctx);
-            if (!exits.goes_on()) {
-                exit.drop(p.mbuf(), exits.reason());
-                return;
+            if (send_one(p, arrived, ctx, exit)) {
+                SegmentCounters& to = exit.counters().segments[arrived.segment];
+                to.rx_packets.add(1);
+                to.rx_bytes.add(length);
             }
-            SegmentCounters& to = exit.counters().segments[arrived.segment];
-            to.rx_packets.add(1);
-            to.rx_bytes.add(length);
-            exit.send(p.mbuf(), arrived.out_port);
             return;
         }
         case table::FdbKind::none:
@@ -189,6 +189,28 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
         default:
             exit.drop(p.mbuf(), DropReason::fdb_split_horizon);
             return;
+    }
+}
+
+bool send_accepted(packet::Packet p, const packet::PacketMeta& meta, step::Context& ctx,
+                   Exit& exit) noexcept {
+    const packet::Verdict verdict = step::CheckExit::judge_group(p.mbuf(), meta, *ctx.tables);
+    if (!verdict.goes_on()) {
+        exit.drop(p.mbuf(), verdict.reason());
+        return false;
+    }
+    exit.send(p.mbuf(), meta.out_port);
+    return true;
+}
+
+void send_accepted_alone(packet::Packet p, const packet::PacketMeta& meta, step::Context& ctx,
+                         Exit& exit) noexcept {
+    const std::uint32_t length = p.length();
+    if (!send_accepted(p, meta, ctx, exit)) {
+        exit.counters().ports[meta.in_port].dropped.add(1);
+    } else if (meta.from_tunnel) {
+        exit.counters().segments[meta.segment].rx_packets.add(1);
+        exit.counters().segments[meta.segment].rx_bytes.add(length);
     }
 }
 

@@ -1,5 +1,5 @@
-// Side lanes of frames for tunnels that do not go the common way: too long ones that may be cut,
-// and those for a VTEP address of our own.
+// Side lanes of frames that do not go the common way out: into a tunnel too long ones that may be
+// cut, and those for a VTEP address of our own; and to ports that do not accept every policy group.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -53,5 +53,12 @@ void send_too_long(packet::Packet p, packet::PacketMeta& meta, step::Context& ct
 /// it had been there and back (`local-bypass`). Nothing is learned from it: an entry would lead
 /// back into the segment that learned it.
 void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;
+
+/// To a port that does not accept every policy group. False when it does not leave.
+bool send_accepted(packet::Packet p, const packet::PacketMeta& meta, step::Context& ctx,
+                   Exit& exit) noexcept;
+/// The same for a frame that goes there alone, counted for its segment and port.
+void send_accepted_alone(packet::Packet p, const packet::PacketMeta& meta, step::Context& ctx,
+                         Exit& exit) noexcept;
 
 }  // namespace vxplane::path

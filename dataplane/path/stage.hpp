@@ -116,6 +116,9 @@ struct Stage {
             case packet::Lane::bypass:
                 bypass(p, meta, ctx, exit);
                 break;
+            case packet::Lane::accept:
+                send_accepted_alone(p, meta, ctx, exit);
+                break;
         }
     }
 };

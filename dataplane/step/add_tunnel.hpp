@@ -93,7 +93,8 @@ class AddTunnel {
 
   private:
     static constexpr std::uint8_t kHeader = net::kVxlanIpv4Overhead;
-    static constexpr std::uint8_t kRare = table::Tunnel::kInherits | table::Tunnel::kClampMss;
+    static constexpr std::uint8_t kRare =
+        table::Tunnel::kInherits | table::Tunnel::kClampMss | table::Tunnel::kGroupPolicy;
     static constexpr std::uint8_t kMore = table::Tunnel::kUdpChecksum | kRare;
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     static constexpr std::uint32_t kUdp = kIp + sizeof(net::Ipv4Header);
@@ -101,6 +102,11 @@ class AddTunnel {
     [[gnu::noinline]] static rte_mbuf* add_rare(rte_mbuf* mbuf, const table::Tunnel& tunnel,
                                                 const packet::PacketMeta& meta,
                                                 Context& ctx) noexcept {
+        if ((tunnel.flags & table::Tunnel::kGroupPolicy) != 0 && meta.policy.is_given()) {
+            auto* vxlan =
+                rte_pktmbuf_mtod_offset(mbuf, net::VxlanHeader*, kUdp + sizeof(net::UdpHeader));
+            vxlan->flags = net::VxlanHeader::flags_with(meta.policy);
+        }
         if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
             mbuf = clamp_mss_into(mbuf, kHeader, tunnel, meta, ctx);
         }
@@ -130,7 +136,7 @@ class AddTunnel {
             ip->version() == 4 && (ip->fragment.value() & net::Ipv4Header::kDontFragment) == 0) {
             return packet::Verdict::divert(packet::Lane::too_long);
         }
-        if (cuttable && (tunnel.flags & table::Tunnel::kFragments) != 0 && fits_segment &&
+        if (cuttable && (tunnel.special & table::Tunnel::kFragments) != 0 && fits_segment &&
             !asks_for_size(*ip, tunnel, meta)) {
             return packet::Verdict::divert(packet::Lane::too_long);
         }

@@ -84,15 +84,10 @@ void write_header(rte_mbuf* mbuf, const Tunnel6& line, const packet::PacketMeta&
     }
 }
 
-}  // namespace
-
-Written6 add_tunnel6(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
-                     Context& ctx) noexcept {
-    if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
-        mbuf = clamp_mss_into(mbuf, 0, tunnel, meta, ctx);
-    }
+[[gnu::always_inline]] inline Written6 put_header(rte_mbuf* mbuf, const table::Tunnel& tunnel,
+                                                  const Tunnel6& line, packet::PacketMeta& meta,
+                                                  Context& ctx) noexcept {
     packet::Packet p(mbuf);
-    const Tunnel6& line = ctx.tables->tunnels6[tunnel.line6()];
     const std::uint32_t frame = p.length();
     if (p.headroom() < kHeader || !p.is_exclusive()) [[unlikely]] {
         rte_mbuf* header = ctx.pools->header();
@@ -107,6 +102,29 @@ Written6 add_tunnel6(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::Packet
     meta.out_port = tunnel.out_port;
     meta.tunnel_bytes = kHeader;
     return {p.mbuf(), packet::Verdict::go_on()};
+}
+
+/// A tunnel that clamps, or whose headers tell group policies.
+[[gnu::noinline]] Written6 add_rare(rte_mbuf* mbuf, const table::Tunnel& tunnel,
+                                    packet::PacketMeta& meta, Context& ctx) noexcept {
+    Tunnel6 line = ctx.tables->tunnels6[tunnel.line6()];
+    if ((tunnel.flags & table::Tunnel::kGroupPolicy) != 0 && meta.policy.is_given()) {
+        line.vxlan.flags = net::VxlanHeader::flags_with(meta.policy);
+    }
+    if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
+        mbuf = clamp_mss_into(mbuf, 0, tunnel, meta, ctx);
+    }
+    return put_header(mbuf, tunnel, line, meta, ctx);
+}
+
+}  // namespace
+
+Written6 add_tunnel6(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
+                     Context& ctx) noexcept {
+    if ((tunnel.flags & (table::Tunnel::kClampMss | table::Tunnel::kGroupPolicy)) != 0) {
+        return add_rare(mbuf, tunnel, meta, ctx);
+    }
+    return put_header(mbuf, tunnel, ctx.tables->tunnels6[tunnel.line6()], meta, ctx);
 }
 
 }  // namespace vxplane::step

@@ -29,7 +29,7 @@ class CheckAccessFrame {
         if (p.contiguous() < sizeof(net::EthernetHeader)) {
             return Verdict::drop(DropReason::eth_runt);
         }
-        // Longer than usual, or of a segment that looks at each frame.
+        // Longer than usual, or of a segment or a port that looks at each frame.
         if (p.length() > plain_frame_) [[unlikely]] {
             return look_closer(*this, p, meta, ctx);
         }
@@ -41,8 +41,10 @@ class CheckAccessFrame {
     [[gnu::noinline]] static packet::Verdict look_closer(CheckAccessFrame step, packet::Packet& p,
                                                          packet::PacketMeta& meta,
                                                          Context& ctx) noexcept {
+        const table::PortEntry& port = ctx.tables->ports[meta.in_port];
+        meta.policy = port.policy;
         // Tags are looked for only where they make the difference.
-        const std::uint32_t longest = ctx.tables->ports[meta.in_port].max_frame;
+        const std::uint32_t longest = port.max_frame;
         if (p.length() > longest &&
             p.length() > longest + net::tag_bytes(p.data(), p.contiguous()) &&
             !packet::is_large(p.mbuf())) {

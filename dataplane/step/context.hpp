@@ -10,6 +10,7 @@
 #include "dataplane/packet/packet.hpp"
 #include "dataplane/port/pool.hpp"
 #include "dataplane/step/refused_peers.hpp"
+#include "dataplane/step/seen_groups.hpp"
 #include "dataplane/step/unknown_vnis.hpp"
 #include "dataplane/table/tables.hpp"
 
@@ -125,6 +126,7 @@ struct Context {
     FlowKey* flow_keys = nullptr;     ///< by the same numbers
     std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
+    SeenGroups groups;
     RefusedPeers refused;
     Listener* listener = nullptr;
     LearnBuffer learn;

@@ -71,8 +71,12 @@ struct FindSegment {
             return Verdict::go_on();  // and is dropped as any header of an unknown VNI
         }
         const table::Segment& segment = ctx.tables->segments[static_cast<std::uint16_t>(index)];
-        const std::uint32_t set =
-            (flags & segment.reserved_flags) | (vxlan.vni_reserved.value() & segment.reserved_vni);
+        const bool policy = (segment.watch & table::watch::kGroupPolicy) != 0 &&
+                            (flags & net::VxlanHeader::kPolicyFlag) != 0;
+        const std::uint32_t meant =
+            policy ? net::VxlanHeader::kPolicyFlag | net::VxlanHeader::kPolicyBits : 0;
+        const std::uint32_t set = (flags & segment.reserved_flags & ~meant) |
+                                  (vxlan.vni_reserved.value() & segment.reserved_vni);
         return set == 0 ? Verdict::go_on() : refuse(p, DropReason::vxlan_reserved_bits, ctx);
     }
 

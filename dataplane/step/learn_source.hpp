@@ -63,6 +63,10 @@ class LearnSource {
                        ? Verdict::go_on()
                        : Verdict::drop(packet::DropReason::fdb_conflict);
         }
+        // Its sender says that nothing is to be learned of it.
+        if (kFrom == packet::Side::tunnel && meta.policy.has(net::GroupPolicy::kDontLearn)) {
+            return Verdict::go_on();
+        }
         LearnEvent event;
         event.key = meta.source_key;
         if (kFrom == packet::Side::tunnel) {

@@ -332,6 +332,12 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
             return Verdict::drop(DropReason::peer_port);
         }
     }
+    if ((segment.watch & watch::kGroupPolicy) != 0) {
+        meta.policy = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader))->policy();
+        if (meta.policy.is_given()) {
+            ctx.groups.note(segment.vni, meta.policy);
+        }
+    }
     if ((segment.watch & watch::kSnoop) != 0) {
         const std::uint32_t inner =
             meta.outer_size + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);

@@ -23,8 +23,9 @@ constexpr std::uint16_t kRefuseVxlan = 64;     ///< no VXLAN from access ports
 constexpr std::uint16_t kClampMss = 128;       ///< TCP from tunnels is told of segments that fit
 constexpr std::uint16_t kFragmentInner = 256;  ///< IPv4 that is too long is fragmented
 constexpr std::uint16_t kDown = 512;           ///< the segment is down: nothing passes
+constexpr std::uint16_t kGroupPolicy = 1024;   ///< headers may tell a group policy
 /// What no frame of a tenant is looked at for.
-constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner;
+constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner | kGroupPolicy;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

@@ -46,9 +46,15 @@ struct alignas(64) PortEntry {
     std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS
     std::uint16_t plain_frame =
         1514;  ///< access: longer frames get a closer look; see plain_frame_of()
+    std::uint16_t plain_exit =
+        1514;  ///< access: the same for frames that leave; see plain_exit_of()
     std::uint16_t master = kNoMaster;  ///< underlay: index into Tables::masters
     std::uint16_t slave = kNoSlave;    ///< slave: index into Tables::slaves
+    net::GroupPolicy policy{};         ///< access: of the frames that come in here
     std::uint64_t mac = 0;             ///< MacAddress::number()
+    /// access: group policy ids that may leave here, in Tables::accepted_groups; none: any
+    std::uint32_t accepted_begin = 0;
+    std::uint32_t accepted_count = 0;
 };
 static_assert(sizeof(PortEntry) == 64);
 
@@ -90,16 +96,24 @@ struct alignas(64) Segment {
 };
 static_assert(sizeof(Segment) == 64);
 
-/// PortEntry::plain_frame of a member: all frames of a segment that watches get a closer look.
+/// PortEntry::plain_frame of a member: all frames of a segment that watches, and of a port that
+/// marks them, get a closer look.
 constexpr std::uint16_t plain_frame_of(const PortEntry& port, const Segment& segment) noexcept {
-    return (segment.watch & ~watch::kNotForTenants) != 0 ? std::uint16_t{0} : port.max_frame;
+    return (segment.watch & ~watch::kNotForTenants) != 0 || port.policy.is_given()
+               ? std::uint16_t{0}
+               : port.max_frame;
+}
+/// PortEntry::plain_exit: where not all groups may leave, all frames get a closer look.
+constexpr std::uint16_t plain_exit_of(const PortEntry& port) noexcept {
+    return port.accepted_count != 0 ? std::uint16_t{0} : port.max_frame;
 }
 
 /// In values of Tables::vnis: each packet of the segment is looked at by step::watch_tunnel().
 constexpr std::uint32_t kWatchedVni = 0x10000;
 /// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
 constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
-    constexpr std::uint16_t kLooks = watch::kSnoop | watch::kClampMss | watch::kDown;
+    constexpr std::uint16_t kLooks =
+        watch::kSnoop | watch::kClampMss | watch::kDown | watch::kGroupPolicy;
     return segment.guard != 0 || (segment.watch & kLooks) != 0 ? index | kWatchedVni : index;
 }
 
@@ -159,17 +173,18 @@ class Shared {
 /// change since the generation before.
 struct Tables {
     std::uint64_t generation = 0;
-    Fdb* fdb = nullptr;                    ///< outlives every generation
-    Shared<PortEntry> ports;               ///< by DPDK port id
-    Shared<Segment> segments;              ///< by segment index
-    Shared<Tunnel> tunnels;                ///< by tunnel id
-    Shared<Tunnel6> tunnels6;              ///< by Tunnel::line6()
-    Shared<RemoteList> flood_lists;        ///< by flood list id; 0 is empty
-    Shared<RemoteList> groups;             ///< by next-hop group id; 0 is empty
-    Shared<std::uint32_t> remotes;         ///< tunnel ids of flood lists and groups
-    Shared<std::uint16_t> members;         ///< DPDK port ids of segments
-    std::shared_ptr<const FlatMap> vnis;   ///< vni_key -> vni_value of the segment
-    std::shared_ptr<const FlatMap> peers;  ///< peer_key -> tunnel id
+    Fdb* fdb = nullptr;                     ///< outlives every generation
+    Shared<PortEntry> ports;                ///< by DPDK port id
+    Shared<Segment> segments;               ///< by segment index
+    Shared<Tunnel> tunnels;                 ///< by tunnel id
+    Shared<Tunnel6> tunnels6;               ///< by Tunnel::line6()
+    Shared<RemoteList> flood_lists;         ///< by flood list id; 0 is empty
+    Shared<RemoteList> groups;              ///< by next-hop group id; 0 is empty
+    Shared<std::uint32_t> remotes;          ///< tunnel ids of flood lists and groups
+    Shared<std::uint16_t> members;          ///< DPDK port ids of segments
+    Shared<std::uint16_t> accepted_groups;  ///< by ports, ascending
+    std::shared_ptr<const FlatMap> vnis;    ///< vni_key -> vni_value of the segment
+    std::shared_ptr<const FlatMap> peers;   ///< peer_key -> tunnel id
     /// IPv6 address, with the profile as scope -> tunnel id; null when no tunnel is over IPv6.
     std::shared_ptr<const AddressMap> peers6;
     /// IPv4 address in wire order -> DPDK port id for our own, kNoHost for the network and

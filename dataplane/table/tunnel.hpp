@@ -52,13 +52,15 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kInheritTos = 16;
     static constexpr std::uint8_t kInheritDf = 32;
     static constexpr std::uint8_t kInherits = kInheritTtl | kInheritTos | kInheritDf;
-    /// A tunnel packet that is too long leaves in fragments.
-    static constexpr std::uint8_t kFragments = 64;
+    /// The header tells the frame's group policy.
+    static constexpr std::uint8_t kGroupPolicy = 64;
     /// TCP inside is told of segments that fit (step/clamp_mss.hpp).
     static constexpr std::uint8_t kClampMss = 128;
     // Of `special`.
     static constexpr std::uint8_t kOverIpv6 = 1;  ///< the header stands in Tables::tunnels6
     static constexpr std::uint8_t kOwnVni = 2;    ///< that of the header, not of the segment
+    /// A tunnel packet that is too long leaves in fragments; looked at for those alone.
+    static constexpr std::uint8_t kFragments = 4;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -131,8 +133,9 @@ struct TunnelSpec {
     FlowLabel flow_label;
     bool udp_checksum = false;
     bool clamp_mss = false;
-    bool fragments = false;  ///< what is too long leaves in fragments
-    std::uint32_t vni = 0;   ///< of the header; 0: that of the segment
+    bool fragments = false;     ///< what is too long leaves in fragments
+    std::uint32_t vni = 0;      ///< of the header; 0: that of the segment
+    bool group_policy = false;  ///< headers tell group policies
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
     net::MacAddress source_mac;
@@ -155,7 +158,8 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     const bool ipv6 = !spec.remote.is_v4();
     t.state = spec.state == TunnelState::ready ? ready_state(spec) : spec.state;
     t.special = static_cast<std::uint8_t>((ipv6 ? Tunnel::kOverIpv6 : 0) |
-                                          (spec.vni != 0 ? Tunnel::kOwnVni : 0));
+                                          (spec.vni != 0 ? Tunnel::kOwnVni : 0) |
+                                          (spec.fragments ? Tunnel::kFragments : 0));
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
@@ -163,7 +167,7 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
         (spec.ecn == net::EcnMode::rfc3168 ? Tunnel::kEcnRfc3168 : 0) |
         (spec.inherit.ttl ? Tunnel::kInheritTtl : 0) |
         (spec.inherit.tos ? Tunnel::kInheritTos : 0) | (spec.inherit.df ? Tunnel::kInheritDf : 0) |
-        (spec.fragments ? Tunnel::kFragments : 0) | (spec.clamp_mss ? Tunnel::kClampMss : 0));
+        (spec.group_policy ? Tunnel::kGroupPolicy : 0) | (spec.clamp_mss ? Tunnel::kClampMss : 0));
     t.out_port = spec.out_port;
     t.source_port_lo = spec.source_port_lo;
     t.source_port_span = spec.source_port_span;

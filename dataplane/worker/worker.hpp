@@ -89,6 +89,8 @@ class Worker {
     [[nodiscard]] const step::UnknownVnis& unknown_vnis() const noexcept {
         return context_.unknown;
     }
+    /// Group policies that tunnels brought. Any thread.
+    [[nodiscard]] const step::SeenGroups& seen_groups() const noexcept { return context_.groups; }
     [[nodiscard]] const step::RefusedPeers& refused_peers() const noexcept {
         return context_.refused;
     }

@@ -168,6 +168,16 @@ def long_frames():
                 yield head, tags / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"x" * 700)
 
 
+def grouped_frames():
+    """Frames with the first word of a VXLAN header: see fuzz_group.cpp."""
+    for word in ("08000000", "88000007", "88080003", "88400007", "88001234", "08001234", "88200007", "c8000007"):
+        for to in (host(1), host(2), host(77), "ff:ff:ff:ff:ff:ff"):
+            frame = Ether(src=host(12), dst=to) / IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / Raw(b"x" * 18)
+            yield b"\0" + bytes.fromhex(word), frame
+    for to in (host(2), host(12), host(77)):
+        yield b"\x10\0\0\0\0", Ether(src=host(1), dst=to) / IP(src="192.0.2.1", dst="192.0.2.2") / UDP()
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,6 +204,7 @@ def main():
     write("fuzz-paths", [bytes([head]) + raw(frame) for head, frame in path_frames()])
     write("fuzz-mss", [bytes([head]) + raw(frame) for head, frame in opening_frames()])
     write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
+    write("fuzz-group", [head + raw(frame) for head, frame in grouped_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

@@ -243,6 +243,7 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     note_kernel(one, facts);
     if (setup.vni == 0) facts.insert("vni_zero");
     if (setup.neigh_suppress) facts.insert("neigh_suppress");
+    if (setup.options.group_policy) facts.insert("gbp");
     if (setup.local_foreign) facts.insert("local_foreign");
     if ((setup.watch & table::watch::kProxy) != 0) facts.insert("proxy");
     return facts;

@@ -63,6 +63,13 @@ Case case_from(const Json& json) {
             one.expect[port].push_back(from_hex(frame.get<std::string>()));
     if (json.contains("masks")) one.masks = json["masks"].get<decltype(one.masks)>();
     one.before = commands_in(json, "before");
+    for (const Json& after : json.value("after", Json::array())) {
+        if (!after.is_object() || !after.contains("marks_on_vx0_ingress")) continue;
+        one.marks.emplace();
+        for (const Json& mark : after["marks_on_vx0_ingress"])
+            one.marks->push_back(
+                static_cast<std::uint32_t>(std::stoul(mark.get<std::string>(), nullptr, 0)));
+    }
     if (json.contains("source_ports") && json["source_ports"].contains("pattern"))
         one.source_ports = json["source_ports"]["pattern"].get<std::vector<int>>();
     if (json.contains("volatile")) one.not_comparable = "volatile: " + json["volatile"].dump();

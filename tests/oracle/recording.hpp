@@ -38,7 +38,8 @@ struct Case {
     std::map<std::string, std::vector<std::string>> masks{};  ///< beside `expect`
     std::vector<std::string> before{};                        ///< commands
     std::vector<int> source_ports{};  ///< equal numbers: equal source ports; empty: nothing said
-    std::string not_comparable{};     ///< what two recordings did not agree on
+    std::optional<std::vector<std::uint32_t>> marks{};  ///< that what was delivered had
+    std::string not_comparable{};                       ///< what two recordings did not agree on
 };
 
 struct Config {

@@ -73,10 +73,21 @@ class Scene {
         };
     }
 
+    /// Of what the tenant sends from now on.
+    void set_mark(net::GroupPolicy mark) {
+        table::PortEntry& port = lab_.port_entry(ports_["host"]);
+        if (port.policy == mark) return;
+        port.policy = mark;
+        if (has_played_) lab_.publish();
+    }
+    /// The group policy of the one frame that was delivered last, as the kernel's mark.
+    [[nodiscard]] std::uint32_t mark() const { return mark_; }
+
     /// Notes in `facts` what became of the frames.
     Frames play(const Case& one, Memory memory, Facts& facts) {
         Frames out;
         told_ = 0;
+        const std::map<std::uint32_t, Counted> before = marks();
         for (const Injected& injected : one.inject) {
             const auto port = ports_.find(injected.port);
             if (port == ports_.end()) {
@@ -85,6 +96,7 @@ class Scene {
             }
             // Longer than a buffer of the pool: only a block of its own holds it.
             const bool jumbo = injected.frame.size() > 1600;
+            has_played_ = true;
             const support::Seen seen =
                 lab_.receive(port->second, {injected.frame}, jumbo ? Memory::exact : memory);
             if (!seen.broken_law.empty()) facts.insert("broken_law: " + seen.broken_law);
@@ -96,6 +108,13 @@ class Scene {
             for (const auto& [name, id] : ports_)
                 for (Bytes& frame : seen.sent_by(id)) out[name].push_back(std::move(frame));
         }
+        mark_ = 0;
+        for (const auto& [id, now] : marks()) {
+            const auto was = before.find(id);
+            const Counted then = was == before.end() ? Counted{} : was->second;
+            if (now[0] == then[0]) continue;
+            mark_ = id | (now[1] != then[1] ? 0x80000U : 0U) | (now[2] != then[2] ? 0x400000U : 0U);
+        }
         if (out.empty()) facts.insert("we_are_silent");
         std::size_t sent = 0;
         for (const auto& [name, frames] : out) sent += frames.size();
@@ -105,6 +124,16 @@ class Scene {
     }
 
   private:
+    /// Packets, with the A bit, with the D bit.
+    using Counted = std::array<std::uint64_t, 3>;
+    std::map<std::uint32_t, Counted> marks() {
+        std::map<std::uint32_t, Counted> all;
+        if (!has_played_) return all;  // the lab starts with its first frame
+        lab_.worker().seen_groups().for_each([&all](const step::SeenGroups::Seen& seen) {
+            all[seen.id] = {seen.packets, seen.applied, seen.dont_learn};
+        });
+        return all;
+    }
     void add_hosts(table::Tables& tables) {
         std::vector<table::SegmentNeighbour> list;
         std::vector<std::pair<table::ScopedAddress, std::uint32_t>> hosts;
@@ -173,6 +202,8 @@ class Scene {
     support::SegmentId segment_ = 0;
     std::map<std::string, support::PortId> ports_{};
     std::map<net::IpAddress, support::TunnelId> tunnels_{};
+    std::uint32_t mark_ = 0;
+    bool has_played_ = false;
     std::size_t told_ = 0;  ///< answers of control among what was sent
 };
 
@@ -232,11 +263,17 @@ std::string without_id_and_port(const Frames& frames) {
     return text;
 }
 
+std::vector<std::uint32_t> marks_of(const Frames& delivered, const Scene& scene) {
+    return delivered.contains("host") ? std::vector<std::uint32_t>{scene.mark()}
+                                      : std::vector<std::uint32_t>{};
+}
+
 Result judge(const Case& one, const Recording& recording, const Setup& setup, Scene& scene,
              const std::vector<Rule>& rules) {
     Facts facts = facts_of(one, setup, recording.topology);
     const Frames ours = scene.play(one, Memory::pool, facts);
     std::string what = difference(recording, one, ours, setup);
+    if (what.empty() && one.marks && *one.marks != marks_of(ours, scene)) what = "another mark";
     if (what.empty()) {
         what = port_pattern_difference(one, ours, setup);
         if (!what.empty()) facts.insert("only_source_ports_differ");
@@ -309,9 +346,12 @@ std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& 
             continue;
         }
         std::string key = one.config;
-        for (const std::string& command : one.before) key += "\n" + command;
+        // A mark makes no other scene: there would be more ports than DPDK has.
+        for (const std::string& command : one.before)
+            if (!command.starts_with("nft ")) key += "\n" + command;
         auto& scene = scenes[key];
         if (!scene) scene = std::make_unique<Scene>(recording.topology, setup);
+        scene->set_mark(setup.mark);
         results.push_back(judge(one, recording, setup, *scene, rules));
     }
     for (const std::string& id : recording.scenarios)

@@ -139,6 +139,9 @@ void add_link(Words words, Setup& setup) {
                 setup.options.flow_label.fixed = static_cast<std::uint32_t>(number(label));
         } else if (word == "reserved_bits") {
             setup.reserved_bits = std::stoull(words.next(), nullptr, 16);
+        } else if (word == "gbp") {
+            setup.options.group_policy = true;
+            setup.watch |= table::watch::kGroupPolicy;
         } else if (const auto bit = kWatched.find(word); bit != kWatched.end()) {
             setup.watch |= bit->second;
         } else if (!kSwitchedOff.contains(word)) {
@@ -271,8 +274,22 @@ bool no_matter(const std::string& command) {
            (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
 }
 
+/// nft add rule ... meta mark set NUMBER: the kernel's way to give a frame a group policy, whose
+/// bits stand where the header has them. Any mark but 0 is one.
+bool set_mark(const std::string& command, Setup& setup) {
+    constexpr std::string_view kWords = " meta mark set ";
+    const std::size_t at = command.find(kWords);
+    if (!command.starts_with("nft add rule ") || at == std::string::npos) return false;
+    const unsigned long mark = std::stoul(command.substr(at + kWords.size()), nullptr, 0);
+    constexpr unsigned kFlags = net::GroupPolicy::kApplied | net::GroupPolicy::kDontLearn;
+    setup.mark = mark == 0 ? net::GroupPolicy{}
+                           : net::GroupPolicy::of(static_cast<std::uint16_t>(mark & 0xFFFFU),
+                                                  static_cast<std::uint8_t>(mark >> 16 & kFlags));
+    return true;
+}
+
 void apply(const std::string& command, Setup& setup) {
-    if (no_matter(command)) return;
+    if (set_mark(command, setup) || no_matter(command)) return;
     if (const std::vector<std::string> all = words_of(command);
         all.size() == 5 && all[0] == "echo" && all[4].ends_with("/ip_local_port_range")) {
         set_source_ports(setup, number(all[1], 10), number(all[2], 10));

@@ -42,6 +42,7 @@ struct Setup {
     bool learning = true;
     std::uint16_t mtu = 0;  ///< of inner frames; 0: as the underlay allows
     bool second_port = false;
+    net::GroupPolicy mark{};                      ///< of what the tenant sends
     table::TunnelSpec options{};                  ///< what all tunnels share
     std::vector<net::IpAddress> flood{};          ///< remotes of the all-zero entry, in order
     std::map<std::string, net::IpAddress> fdb{};  ///< MAC -> remote

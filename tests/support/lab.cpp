@@ -193,10 +193,12 @@ void Lab::publish() {
         peers[table::peer_key(profile, table::peer6_name(id))] = id;
         peers6.push_back({{spec.remote, profile}, id});
     }
-    for (table::PortEntry& port : ports)
+    for (table::PortEntry& port : ports) {
+        port.plain_exit = table::plain_exit_of(port);
         port.plain_frame = port.segment == table::kNoSegment || port.role != table::PortRole::access
                                ? port.max_frame
                                : table::plain_frame_of(port, segments[port.segment]);
+    }
     t->ports = table::Shared{std::move(ports)};
     t->segments = table::Shared{std::move(segments)};
     t->tunnels = table::Shared{std::move(tunnels)};

@@ -61,6 +61,7 @@ TEST(CtlCommand, neighbours_of_segments) {
               R"(segments.neigh.del {"address":"10.1.0.2","segment":"blue"})");
     EXPECT_EQ(parsed("neigh flush"), "segments.neigh.flush {}");
     EXPECT_EQ(parsed("refused"), "segments.refused {}");
+    EXPECT_EQ(parsed("groups"), "segments.groups {}");
     EXPECT_EQ(parsed("mtu"), "path_mtus {}");
     EXPECT_EQ(parsed("mtu flush"), "path_mtus.flush {}");
     EXPECT_EQ(parsed("mtu flush remote 2001:db8::2"),
