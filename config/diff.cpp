@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "config/parse.hpp"
 #include "config/reader.hpp"
 #include "config/resolve.hpp"
 
@@ -33,6 +34,60 @@ std::string summary(const T& object) {
 std::string numbers_text(std::uint32_t vni, std::uint16_t dstport) {
     return (vni == 0 ? "" : " vni " + std::to_string(vni)) +
            (dstport == 0 ? "" : " dstport " + std::to_string(dstport));
+}
+
+/// `100-200,300`
+std::string ranges_text(const std::set<std::uint32_t>& numbers) {
+    std::string list;
+    for (auto first = numbers.begin(); first != numbers.end();) {
+        auto last = first;
+        while (std::next(last) != numbers.end() && *std::next(last) == *last + 1) ++last;
+        list += (list.empty() ? "" : ",") + std::to_string(*first);
+        if (last != first) list += "-" + std::to_string(*last);
+        first = std::next(last);
+    }
+    return list;
+}
+
+/// What is said of many parts of an external vxlan, `vxlans.NAME:VNI`, is said once.
+std::vector<Change> joined(std::vector<Change> all) {
+    struct Group {
+        std::size_t at;
+        std::set<std::uint32_t> vnis;
+        bool whole;
+    };
+    std::map<std::string, Group> groups;
+    std::vector<Change> out;
+    for (Change& change : all) {
+        const std::size_t colon = change.path.find(':');
+        if (!change.path.starts_with("vxlans.") || colon == std::string::npos ||
+            colon > change.path.find_first_of("[ ")) {
+            out.push_back(std::move(change));
+            continue;
+        }
+        const std::size_t end =
+            std::min(change.path.find_first_not_of("0123456789", colon + 1), change.path.size());
+        const auto vni =
+            parse_number(std::string_view(change.path).substr(colon + 1, end - colon - 1));
+        const std::string rest = change.path.substr(end);
+        const std::string path = change.path.substr(0, colon) + rest;
+        const std::size_t why = rest.empty() ? change.text.find("; made anew") : 0;
+        const std::string text = why == std::string::npos ? "" : change.text.substr(why);
+        const std::string key = std::to_string(static_cast<int>(change.kind)) + path + "\n" + text;
+        const auto [known, fresh] = groups.try_emplace(key, Group{out.size(), {}, rest.empty()});
+        if (fresh) {
+            change.path = path;
+            change.text = text;
+            out.push_back(std::move(change));
+        }
+        known->second.vnis.insert(static_cast<std::uint32_t>(vni.value_or(0)));
+    }
+    for (const auto& [key, group] : groups) {
+        const std::string vnis = "vni " + ranges_text(group.vnis);
+        Change& change = out[group.at];
+        change.text = group.whole ? vnis + change.text : change.text + " (" + vnis + ")";
+    }
+    return out;
 }
 
 class Differ {
@@ -61,7 +116,7 @@ class Differ {
                                 std::make_move_iterator(removed_.rend()));
         std::ranges::move(modified_, std::back_inserter(all));
         std::ranges::move(added_, std::back_inserter(all));
-        return all;
+        return joined(std::move(all));
     }
 
   private:
@@ -155,6 +210,9 @@ class Differ {
                                       [&](const SegmentNeighbour& one) {
                                           return path + ".neighbours[" + one.ip.text() + "]";
                                       });
+            objects<TunnelInfo>(from.tunnel_info, to.tunnel_info, [&](const TunnelInfo& info) {
+                return path + ".tunnel-info[" + info.vid + "]";
+            });
             objects<FdbEntry>(from.fdb, to.fdb, [&](const FdbEntry& entry) {
                 // A list may have remotes with other numbers in entries of their own.
                 const bool list = entry.mac.is_zero() || entry.mac.is_multicast();

@@ -4,8 +4,10 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -46,8 +48,9 @@ class Judge {
                std::uint64_t max);
 
     /// Refuses what cannot be the address of one remote host: another family, multicast,
-    /// broadcast, zero, loopback, one of our own. Returns whether it can.
-    bool remote(Position where, const std::string& path, const IpAddress& address);
+    /// broadcast, zero, loopback, and unless said otherwise one of our own. Returns whether it can.
+    bool remote(Position where, const std::string& path, const IpAddress& address,
+                bool may_be_ours = false);
     /// It can, and was asked for already.
     [[nodiscard]] bool is_known_remote(const IpAddress& address) const {
         return remotes_.contains(address);
@@ -56,6 +59,7 @@ class Judge {
   private:
     const Topology& topology_;
     Problems problems_;
+    std::set<std::tuple<int, int, std::string, std::string>> told_;
     std::unordered_set<IpAddress, IpAddressHash> remotes_;
 };
 
@@ -101,5 +105,6 @@ void judge_table_routes(Judge& judge, const std::vector<TableRoute>& routes,
 void judge_fdb(Judge& judge, const Vxlan& vxlan);
 void judge_watch(Judge& judge, const Vxlan& vxlan);
 void judge_groups(Judge& judge);
+void judge_trunks(Judge& judge);
 
 }  // namespace vxplane::config

@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "config/expand.hpp"
 #include "config/reader.hpp"
 #include "config/resolve.hpp"
 #include "config/validate.hpp"
@@ -119,6 +120,7 @@ LoadResult load_text(std::string_view text, const std::string& name) {
         reader.object(tree.root, result.topology);
         fill_in(result.topology);
         result.problems = reader.take();
+        expand_external(result.topology, result.problems);
         sort_by_position(result.problems);
         return result;
     } catch (const std::exception& error) {

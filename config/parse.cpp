@@ -176,6 +176,25 @@ std::optional<std::vector<unsigned>> parse_cpu_list(std::string_view word) {
     }
 }
 
+std::optional<std::vector<NumberRange>> parse_ranges(std::string_view word) {
+    constexpr std::size_t most = 65536;
+    std::vector<NumberRange> ranges;
+    while (true) {
+        const auto comma = word.find(',');
+        const std::string_view part = word.substr(0, comma);
+        const auto dash = part.find('-');
+        const auto lo = parse_number(part.substr(0, dash));
+        const auto hi = dash == part.npos ? lo : parse_number(part.substr(dash + 1));
+        if (!lo || !hi || *lo > *hi || *hi > 0xFFFF'FFFF || ranges.size() == most) {
+            return std::nullopt;
+        }
+        ranges.push_back({static_cast<std::uint32_t>(*lo), static_cast<std::uint32_t>(*hi)});
+        if (comma == word.npos) return ranges;
+        word.remove_prefix(comma + 1);
+        while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
+    }
+}
+
 bool is_interface_name(std::string_view word) {
     constexpr std::size_t longest = 15;  // IFNAMSIZ without its NUL
     if (word.empty() || word.size() > longest || word == "." || word == "..") return false;

@@ -50,6 +50,14 @@ namespace vxplane::config {
 /// CPU numbers as the kernel lists them: `1-3,6`. At most 1024 numbers, each below 1024.
 [[nodiscard]] std::optional<std::vector<unsigned>> parse_cpu_list(std::string_view word);
 
+/// Numbers and ranges of them, `100-200,300`: ends included, in the order given. At most 65536
+/// ranges.
+struct NumberRange {
+    std::uint32_t lo = 0;
+    std::uint32_t hi = 0;
+};
+[[nodiscard]] std::optional<std::vector<NumberRange>> parse_ranges(std::string_view word);
+
 /// Legal as the name of a kernel interface: 1 to 15 bytes, no space, `/` or `:`; not `.` or `..`.
 [[nodiscard]] bool is_interface_name(std::string_view word);
 

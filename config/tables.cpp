@@ -75,6 +75,9 @@ constexpr std::array fdb_keys{
                   scalar<&FdbEntry::vni>()},
     Key<FdbEntry>{{"dstport", false, &udp_port, "to send to; that of the segment unless said"},
                   scalar<&FdbEntry::dstport>()},
+    Key<FdbEntry>{
+        {"src-vni", false, &vni, "of an external vxlan: VNI of the entry; all unless said"},
+        scalar<&FdbEntry::src_vni>()},
 };
 
 constexpr std::array segment_neighbour_keys{
@@ -88,11 +91,33 @@ constexpr std::array segment_neighbour_keys{
 constexpr ValueType segment_neighbour{.kind = Kind::object, .object = describe<SegmentNeighbour>};
 constexpr ValueType segment_neighbour_list = list_of(segment_neighbour);
 
+constexpr std::array tunnel_info_keys{
+    Key<TunnelInfo>{{"vid", true, &text, "VLAN of trunks, or a range such as 10-20"},
+                    scalar<&TunnelInfo::vid>()},
+    Key<TunnelInfo>{{"id", true, &text, "VNI, or a range of as many"}, scalar<&TunnelInfo::id>()},
+};
+constexpr ValueType tunnel_info{.kind = Kind::object, .object = describe<TunnelInfo>};
+constexpr ValueType tunnel_info_list = list_of(tunnel_info);
+
 constexpr ValueType fdb{.kind = Kind::object, .object = describe<FdbEntry>};
 constexpr ValueType fdb_list = list_of(fdb);
 
 constexpr std::array vxlan_keys{
-    Key<Vxlan>{{"id", true, &vni, "VNI", Effect::recreate}, scalar<&Vxlan::id>()},
+    Key<Vxlan>{{"id", false, &vni, "VNI; of every vxlan that is not external", Effect::recreate},
+               scalar<&Vxlan::id>()},
+    Key<Vxlan>{{"external", false, &boolean,
+                "many VNIs, each with an FDB and counters of its own; false unless said",
+                Effect::recreate},
+               scalar<&Vxlan::external>()},
+    Key<Vxlan>{{"vni", false, &text, "of an external vxlan: VNIs such as 100-200,300"},
+               scalar<&Vxlan::vni>()},
+    Key<Vxlan>{
+        {"vnifilter", false, &boolean,
+         "of an external vxlan: no VNI is heard but those in vni; true, and nothing else so far"},
+        scalar<&Vxlan::vnifilter>()},
+    Key<Vxlan>{{"tunnel-info", false, &tunnel_info_list,
+                "of an external vxlan: VNIs that VLAN tags on its ports stand for"},
+               objects<&Vxlan::tunnel_info>()},
     Key<Vxlan>{{"local", false, &ip, "our address; none: of the port the route chooses"},
                scalar<&Vxlan::local>()},
     Key<Vxlan>{{"local6", false, &ip, "our IPv6 address where local is IPv4: remotes of both"},
@@ -169,8 +194,7 @@ constexpr std::array vxlan_keys{
          "off unless said"},
         scalar<&Vxlan::fragment>()},
     Key<Vxlan>{{"local-bypass", false, &boolean,
-                "what is for one of our own VTEP addresses does not leave; true unless said; "
-                "remotes of our own are refused so far, so that no tunnel leads there"},
+                "what is for one of our own VTEP addresses does not leave; true unless said"},
                scalar<&Vxlan::local_bypass>()},
     Key<Vxlan>{{"mac", false, &mac, "of the VTEP itself; made from the id unless said"},
                scalar<&Vxlan::mac>()},
@@ -283,6 +307,10 @@ std::span<const Key<NexthopGroup>> keys_of<NexthopGroup>() {
 template <>
 std::span<const Key<FdbEntry>> keys_of<FdbEntry>() {
     return fdb_keys;
+}
+template <>
+std::span<const Key<TunnelInfo>> keys_of<TunnelInfo>() {
+    return tunnel_info_keys;
 }
 template <>
 std::span<const Key<SegmentNeighbour>> keys_of<SegmentNeighbour>() {

@@ -159,6 +159,11 @@ constexpr std::array port_keys{
                "of gbp: ids of the frames that may leave here, 0 those of no group; any unless "
                "said"},
               list<&Port::accept_groups>()},
+    Key<Port>{{"pvid", false, &vid, "of a trunk: VLAN of untagged frames; none unless said"},
+              scalar<&Port::pvid>()},
+    Key<Port>{
+        {"vlans", false, &text, "of a trunk: VLANs such as 10-20,30; all of its vxlan unless said"},
+        scalar<&Port::vlans>()},
 };
 
 }  // namespace

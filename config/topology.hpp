@@ -73,6 +73,8 @@ struct Port {
     std::optional<std::uint32_t> group_policy;  ///< access: id of frames received here; none = none
     std::vector<std::string> policy_flags{};    ///< that go with it
     std::vector<std::uint16_t> accept_groups{};  ///< access: may leave here; empty = any
+    std::uint16_t pvid = 0;                      ///< of a trunk: VLAN of untagged frames; 0 = none
+    std::string vlans{};  ///< of a trunk, as `10-20,30`; empty = all of its vxlan
     Position where;
     std::vector<Position> address_where{};
     std::vector<Position> worker_where{};
@@ -147,6 +149,8 @@ struct FdbEntry {
     bool router = false;        ///< `rsc` looks behind it
     std::uint32_t vni = 0;      ///< to send with; 0 = that of the segment
     std::uint16_t dstport = 0;  ///< the same
+    std::uint32_t src_vni = 0;  ///< of an external vxlan: the VNI that the entry is of; 0 = all
+    std::uint32_t place = 0;    ///< made by the loader: of an external vxlan, in its list
     Position where;
     std::vector<Position> dst_where{};
     KeyPositions keys{};
@@ -169,6 +173,14 @@ struct Ports {
     std::uint16_t lo = 0;
     std::uint16_t hi = 65535;
     auto operator<=>(const Ports&) const = default;
+};
+
+/// One entry of `tunnel-info:`: `bridge vlan add dev NAME vid N tunnel_info id N`, also ranges.
+struct TunnelInfo {
+    std::string vid{};
+    std::string id{};
+    Position where;
+    KeyPositions keys{};
 };
 
 /// One entry of `vxlans:`; the words are those of `ip link add type vxlan`.
@@ -228,6 +240,14 @@ struct Vxlan {
     std::vector<SegmentNeighbour> neighbours{};
     std::vector<std::string> ports{};  ///< access ports that are members
     std::vector<FdbEntry> fdb{};
+    /// Many VNIs. The loader makes a Vxlan of each, named `NAME:VNI`, with one VNI in `vni` and
+    /// what is its own of `ports`, `fdb` and `tunnel_info`.
+    bool external = false;
+    bool vnifilter = true;                  ///< false is refused
+    std::string vni{};                      ///< as `100-200,300`
+    std::vector<TunnelInfo> tunnel_info{};  ///< VLANs of trunks
+    std::string part_of{};                  ///< made by the loader: of this external one
+    std::uint16_t vid = 0;                  ///< made by the loader: VLAN on trunks
     Position where;
     Position id_where;
     Position local_where;

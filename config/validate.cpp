@@ -12,6 +12,8 @@
 namespace vxplane::config {
 
 void Judge::refuse(Position where, std::string path, std::string message) {
+    // What is wrong with an external vxlan is wrong with each of its parts.
+    if (where.line != 0 && !told_.emplace(where.line, where.column, path, message).second) return;
     problems_.push_back({topology_.file, where, std::move(path), std::move(message)});
 }
 
@@ -47,7 +49,8 @@ void Judge::range(Position where, const std::string& path, std::uint64_t value, 
                std::to_string(max) + ")");
 }
 
-bool Judge::remote(Position where, const std::string& path, const IpAddress& address) {
+bool Judge::remote(Position where, const std::string& path, const IpAddress& address,
+                   bool may_be_ours) {
     if (address.is_multicast()) {
         refuse(where, path,
                "multicast groups are not supported yet (the address of one remote VTEP)");
@@ -71,9 +74,11 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
         }
     }
     if (const Port* const owner = owner_of(topology_, address)) {
+        if (may_be_ours) return true;
         refuse(where, path,
                address.text() + " is our own address, of port " + quoted(owner->name) +
-                   " (the address of one remote VTEP)");
+                   " (the address of one remote VTEP; in fdb also ours, with the vni or dstport of "
+                   "another segment or local-bypass: false)");
         return false;
     }
     remotes_.insert(address);

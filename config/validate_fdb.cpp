@@ -6,6 +6,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "config/expand.hpp"
 #include "config/judge.hpp"
 #include "config/nearest.hpp"
 #include "config/resolve.hpp"
@@ -26,14 +27,22 @@ class EntryPath {
     std::size_t index_;
 };
 
-void judge_destinations(Judge& judge, const FdbEntry& entry, const EntryPath& path) {
+/// Where local-bypass delivers it, or by the wire.
+bool may_lead_to_us(const Vxlan& vxlan, const FdbEntry& entry) {
+    return !vxlan.local_bypass || (entry.vni != 0 && entry.vni != vxlan.id) ||
+           (entry.dstport != 0 && entry.dstport != vxlan.dstport);
+}
+
+void judge_destinations(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry,
+                        const EntryPath& path) {
     std::set<IpAddress> seen;
     for (std::size_t i = 0; i < entry.dst.size(); ++i) {
         const Position where = position_at(entry.dst_where, i, entry.where);
         const auto item = [&] {
             return entry.dst.size() == 1 ? path.text("dst") : item_path(path.text("dst"), i);
         };
-        if (!judge.is_known_remote(entry.dst[i]) && !judge.remote(where, item(), entry.dst[i])) {
+        if (!judge.is_known_remote(entry.dst[i]) &&
+            !judge.remote(where, item(), entry.dst[i], may_lead_to_us(vxlan, entry))) {
             continue;
         }
         if (entry.dst.size() > 1 && !seen.insert(entry.dst[i]).second) {
@@ -76,8 +85,8 @@ void judge_local_port(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry,
     if (judge.port(where, path.text("port"), entry.port, PortRole::access) == nullptr) return;
     if (std::ranges::find(vxlan.ports, entry.port) == vxlan.ports.end()) {
         judge.refuse(where, path.text("port"),
-                     "port " + quoted(entry.port) + " is not in segment " + quoted(vxlan.name) +
-                         " (one of its ports)");
+                     "port " + quoted(entry.port) + " is not in segment " +
+                         quoted(said_name(vxlan)) + " (one of its ports)");
     }
 }
 
@@ -95,7 +104,7 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
                      ways == 0 ? "the entry leads nowhere (one of dst, nhid and port)"
                                : "the entry leads several ways (one of dst, nhid and port)");
     }
-    judge_destinations(judge, entry, path);
+    judge_destinations(judge, vxlan, entry, path);
     if (!entry.port.empty() && (entry.vni != 0 || entry.dstport != 0)) {
         const char* const key = entry.vni != 0 ? "vni" : "dstport";
         judge.refuse(entry.keys.of(key, entry.where), path.text(key),
@@ -108,7 +117,7 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
 }  // namespace
 
 void judge_fdb(Judge& judge, const Vxlan& vxlan) {
-    const std::string list = "vxlans." + vxlan.name + ".fdb";
+    const std::string list = "vxlans." + said_name(vxlan) + ".fdb";
     std::unordered_map<std::uint64_t, Position> seen;
     // A list may have remotes with other numbers in entries of their own.
     std::map<std::tuple<MacAddress, std::uint32_t, std::uint16_t>, Position> lists;
@@ -116,12 +125,13 @@ void judge_fdb(Judge& judge, const Vxlan& vxlan) {
     std::size_t counted = 0;
     for (std::size_t i = 0; i < vxlan.fdb.size(); ++i) {
         const FdbEntry& entry = vxlan.fdb[i];
-        judge_entry(judge, vxlan, entry, {list, i});
+        const std::size_t index = said_index(vxlan, i);
+        judge_entry(judge, vxlan, entry, {list, index});
         if (!entry.mac.is_zero()) ++counted;
         const auto told_apart = [&](auto& known, const auto& key) {
             const auto [earlier, fresh] = known.try_emplace(key, entry.where);
             if (fresh) return;
-            judge.refuse(entry.keys.of("mac", entry.where), item_path(list, i, "mac"),
+            judge.refuse(entry.keys.of("mac", entry.where), item_path(list, index, "mac"),
                          entry.mac.text() + " is given twice" + line_text(earlier->second) +
                              " (one entry per address)");
         };
@@ -134,7 +144,8 @@ void judge_fdb(Judge& judge, const Vxlan& vxlan) {
         }
     }
     if (vxlan.maxaddr != 0 && counted > vxlan.maxaddr) {
-        judge.refuse(vxlan.keys.of("maxaddr", vxlan.where), "vxlans." + vxlan.name + ".maxaddr",
+        judge.refuse(vxlan.keys.of("maxaddr", vxlan.where),
+                     "vxlans." + said_name(vxlan) + ".maxaddr",
                      std::to_string(counted) + " entries are configured (at least " +
                          std::to_string(counted) + ", or 0 for no limit)");
     }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/expand.hpp"
 #include "config/judge.hpp"
 #include "config/limits.hpp"
 #include "config/nearest.hpp"
@@ -33,12 +34,13 @@ class VxlanJudge {
             return;
         }
         for (const Vxlan& vxlan : vxlans) one(vxlan);
+        judge_trunks(judge_);
         capacities();
     }
 
   private:
     void one(const Vxlan& vxlan) {
-        const std::string path = "vxlans." + vxlan.name;
+        const std::string path = "vxlans." + said_name(vxlan);
         if (!names_.insert(vxlan.name).second) {
             judge_.refuse(vxlan.where, path, "given twice (each name once)");
         }
@@ -58,7 +60,8 @@ class VxlanJudge {
     }
 
     void numbers(const Vxlan& vxlan, const std::string& path) {
-        judge_.range(at(vxlan, "id"), path + ".id", vxlan.id, limits::vni_min, limits::vni_max);
+        const std::string key = vni_key(vxlan);
+        judge_.range(at(vxlan, key), path + "." + key, vxlan.id, limits::vni_min, limits::vni_max);
         judge_.range(at(vxlan, "dstport"), path + ".dstport", vxlan.dstport, 1, 65535);
         judge_.range(at(vxlan, "ageing"), path + ".ageing", vxlan.ageing, 0, limits::ageing_max);
         if (vxlan.srcport.lo >= vxlan.srcport.hi || vxlan.srcport.hi > 65536) {
@@ -76,13 +79,16 @@ class VxlanJudge {
         for (const bool ipv6 : {false, true}) {
             if (!(ipv6 ? families.ipv6 : families.ipv4)) continue;
             const auto [earlier, fresh] =
-                numbers_.try_emplace({{vxlan.id, vxlan.dstport}, ipv6}, &vxlan, at(vxlan, "id"));
+                numbers_.try_emplace({{vxlan.id, vxlan.dstport}, ipv6}, &vxlan, at(vxlan, key));
             if (fresh) continue;
-            judge_.refuse(at(vxlan, "id"), path + ".id",
+            // Two ranges may have many in common: one is enough to tell.
+            const std::string& other = said_name(*earlier->second.first);
+            if (!clashes_.emplace(said_name(vxlan), other).second) return;
+            judge_.refuse(at(vxlan, key), path + "." + key,
                           "VNI " + std::to_string(vxlan.id) + " with dstport " +
                               std::to_string(vxlan.dstport) + (ipv6 ? " over IPv6" : "") +
-                              " is both segment " + quoted(vxlan.name) + " and segment " +
-                              quoted(earlier->second.first->name) +
+                              " is both segment " + quoted(said_name(vxlan)) + " and segment " +
+                              quoted(said_name(*earlier->second.first)) +
                               line_text(earlier->second.second) + " (each VNI once per dstport)");
             return;
         }
@@ -213,18 +219,23 @@ class VxlanJudge {
             const auto [earlier, fresh] = members_.try_emplace(vxlan.ports[i], &vxlan, where);
             if (!fresh) {
                 const bool same = earlier->second.first == &vxlan;
-                judge_.refuse(where, item,
-                              "port " + quoted(port->name) +
-                                  (same ? std::string(" is given twice")
-                                        : " is in segment " + quoted(earlier->second.first->name) +
-                                              line_text(earlier->second.second)) +
-                                  (same ? " (each port once)" : " (one segment per access port)"));
+                const std::string& part_of = earlier->second.first->part_of;
+                if (!same && !vxlan.part_of.empty() && part_of == vxlan.part_of) {
+                    continue;  // a trunk
+                }
+                judge_.refuse(
+                    where, item,
+                    "port " + quoted(port->name) +
+                        (same ? std::string(" is given twice")
+                              : " is in segment " + quoted(said_name(*earlier->second.first)) +
+                                    line_text(earlier->second.second)) +
+                        (same ? " (each port once)" : " (one segment per access port)"));
                 continue;
             }
             if (room == 0 || port->mtu <= room || !port->keys.has("mtu")) continue;
             judge_.refuse(port->keys.of("mtu", port->where), "ports." + port->name + ".mtu",
                           std::to_string(port->mtu) + " exceeds the mtu of segment " +
-                              quoted(vxlan.name) + " (at most " + std::to_string(room) + ")");
+                              quoted(said_name(vxlan)) + " (at most " + std::to_string(room) + ")");
         }
     }
 
@@ -239,17 +250,20 @@ class VxlanJudge {
         const Topology& topology = judge_.topology();
         std::size_t entries = 0;
         // Segments with the same options share their tunnels.
-        std::map<Options, std::uint32_t> numbers;
+        std::map<std::tuple<Options, std::uint32_t, std::uint16_t>, std::uint32_t> numbers;
         std::vector<std::unordered_set<IpAddress, IpAddressHash>> tunnels;
         for (const Vxlan& vxlan : topology.vxlans) {
-            const auto made =
-                numbers.try_emplace(options_of(vxlan), static_cast<std::uint32_t>(numbers.size()));
-            const std::uint32_t number = made.first->second;
-            if (made.second) tunnels.emplace_back();
-            if (vxlan.remote) tunnels[number].insert(*vxlan.remote);
+            const auto remotes_with = [&](std::uint32_t vni, std::uint16_t dstport) -> auto& {
+                const auto next = static_cast<std::uint32_t>(numbers.size());
+                const auto made = numbers.try_emplace({options_of(vxlan), vni, dstport}, next);
+                if (made.second) tunnels.emplace_back();
+                return tunnels[made.first->second];
+            };
+            if (vxlan.remote) remotes_with(0, 0).insert(*vxlan.remote);
             for (const FdbEntry& entry : vxlan.fdb) {
                 if (!entry.mac.is_zero()) ++entries;
-                tunnels[number].insert(entry.dst.begin(), entry.dst.end());
+                if (entry.dst.empty()) continue;
+                remotes_with(entry.vni, entry.dstport).insert(entry.dst.begin(), entry.dst.end());
             }
         }
         std::size_t distinct = 0;
@@ -273,6 +287,7 @@ class VxlanJudge {
 
     Judge& judge_;
     std::set<std::string> names_;
+    std::set<std::pair<std::string, std::string>> clashes_;  ///< told already
     /// By VNI, dstport, and whether over IPv6.
     std::map<std::pair<std::pair<std::uint32_t, std::uint16_t>, bool>, Holder> numbers_;
     std::map<std::string, Holder> members_;

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "config/expand.hpp"
 #include "config/judge.hpp"
 #include "config/parse.hpp"
 
@@ -43,7 +44,7 @@ void judge_peers(Judge& judge, const Vxlan& vxlan, const std::string& path) {
 }  // namespace
 
 void judge_watch(Judge& judge, const Vxlan& vxlan) {
-    const std::string path = "vxlans." + vxlan.name;
+    const std::string path = "vxlans." + said_name(vxlan);
     judge_neighbours_of(judge, vxlan, path);
     judge_peers(judge, vxlan, path);
     if (vxlan.keys.has("proxy-fallback") && !vxlan.proxy) {
@@ -60,7 +61,7 @@ void judge_watch(Judge& judge, const Vxlan& vxlan) {
         const FdbEntry& entry = vxlan.fdb[i];
         if (!entry.router) continue;
         const Position where = entry.keys.of("router", entry.where);
-        const std::string item = item_path(path + ".fdb", i) + ".router";
+        const std::string item = item_path(path + ".fdb", said_index(vxlan, i)) + ".router";
         if (entry.mac.is_zero() || entry.mac.is_multicast()) {
             judge.refuse(where, item, entry.mac.text() + " is no router (a unicast MAC)");
         } else if (!entry.port.empty()) {

@@ -146,6 +146,7 @@ inline constexpr ValueType steering = one_of(steering_words);
 inline constexpr ValueType backlog = integer(limits::backlog_min, limits::backlog_max);
 inline constexpr ValueType route_type = one_of(route_words);
 inline constexpr ValueType vni = integer(limits::vni_min, limits::vni_max);
+inline constexpr ValueType vid = integer(1, 4094);
 inline constexpr ValueType udp_port = integer(1, 65535);
 inline constexpr ValueType ttl{
     .kind = Kind::named_number, .min = 0, .max = 255, .words = ttl_words, .numbers = ttl_numbers};

@@ -44,12 +44,39 @@ struct Selection {
     std::optional<rpc::Error> error;
 };
 
+/// By its name; of an external vxlan by that and a VNI, or all of its segments.
+std::optional<rpc::Error> select_segment(const Bridge& bridge, const std::string& name,
+                                         const Json& params, FdbFilter& filter) {
+    const bool has_vni = params.contains("src_vni");
+    const std::string vni = has_vni ? params.at("src_vni").dump() : "";
+    filter.segment = bridge.find_segment(has_vni ? name + ":" + vni : name);
+    if (filter.segment) {
+        return std::nullopt;
+    }
+    for (std::uint16_t i = 0; i < bridge.segment_count(); ++i) {
+        if (bridge.is_used(i) && bridge.segment(i).part_of == name) {
+            filter.part_of = name;
+            return has_vni ? std::optional(rpc::refuse("segment '" + name + "' has no VNI " + vni))
+                           : std::nullopt;
+        }
+    }
+    return rpc::refuse(has_vni && bridge.find_segment(name)
+                           ? "segment '" + name + "' is no external vxlan (src_vni)"
+                           : "no segment '" + name + "'");
+}
+
+/// For what concerns one segment.
+std::optional<rpc::Error> needs_one(const FdbFilter& filter) {
+    return filter.segment ? std::nullopt
+                          : std::optional(rpc::invalid("segment '" + *filter.part_of +
+                                                       "' has many VNIs: src_vni says which"));
+}
+
 Selection selection(Daemon& daemon, const Json& params) {
     Selection out;
     if (const auto name = word(params, "segment")) {
-        out.filter.segment = daemon.bridge().find_segment(*name);
-        if (!out.filter.segment) {
-            out.error = rpc::refuse("no segment '" + *name + "'");
+        if (auto error = select_segment(daemon.bridge(), *name, params, out.filter)) {
+            out.error = std::move(error);
             return out;
         }
     }
@@ -166,6 +193,9 @@ Reply fdb_put(Daemon& daemon, const Json& params, bool replacing) {
     if (chosen.error) {
         return *chosen.error;
     }
+    if (auto error = needs_one(chosen.filter)) {
+        return *error;
+    }
     const FdbPlace& place = chosen.filter.place;
     if ((place.remote ? 1 : 0) + (place.nhid ? 1 : 0) + (place.port ? 1 : 0) != 1) {
         return rpc::invalid("exactly one of dst, nhid and port must be given");
@@ -194,6 +224,9 @@ Reply fdb_del(Daemon& daemon, const Json& params) {
     const Selection chosen = selection(daemon, params);
     if (chosen.error) {
         return *chosen.error;
+    }
+    if (auto error = needs_one(chosen.filter)) {
+        return *error;
     }
     const auto problem =
         daemon.bridge().remove(*chosen.filter.segment, *chosen.filter.mac,
@@ -347,8 +380,11 @@ void add_methods(Daemon& daemon) {
                          config::limits::vni_max};
     const rpc::Param dstport{"dstport", Type::integer, false, "the same for the UDP port", {},
                              1,         0xFFFF};
+    const rpc::Param src_vni{
+        "src_vni", Type::integer,          false, "of an external vxlan: VNI of the entry", {},
+        1,         config::limits::vni_max};
     read("fdb.show", "entries of the forwarding database",
-         {segment, mac, dst, vni, dstport, nhid, port, state, limit},
+         {segment, src_vni, mac, dst, vni, dstport, nhid, port, state, limit},
          [&daemon](const Json& params) { return fdb_show(daemon, params); });
 
     const rpc::Param sequence{"sequence",
@@ -358,17 +394,17 @@ void add_methods(Daemon& daemon) {
                               {},
                               0,
                               std::numeric_limits<std::uint32_t>::max()};
-    const std::vector<rpc::Param> entry{
-        required(segment), required(mac), dst, vni, dstport, nhid, port, state, sequence};
+    const std::vector<rpc::Param> entry{required(segment), src_vni, required(mac), dst,   vni,
+                                        dstport,           nhid,    port,          state, sequence};
     write("fdb.add", "adds an entry, or a remote to a flood list", entry,
           [&daemon](const Json& params) { return fdb_put(daemon, params, false); });
     write("fdb.replace", "adds an entry or changes its place", entry,
           [&daemon](const Json& params) { return fdb_put(daemon, params, true); });
     write("fdb.del", "removes an entry, or one remote of several",
-          {required(segment), required(mac), dst, vni, dstport},
+          {required(segment), src_vni, required(mac), dst, vni, dstport},
           [&daemon](const Json& params) { return fdb_del(daemon, params); });
     write("fdb.flush", "removes every entry that fits",
-          {segment, dst, vni, dstport, nhid, port, state},
+          {segment, src_vni, dst, vni, dstport, nhid, port, state},
           [&daemon](const Json& params) { return fdb_flush(daemon, params); });
     write("reload", "reads the topology file again and changes what runs, all or nothing",
           {{"dry_run", Type::boolean, false, "only say what would be done"}},

@@ -124,11 +124,17 @@ Json refused(Daemon& daemon) {
 Reply set(Daemon& daemon, const Json& params) {
     config::Topology next = daemon.topology();
     const std::string name = params.at("name");
-    const auto vxlan = std::ranges::find(next.vxlans, name, &config::Vxlan::name);
-    if (vxlan == next.vxlans.end()) {
+    bool found = false;
+    for (config::Vxlan& vxlan : next.vxlans) {
+        if (vxlan.name != name && vxlan.part_of != name) {
+            continue;
+        }
+        found = true;
+        vxlan.state = params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
+    }
+    if (!found) {
         return rpc::refuse("no segment '" + name + "'");
     }
-    vxlan->state = params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
     return outcome(daemon.change(std::move(next)));
 }
 

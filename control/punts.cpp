@@ -8,6 +8,7 @@
 #include "control/punts_held.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/read_flow.hpp"
+#include "dataplane/step/special_port.hpp"
 
 namespace vxplane::control {
 
@@ -210,7 +211,7 @@ void Punts::answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment
     const auto shape = net::shape_of(bytes.data(), bytes.size());
     const auto source = net::load<net::Ipv4Header>(bytes.data() + shape.l3_offset).source;
     if (limiter_.allow(segment, source, Neighbours::Clock::now())) {
-        send_made(in_port, std::span(out).first(made.size));
+        send_to_tenant(in_port, segment, std::span(out).first(made.size));
     }
 }
 
@@ -231,6 +232,31 @@ rte_mbuf* Punts::made_of(std::span<const std::byte> frame) {
 void Punts::send_made(std::uint16_t port, std::span<const std::byte> frame) {
     if (rte_mbuf* mbuf = made_of(frame); mbuf != nullptr) {
         forward(mbuf, port);
+    }
+}
+
+void Punts::send_to_tenant(std::uint16_t port, std::uint16_t segment,
+                           std::span<const std::byte> frame) {
+    context_.begin(publisher_.current(), 0, 0);
+    const table::Tables& tables = *context_.tables;
+    if (port >= tables.ports.size() || tables.ports[port].trunk == table::kNoTrunk) {
+        send_made(port, frame);
+        return;
+    }
+    rte_mbuf* mbuf = made_of(frame);
+    if (mbuf == nullptr) {
+        return;
+    }
+    packet::PacketMeta meta;
+    meta.segment = segment;
+    meta.out_port = port;
+    meta.l3_offset = sizeof(net::EthernetHeader);
+    meta.policy = net::GroupPolicy::of(0, net::GroupPolicy::kApplied);  // of no group
+    const step::Written6 done = step::leave_special(mbuf, meta, context_);
+    if (done.verdict.is_drop()) {
+        drop(done.mbuf, done.verdict.reason());
+    } else {
+        forward(done.mbuf, port);
     }
 }
 
@@ -302,7 +328,8 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     meta.segment = segment;
     meta.vni_word = context_.tables->segments[segment].vni_word;
     if (in_port < context_.tables->ports.size() &&
-        context_.tables->ports[in_port].segment == segment) {
+        (context_.tables->ports[in_port].segment == segment ||
+         context_.tables->ports[in_port].trunk != table::kNoTrunk)) {
         meta.policy = context_.tables->ports[in_port].policy;
     }
     step::ReadFlow{}(p, meta, context_);

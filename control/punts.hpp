@@ -119,6 +119,9 @@ class Punts final : public NeighbourSink {
     void drop(rte_mbuf* mbuf, packet::DropReason reason);
     void consume(rte_mbuf* mbuf);
     void send_made(std::uint16_t port, std::span<const std::byte> frame);
+    /// The same by an access port; a trunk gets the tag of the segment.
+    void send_to_tenant(std::uint16_t port, std::uint16_t segment,
+                        std::span<const std::byte> frame);
     void encapsulate(const Held& held);
     void encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
                      std::uint16_t in_port);

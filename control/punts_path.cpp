@@ -58,7 +58,7 @@ void Punts::answer_too_big(const path::PuntItem& item) {
                                       ? net::IpAddress(net::load<net::Ipv6Header>(ip).source)
                                       : net::IpAddress(net::load<net::Ipv4Header>(ip).source);
     if (limiter_.allow(item.segment, source, Neighbours::Clock::now())) {
-        send_made(item.in_port, std::span(out).first(made.size));
+        send_to_tenant(item.in_port, item.segment, std::span(out).first(made.size));
     }
 }
 

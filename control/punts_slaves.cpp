@@ -339,7 +339,7 @@ void Punts::answer_slave(const path::PuntItem& item, IcmpError error, std::uint1
 
 void Punts::send_back(const path::PuntItem& item, std::span<const std::byte> frame) {
     if (!item.from_tunnel) {
-        send_made(item.in_port, frame);
+        send_to_tenant(item.in_port, item.segment, frame);
     } else if (rte_mbuf* mbuf = made_of(frame); mbuf != nullptr) {
         encapsulate(mbuf, item.peer, item.segment, item.in_port);
     }

@@ -93,27 +93,16 @@ std::vector<net::IpAddress> Bridge::flood_remotes(std::uint16_t segment) const {
 }
 
 void Bridge::build_shape(table::Tables& next) {
-    std::vector<std::uint16_t> members;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> vnis;
     std::map<std::uint64_t, std::uint32_t> dstports;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> addresses;
     build_guards(next);
     build_groups(next);
-    for (table::PortEntry& port : ports_) {
-        port.segment = table::kNoSegment;
-        port.plain_frame = port.max_frame;
-        port.plain_exit = table::plain_exit_of(port);
-    }
+    build_members(next);
     for (std::size_t i = 0; i < segments_.size(); ++i) {
         if (!segments_[i].in_use) {
             continue;
         }
-        for (const std::uint16_t port : specs_[i].ports) {
-            ports_[port].segment = static_cast<std::uint16_t>(i);
-            ports_[port].plain_frame = table::plain_frame_of(ports_[port], segments_[i]);
-        }
-        segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
-        members.insert(members.end(), specs_[i].ports.begin(), specs_[i].ports.end());
         const std::uint16_t dstport = specs_[i].profile.dstport;
         for (const bool ipv6 : {false, true}) {
             if (ipv6 ? specs_[i].ipv6 : specs_[i].ipv4) {
@@ -152,7 +141,6 @@ void Bridge::build_shape(table::Tables& next) {
         segment.in_use = segment.in_use && (segment.watch & table::watch::kDown) == 0;
     }
     next.segments = table::Shared<table::Segment>(std::move(segments));
-    next.members = table::Shared<std::uint16_t>(std::move(members));
     next.vnis = std::make_shared<const table::FlatMap>(vnis);
     next.dstports = std::make_shared<const table::FlatMap>(
         std::vector<std::pair<std::uint64_t, std::uint32_t>>(dstports.begin(), dstports.end()));
@@ -326,6 +314,7 @@ bool Bridge::fits(const FdbFilter& filter, const FdbView& view) const {
         return false;
     };
     return (!filter.segment || *filter.segment == view.segment) &&
+           (!filter.part_of || *filter.part_of == specs_[view.segment].part_of) &&
            (!filter.mac || *filter.mac == view.mac) &&
            (!filter.state || *filter.state == view.state) &&
            ((!place.remote && place.own == OwnNumbers{}) || has(place.remote)) &&

@@ -62,6 +62,9 @@ struct SegmentSpec {
     std::vector<NeighbourSpec> neighbours;
     std::vector<net::MacAddress> routers;  ///< FDB entries with `router`
     std::vector<std::uint16_t> ports;      ///< DPDK ids of member access ports
+    std::string part_of;                   ///< the external vxlan that it is a part of
+    std::uint16_t vid = 0;                 ///< of a part: VLAN on trunks
+    std::vector<std::uint16_t> untagged;   ///< of `ports`: where it has no tag
     bool operator==(const SegmentSpec&) const = default;
 };
 
@@ -95,6 +98,7 @@ struct FdbRequest {
 /// Every selector that is set must fit.
 struct FdbFilter {
     std::optional<std::uint16_t> segment;
+    std::optional<std::string> part_of;  ///< segments of an external vxlan
     std::optional<net::MacAddress> mac;
     FdbPlace place;
     std::optional<table::FdbState> state;
@@ -303,7 +307,7 @@ class Bridge {
         return index < segments_.size() && segments_[index].in_use;
     }
     Problem check_room(std::uint16_t segment) const;
-    Problem check_remote(std::uint16_t segment, const net::IpAddress& remote) const;
+    Problem check_remote(std::uint16_t segment, const net::IpAddress& remote, OwnNumbers own) const;
     [[nodiscard]] bool is_full(std::uint16_t segment) const;
     /// Without what the segment says anyway.
     [[nodiscard]] OwnNumbers plain(std::uint16_t segment, OwnNumbers own) const;
@@ -339,6 +343,7 @@ class Bridge {
     [[nodiscard]] bool has_news() const noexcept;
     std::unique_ptr<table::Tables> build();
     void build_shape(table::Tables& next);
+    void build_members(table::Tables& next);
     void build_guards(table::Tables& next);
     void build_groups(table::Tables& next);
     void fill_segment(std::uint16_t index);

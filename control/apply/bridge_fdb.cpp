@@ -35,8 +35,15 @@ Bridge::Problem Bridge::check_room(std::uint16_t segment) const {
     return std::nullopt;
 }
 
-Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress& remote) const {
-    if (!may_be_remote(remote)) {
+Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress& remote,
+                                     OwnNumbers own) const {
+    const bool is_ours =
+        std::any_of(addresses_.begin(), addresses_.end(), [&remote](const auto& entry) {
+            return entry.first.address == remote && !remote.is_link_local();
+        });
+    // It comes in where its VNI belongs, or goes to the wire.
+    const bool leads_in = is_ours && (own != OwnNumbers{} || !specs_[segment].profile.local_bypass);
+    if (!leads_in && !may_be_remote(remote)) {
         return "dst " + text(remote) + " cannot be a remote (ours, or an address that no host has)";
     }
     if (!speaks(segment, remote)) {
@@ -157,7 +164,8 @@ Bridge::Problem Bridge::check_owner(const FdbRequest& request, FdbKey key, FdbVa
 
 Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now) {
     if (request.place.remote) {
-        if (auto problem = check_remote(request.segment, *request.place.remote)) {
+        if (auto problem = check_remote(request.segment, *request.place.remote,
+                                        plain(request.segment, request.place.own))) {
             return problem;
         }
     }
@@ -198,7 +206,7 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
             return "there is no next-hop group " + std::to_string(*request.place.nhid);
         }
         for (const Member& member : nexthops_.at(*request.place.nhid)) {
-            problem = check_remote(request.segment, member.remote);
+            problem = check_remote(request.segment, member.remote, {});
             if (problem) {
                 return problem;
             }

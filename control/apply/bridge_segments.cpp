@@ -177,6 +177,52 @@ Bridge::Problem Bridge::change_segment(std::uint16_t index, const SegmentSpec& s
     return std::nullopt;
 }
 
+void Bridge::build_members(table::Tables& next) {
+    std::vector<std::uint16_t> members;
+    std::vector<std::uint16_t> trunks;
+    std::vector<std::uint16_t> vids;
+    for (table::PortEntry& port : ports_) {
+        port.segment = port.home = table::kNoSegment;
+        port.trunk = table::kNoTrunk;
+        port.plain_frame = port.max_frame;
+        port.plain_exit = table::plain_exit_of(port);
+    }
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+        const SegmentSpec& spec = specs_[i];
+        if (!segments_[i].in_use) {
+            continue;
+        }
+        const auto index = static_cast<std::uint16_t>(i);
+        for (const std::uint16_t id : spec.ports) {
+            table::PortEntry& port = ports_[id];
+            if (spec.part_of.empty()) {
+                port.segment = index;
+                port.plain_frame = table::plain_frame_of(port, segments_[i]);
+                continue;
+            }
+            port.plain_frame = 0;
+            if (port.trunk == table::kNoTrunk) {
+                port.trunk = static_cast<std::uint16_t>(trunks.size() / table::kVids);
+                trunks.resize(trunks.size() + table::kVids, table::kNoSegment);
+            }
+            if (std::find(spec.untagged.begin(), spec.untagged.end(), id) != spec.untagged.end()) {
+                port.home = index;
+            }
+            // A tag that says the same as none is understood, too.
+            trunks[port.trunk * table::kVids + spec.vid] = index;
+        }
+        if (spec.vid != 0) {
+            vids.resize(segments_.size());
+            vids[i] = spec.vid;
+        }
+        segments_[i].local_begin = static_cast<std::uint32_t>(members.size());
+        members.insert(members.end(), spec.ports.begin(), spec.ports.end());
+    }
+    next.members = table::Shared<std::uint16_t>(std::move(members));
+    next.trunks = table::Shared<std::uint16_t>(std::move(trunks));
+    next.vids = table::Shared<std::uint16_t>(std::move(vids));
+}
+
 OwnNumbers Bridge::plain(std::uint16_t segment, OwnNumbers own) const {
     const SegmentSpec& spec = specs_[segment];
     return {own.vni == spec.vni.number ? 0 : own.vni,

@@ -276,8 +276,14 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.ipv4 = families.ipv4;
     spec.ipv6 = families.ipv6;
     spec.udp6_zero_rx = vxlan.udp6zerocsumrx;
+    spec.part_of = vxlan.part_of;
+    spec.vid = vxlan.vid;
     for (const std::string& name : vxlan.ports) {
         spec.ports.push_back(machine.by_name(name)->port->id());
+        const config::Port* port = config::find_port(topology, name);
+        if (vxlan.vid != 0 && port != nullptr && port->pvid == vxlan.vid) {
+            spec.untagged.push_back(spec.ports.back());
+        }
     }
     return spec;
 }

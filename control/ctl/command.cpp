@@ -33,7 +33,7 @@ Words take_keys(Line& line, Json& params, Words keys) {
         if (key == "dev") key = "segment";
         if (params.contains(key)) throw Refused{key + " is given twice"};
         if (key == "nhid" || key == "limit" || key == "sequence" || key == "vni" ||
-            key == "dstport") {
+            key == "src_vni" || key == "dstport") {
             params[key] = number(value, key);
         } else {
             params[key] = std::move(value);
@@ -100,16 +100,16 @@ Command fdb(Line& line) {
     Json& params = command.calls[0];
     if (verb == "show" || verb == "list") {
         at_most_one_state(params, take_keys(line, params,
-                                            {"segment", "dev", "mac", "dst", "vni", "dstport",
-                                             "state", "limit"}));
+                                            {"segment", "dev", "src_vni", "mac", "dst", "vni",
+                                             "dstport", "state", "limit"}));
         return command;
     }
     command.writes = true;
     if (verb == "flush") {
         command.method = "fdb.flush";
         command.view = View::removed;
-        const Words found =
-            take_keys(line, params, {"segment", "dev", "dst", "vni", "dstport", "port", "state"});
+        const Words found = take_keys(
+            line, params, {"segment", "dev", "src_vni", "dst", "vni", "dstport", "port", "state"});
         const Json common = params;
         for (std::size_t i = 0; i < found.size(); ++i) {
             if (i > 0) command.calls.push_back(common);
@@ -121,13 +121,14 @@ Command fdb(Line& line) {
     params["mac"] = line.take("MAC address");
     if (verb == "del" || verb == "delete") {
         command.method = "fdb.del";
-        const Words found = take_keys(line, params, {"segment", "dev", "dst", "vni", "dstport"});
+        const Words found =
+            take_keys(line, params, {"segment", "dev", "src_vni", "dst", "vni", "dstport"});
         if (!found.empty()) throw Refused{"'" + found[0] + "' has no place in fdb del"};
     } else {
         command.method = "fdb." + verb;
         at_most_one_state(params, take_keys(line, params,
-                                            {"segment", "dev", "dst", "vni", "dstport", "nhid",
-                                             "port", "state", "sequence"}));
+                                            {"segment", "dev", "src_vni", "dst", "vni", "dstport",
+                                             "nhid", "port", "state", "sequence"}));
         const int targets = (params.contains("dst") ? 1 : 0) + (params.contains("nhid") ? 1 : 0) +
                             (params.contains("port") ? 1 : 0);
         if (targets != 1) throw Refused{"give one of dst IP, nhid N, port NAME"};
@@ -268,11 +269,11 @@ std::string grammar() {
   version | health
   port [show [NAME]]        port set NAME [mac MAC] [mtu N]
   worker [show]             segment [show [NAME]]     segment set NAME up|down
-  fdb show [segment NAME] [mac MAC] [dst IP] [vni N] [STATE] [limit N]
-  fdb add|replace MAC dev SEGMENT (dst IP | nhid N | port NAME) [vni N]
+  fdb show [segment NAME [src_vni N]] [mac MAC] [dst IP] [vni N] [STATE] [limit N]
+  fdb add|replace MAC dev SEGMENT [src_vni N] (dst IP | nhid N | port NAME) [vni N]
       [dstport N] [STATE] [sequence N]
-  fdb del MAC dev SEGMENT [dst IP [vni N] [dstport N]]
-  fdb flush [dev SEGMENT] [dst IP] [vni N] [port NAME] [STATE]...
+  fdb del MAC dev SEGMENT [src_vni N] [dst IP [vni N] [dstport N]]
+  fdb flush [dev SEGMENT [src_vni N]] [dst IP] [vni N] [port NAME] [STATE]...
   neigh [show [dev SEGMENT]]
   neigh add|replace IP lladdr MAC dev SEGMENT [router]
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]

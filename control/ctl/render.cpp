@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/ctl/external.hpp"
 #include "control/ctl/spread.hpp"
 
 namespace vxplane::control::ctl {
@@ -207,6 +208,7 @@ Json growth(const Json& row, const Json* before, const std::string& path) {
 Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
     Json rows = view == View::fdb ? at(result, "/entries") : result;
     if (!rows.is_array()) return Json::array();
+    if (view == View::segments) rows = one_row_each(rows);
     for (auto& row : rows) {
         if (!row.is_object()) continue;
         const bool compared = view == View::workers || view == View::stages;
@@ -401,6 +403,7 @@ std::string render(View view, const Json& result) {
             for (const auto& port : prepare(view, result)) text += show_port(port);
             return text;
         case View::segment:
+            if (is_one_external(result)) return show_vnis(result);
             for (const auto& segment : prepare(view, result)) text += show_segment(segment);
             return text;
         default:

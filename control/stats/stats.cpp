@@ -78,6 +78,10 @@ Reader::SegmentTotals Reader::segment_totals(std::size_t index) const {
         sum.tx_bytes += c.tx_bytes.get();
         sum.flooded += c.flooded.get();
         sum.oversize += c.oversize.get();
+        sum.rx_drops += c.rx_drops.get();
+        sum.rx_errors += c.rx_errors.get();
+        sum.tx_drops += c.tx_drops.get();
+        sum.tx_errors += c.tx_errors.get();
         sum.answered += c.answered.get();
         sum.untold += c.untold.get();
     }
@@ -225,7 +229,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
     for (std::size_t i = 0; i < bridge_.segment_count(); ++i) {
         const auto index = static_cast<std::uint16_t>(i);
         const SegmentSpec& spec = bridge_.segment(index);
-        if (!bridge_.is_used(index) || (name && *name != spec.name)) {
+        if (!bridge_.is_used(index) || (name && *name != spec.name && *name != spec.part_of)) {
             continue;
         }
         Json members = Json::array();
@@ -258,15 +262,23 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"fdb_used", bridge_.used(index)},
                        {"rx",
                         {{"packets", now.rx_packets - zero.rx_packets},
-                         {"bytes", now.rx_bytes - zero.rx_bytes}}},
+                         {"bytes", now.rx_bytes - zero.rx_bytes},
+                         {"drops", now.rx_drops - zero.rx_drops},
+                         {"errors", now.rx_errors - zero.rx_errors}}},
                        {"tx",
                         {{"packets", now.tx_packets - zero.tx_packets},
-                         {"bytes", now.tx_bytes - zero.tx_bytes}}},
+                         {"bytes", now.tx_bytes - zero.tx_bytes},
+                         {"drops", now.tx_drops - zero.tx_drops},
+                         {"errors", now.tx_errors - zero.tx_errors}}},
                        {"flooded", now.flooded - zero.flooded},
                        {"oversize", now.oversize - zero.oversize},
                        {"answered", now.answered - zero.answered},
                        {"untold", now.untold - zero.untold},
                        {"state", bridge_.is_up(index) ? "up" : "down"}});
+        if (!spec.part_of.empty()) {
+            out.back()["part_of"] = spec.part_of;
+            out.back()["vid"] = spec.vid;
+        }
     }
     return out;
 }

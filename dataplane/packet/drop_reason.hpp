@@ -28,6 +28,8 @@ enum class Severity : std::uint8_t {
     X(eth_link_local, normal, "destination 01:80:c2:00:00:0x is for the neighbour only")           \
     X(access_no_segment, refused, "access port is a member of no segment")                         \
     X(access_vlan, refused, "VLAN tag on an access port whose segment does not allow tags")        \
+    X(access_untagged, refused, "no VLAN tag on a trunk, and its port has no pvid")                \
+    X(access_unknown_vid, refused, "VLAN id of a trunk that leads to no VNI of its vxlan")         \
     X(access_vxlan, refused, "VXLAN made by a tenant, and the segment refuses it (refuse-vxlan)")  \
     X(ip4_truncated, malformed, "IPv4 packet shorter than its header")                             \
     X(ip4_bad_version, malformed, "EtherType says IPv4, the version field does not")               \

@@ -20,7 +20,8 @@ enum class Lane : std::uint8_t {
     router,     ///< from a segment to the slaves of the ipvlan that is its router
     too_long,   ///< for a tunnel, and the segment says that it is cut
     bypass,     ///< for one of our own VTEP addresses
-    accept      ///< to a port that does not accept every policy group
+    accept,     ///< to a port that does not accept every policy group
+    special     ///< out by a port that is no plain member of the segment
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

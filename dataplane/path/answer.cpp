@@ -5,6 +5,7 @@
 #include <span>
 
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/path/special.hpp"
 
 namespace vxplane::path {
 namespace {
@@ -68,7 +69,14 @@ void answer_for_neighbour(packet::Packet p, const packet::PacketMeta& meta, step
     made->port = p.mbuf()->port;
     rte_pktmbuf_free(p.mbuf());
     exit.counters().segments[meta.segment].answered.add(1);
-    exit.send(made, meta.in_port);
+    if (ctx.tables->ports[meta.in_port].segment == meta.segment) {
+        exit.send(made, meta.in_port);
+        return;
+    }
+    packet::PacketMeta back = meta;
+    back.out_port = meta.in_port;
+    back.policy = net::GroupPolicy::of(0, net::GroupPolicy::kApplied);  // of no group
+    put_special(packet::Packet(made), back, ctx, exit);
 }
 
 }  // namespace vxplane::path

@@ -49,6 +49,12 @@ struct alignas(64) SegmentCounters {
     Counter oversize;  ///< frames that did not fit the underlay
     Counter answered;  ///< ARP and ND answered in the name of neighbours
     Counter untold;    ///< news for control left out, as it had the same within a second
+    // Frames of the segment that were given up; errors are those whose reason is malformed or
+    // unreachable, drops all others.
+    Counter rx_drops;
+    Counter rx_errors;
+    Counter tx_drops;
+    Counter tx_errors;
 };
 
 /// Large packets: made where a port receives, cut where one sends.

@@ -3,18 +3,11 @@
 
 #include "dataplane/path/exit.hpp"
 #include "dataplane/path/rare_tunnels.hpp"
+#include "dataplane/path/special.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/check_exit.hpp"
 
 namespace vxplane::path {
-
-/// Before a packet is dropped for `reason`, or control is told of it.
-inline void note_refusal(Exit& exit, const packet::PacketMeta& meta,
-                         packet::DropReason reason) noexcept {
-    if (reason == packet::DropReason::tunnel_oversize) {
-        exit.counters().segments[meta.segment].oversize.add(1);
-    }
-}
 
 /// Sends one frame that has its exit: a local port, or a tunnel. False when it does not leave.
 inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
@@ -34,6 +27,9 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
     }
     if (verdict == packet::Verdict::divert(packet::Lane::accept)) {
         return send_accepted(p, meta, ctx, exit);
+    }
+    if (verdict == packet::Verdict::divert(packet::Lane::special)) {
+        return put_special(p, meta, ctx, exit);
     }
     if (verdict.is_drop()) {
         note_refusal(exit, meta, verdict.reason());
@@ -67,11 +63,14 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
     }
     if (left == 0) {
         const bool group = ((meta.destination_key >> 16) & net::kMacGroupBit) != 0;
-        exit.drop(p.mbuf(), group ? packet::DropReason::flood_empty : packet::DropReason::fdb_miss);
+        const auto reason = group ? packet::DropReason::flood_empty : packet::DropReason::fdb_miss;
+        note_refusal(exit, meta, reason);
+        exit.drop(p.mbuf(), reason);
         return;
     }
     if (segment.flood_rate != 0 &&
         !segment.flood_limit->take(table::Segment::kFloodCost, segment.flood_rate, ctx.now)) {
+        note_refusal(exit, meta, packet::DropReason::flood_limit);
         exit.drop(p.mbuf(), packet::DropReason::flood_limit);
         return;
     }

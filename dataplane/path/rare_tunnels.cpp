@@ -145,7 +145,13 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
     const std::uint32_t found = tables.vnis->find(
         table::vni_key(tunnel.udp.destination.value(), vni, tunnel.ip.version() == 6));
     if (found == table::FlatMap::kNone) {
+        note_refusal(exit, meta, DropReason::vxlan_unknown_vni);
         exit.drop(p.mbuf(), DropReason::vxlan_unknown_vni);
+        return;
+    }
+    if ((tables.segments[static_cast<std::uint16_t>(found)].watch & table::watch::kDown) != 0) {
+        note_refusal(exit, meta, DropReason::admin_down);
+        exit.drop(p.mbuf(), DropReason::admin_down);
         return;
     }
     SegmentCounters& from = exit.counters().segments[meta.segment];

@@ -119,6 +119,9 @@ struct Stage {
             case packet::Lane::accept:
                 send_accepted_alone(p, meta, ctx, exit);
                 break;
+            case packet::Lane::special:
+                send_special(p, meta, ctx, exit);
+                break;
         }
     }
 };

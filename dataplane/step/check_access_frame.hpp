@@ -6,6 +6,7 @@
 #include "dataplane/packet/large.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
+#include "dataplane/step/special_port.hpp"
 #include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::step {
@@ -15,11 +16,7 @@ class CheckAccessFrame {
     CheckAccessFrame(const Context& ctx, std::uint16_t in_port) noexcept {
         const table::PortEntry& port = ctx.tables->ports[in_port];
         plain_frame_ = port.plain_frame;
-        segment_ = port.segment;
-        if (segment_ != table::kNoSegment) {
-            vni_word_ = ctx.tables->segments[segment_].vni_word;
-            inner_vlan_ = ctx.tables->segments[segment_].inner_vlan;
-        }
+        be_in(port.segment, ctx);
     }
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
@@ -29,7 +26,7 @@ class CheckAccessFrame {
         if (p.contiguous() < sizeof(net::EthernetHeader)) {
             return Verdict::drop(DropReason::eth_runt);
         }
-        // Longer than usual, or of a segment or a port that looks at each frame.
+        // Longer than usual, or of a segment, port or trunk that looks at each frame.
         if (p.length() > plain_frame_) [[unlikely]] {
             return look_closer(*this, p, meta, ctx);
         }
@@ -37,6 +34,14 @@ class CheckAccessFrame {
     }
 
   private:
+    void be_in(std::uint16_t segment, const Context& ctx) noexcept {
+        segment_ = segment;
+        if (segment_ != table::kNoSegment) {
+            vni_word_ = ctx.tables->segments[segment_].vni_word;
+            inner_vlan_ = ctx.tables->segments[segment_].inner_vlan;
+        }
+    }
+
     /// `step` is a copy: a step whose address is given away is read anew after every store.
     [[gnu::noinline]] static packet::Verdict look_closer(CheckAccessFrame step, packet::Packet& p,
                                                          packet::PacketMeta& meta,
@@ -49,6 +54,13 @@ class CheckAccessFrame {
             p.length() > longest + net::tag_bytes(p.data(), p.contiguous()) &&
             !packet::is_large(p.mbuf())) {
             return packet::Verdict::drop(packet::DropReason::eth_too_long);
+        }
+        if (step.segment_ == table::kNoSegment) {
+            const packet::Verdict home = find_home(p, meta, ctx);
+            if (!home.goes_on()) {
+                return home;
+            }
+            step.be_in(meta.segment, ctx);
         }
         const packet::Verdict verdict = step.let_in(p, meta);
         return verdict.goes_on() && ctx.tables->segments[step.segment_].watch != 0

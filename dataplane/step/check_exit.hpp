@@ -23,9 +23,8 @@ class CheckExit {
             return Verdict::go_on();
         }
         const table::PortEntry& port = ports_[meta.out_port];
-        // An FDB entry may outlive its port or its membership by the length of a grace period.
         if (port.role != table::PortRole::access || port.segment != meta.segment) [[unlikely]] {
-            return Verdict::drop(DropReason::port_gone);
+            return Verdict::divert(packet::Lane::special);
         }
         const std::uint32_t longest = port.plain_exit + meta.tag_bytes();
         return p.length() > longest && packet::longest_inner(p.mbuf()) > longest ? too_long(port)

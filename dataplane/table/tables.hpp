@@ -31,6 +31,10 @@ enum class PortRole : std::uint8_t {
 
 constexpr std::uint16_t kNoSegment = 0xFFFF;
 constexpr std::uint16_t kNoPort = 0xFFFF;
+/// PortEntry::trunk of a port whose frames do not tell their segment by a tag.
+constexpr std::uint16_t kNoTrunk = 0xFFFF;
+/// Length of one trunk in Tables::trunks.
+constexpr std::uint32_t kVids = 4096;
 /// In Tables::addresses: an address that no host has.
 constexpr std::uint32_t kNoHost = 0xFFFF'FFFE;
 
@@ -55,6 +59,9 @@ struct alignas(64) PortEntry {
     /// access: group policy ids that may leave here, in Tables::accepted_groups; none: any
     std::uint32_t accepted_begin = 0;
     std::uint32_t accepted_count = 0;
+    // Access ports whose frames all get a closer look, as their segment is kNoSegment above.
+    std::uint16_t home = kNoSegment;  ///< of untagged frames
+    std::uint16_t trunk = kNoTrunk;   ///< in Tables::trunks: of tagged ones
 };
 static_assert(sizeof(PortEntry) == 64);
 
@@ -182,6 +189,8 @@ struct Tables {
     Shared<RemoteList> groups;              ///< by next-hop group id; 0 is empty
     Shared<std::uint32_t> remotes;          ///< tunnel ids of flood lists and groups
     Shared<std::uint16_t> members;          ///< DPDK port ids of segments
+    Shared<std::uint16_t> trunks;           ///< segments by PortEntry::trunk * kVids + VLAN id
+    Shared<std::uint16_t> vids;             ///< VLAN of segments on trunks; empty: no trunks
     Shared<std::uint16_t> accepted_groups;  ///< by ports, ascending
     std::shared_ptr<const FlatMap> vnis;    ///< vni_key -> vni_value of the segment
     std::shared_ptr<const FlatMap> peers;   ///< peer_key -> tunnel id

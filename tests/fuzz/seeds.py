@@ -192,6 +192,8 @@ def main():
     places = [host(2), host(12), host(13), host(14), host(15), host(77), "01:00:5e:00:00:05"]
     access = [raw(frame) for frame in inner_frames(host(1), places)]
     write("fuzz-access", [bytes([i % 3]) + frame for i, frame in enumerate(access)])
+    trunk = [frame[:12] + bytes([0x81, 0, 0, vid]) + frame[12:] for vid in (10, 20, 11) for frame in access]
+    write("fuzz-trunk", [bytes([i % 3]) + frame for i, frame in enumerate(trunk + access[:4])])
     underlay = [raw(frame) for frame in underlay_frames()]
     write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)])
     heard = [raw(frame) for frame in neighbour_frames()]

@@ -54,13 +54,21 @@ class Scene {
         words.learning = false;
         ports_["host"] = lab_.access("host", segment_, words);
         if (setup.second_port) ports_["host2"] = lab_.access("host2", segment_, words);
+        if (setup.second) {
+            segment.vni = setup.second->vni;
+            segment.dstport = setup.second->dstport;
+            segment.profile = 2;
+            segment.own_mac = support::mac(topology.macs.at("vx1"));
+            ports_["host2"] = lab_.access("host2", lab_.segment("vx1", segment), words);
+        }
         for (const net::IpAddress& address : setup.addresses) lab_.own(address, ports_["wire"]);
         std::vector<support::TunnelId> flood;
-        for (const net::IpAddress& remote : setup.flood) flood.push_back(tunnel_to(remote));
+        for (std::size_t i = 0; i < setup.flood.size(); ++i)
+            flood.push_back(tunnel_to(setup.flood[i], setup.flood_numbers[i]));
         lab_.flood_to(segment_, flood);
         for (const auto& [mac, remote] : setup.fdb)
-            lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel, tunnel_to(remote),
-                     table::FdbState::permanent);
+            lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel,
+                     tunnel_to(remote, setup.fdb_numbers.at(mac)), table::FdbState::permanent);
         for (const std::string& mac : setup.local_macs)
             lab_.fdb(segment_, support::mac(mac), table::FdbKind::port, ports_["host"],
                      table::FdbState::permanent);
@@ -119,11 +127,26 @@ class Scene {
         std::size_t sent = 0;
         for (const auto& [name, frames] : out) sent += frames.size();
         if (sent == told_) facts.insert("nothing_goes_on");
+        for (const Bytes& frame : out["wire"])
+            if (is_to_ourselves(frame)) facts.insert("we_send_to_ourselves");
+        if (out["wire"].empty()) out.erase("wire");
         if (out.contains("host") || out.contains("host2")) facts.insert("we_deliver");
         return out;
     }
 
   private:
+    /// A tunnel packet over IPv4 or IPv6 to an address of the underlay port.
+    [[nodiscard]] bool is_to_ourselves(const Bytes& frame) const {
+        if (frame.size() < 54) return false;
+        net::IpAddress to;
+        if (frame[12] == 0x08)
+            to = support::ip(std::to_string(frame[30]) + "." + std::to_string(frame[31]) + "." +
+                             std::to_string(frame[32]) + "." + std::to_string(frame[33]));
+        else
+            std::copy(frame.begin() + 38, frame.begin() + 54, to.bytes.begin());
+        return std::find(setup_.addresses.begin(), setup_.addresses.end(), to) !=
+               setup_.addresses.end();
+    }
     /// Packets, with the A bit, with the D bit.
     using Counted = std::array<std::uint64_t, 3>;
     std::map<std::uint32_t, Counted> marks() {
@@ -163,13 +186,15 @@ class Scene {
         out[port].emplace_back(bytes, bytes + made.size);
         ++told_;
     }
-    support::TunnelId tunnel_to(const net::IpAddress& remote) {
-        if (const auto known = tunnels_.find(remote); known != tunnels_.end()) return known->second;
+    support::TunnelId tunnel_to(const net::IpAddress& remote, Setup::Numbers numbers) {
+        if (const auto known = tunnels_.find({remote, numbers}); known != tunnels_.end())
+            return known->second;
         table::TunnelSpec spec = setup_.options;
         spec.local = setup_.local;
         spec.remote = remote;
         const auto& own = setup_.addresses;
-        spec.dstport = setup_.dstport;
+        spec.dstport = numbers.port != 0 ? numbers.port : setup_.dstport;
+        spec.vni = numbers.vni == setup_.vni ? 0 : numbers.vni;
         spec.out_port = ports_["wire"];
         spec.source_mac = support::mac(topology_.macs.at("under"));
         spec.underlay_mtu = setup_.underlay_mtu;
@@ -179,7 +204,13 @@ class Scene {
         if (route != nullptr && route->mtu != 0)
             spec.underlay_mtu = std::min(spec.underlay_mtu, route->mtu);
         if (std::find(own.begin(), own.end(), remote) != own.end()) {
-            spec.state = table::TunnelState::local;
+            // Without bypass it leaves by the port that has the address, for itself.
+            if (setup_.local_bypass) {
+                spec.state = table::TunnelState::local;
+                spec.underlay_mtu = 0xFFFF;  // there is none
+            } else {
+                spec.next_hop = spec.source_mac;
+            }
         } else if (route == nullptr || setup_.local_foreign) {
             spec.state = table::TunnelState::told;
             spec.refusal = packet::DropReason::tunnel_no_route;
@@ -193,7 +224,7 @@ class Scene {
             else
                 spec.next_hop = support::mac(hop->second);
         }
-        return tunnels_[remote] = lab_.tunnel(spec);
+        return tunnels_[{remote, numbers}] = lab_.tunnel(spec, numbers == Setup::Numbers{} ? 1 : 0);
     }
 
     Lab lab_{};
@@ -201,7 +232,7 @@ class Scene {
     const Topology& topology_;
     support::SegmentId segment_ = 0;
     std::map<std::string, support::PortId> ports_{};
-    std::map<net::IpAddress, support::TunnelId> tunnels_{};
+    std::map<std::pair<net::IpAddress, Setup::Numbers>, support::TunnelId> tunnels_{};
     std::uint32_t mark_ = 0;
     bool has_played_ = false;
     std::size_t told_ = 0;  ///< answers of control among what was sent

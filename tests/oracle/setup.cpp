@@ -68,10 +68,26 @@ void set_source_ports(Setup& setup, unsigned long lo, unsigned long hi) {
     setup.options.source_port_span = static_cast<std::uint16_t>(hi - lo);
 }
 
+void read_link(Words words, Setup& setup);
+
 /// ip link add NAME type vxlan ...
 void add_link(Words words, Setup& setup) {
     words.next();
-    if (setup.vni != 0 || !setup.local.is_unset()) throw Unsupported{"a second vxlan device"};
+    if (setup.vni != 0 || !setup.local.is_unset()) {
+        if (setup.second) throw Unsupported{"a third vxlan device"};
+        Setup other;
+        other.addresses = setup.addresses;
+        other.underlay_mtu = setup.underlay_mtu;
+        read_link(words, other);
+        if (other.local != setup.local || other.ipv6 != setup.ipv6 || !other.flood.empty())
+            throw Unsupported{"a second vxlan device with another local address"};
+        setup.second = Setup::Second{other.vni, other.dstport};
+        return;
+    }
+    read_link(words, setup);
+}
+
+void read_link(Words words, Setup& setup) {
     if (!words.skip("type") || !words.skip("vxlan")) throw Unsupported{"link of another type"};
     static const std::set<std::string> kSwitchedOff{
         "noproxy",    "norsc",     "nol2miss",    "nol3miss",    "nogbp",      "nogpe",
@@ -95,6 +111,7 @@ void add_link(Words words, Setup& setup) {
             setup.ipv6 = setup.ipv6 || !setup.local.is_v4();
         } else if (word == "remote") {
             setup.flood.push_back(ip_of(words.next(), "remote"));
+            setup.flood_numbers.emplace_back();
             setup.ipv6 = setup.ipv6 || !setup.flood.back().is_v4();
         } else if (word == "dev") {
             words.next();
@@ -124,6 +141,8 @@ void add_link(Words words, Setup& setup) {
             setup.options.dont_fragment = value == "set";
         } else if (word == "ageing") {
             words.next();
+        } else if (word == "nolocalbypass") {
+            setup.local_bypass = false;
         } else if (word == "learning" || word == "nolearning") {
             setup.learning = word == "learning";
         } else if (word == "udpcsum" || word == "noudpcsum") {
@@ -153,7 +172,7 @@ void add_link(Words words, Setup& setup) {
 }
 
 /// The words behind the address. What is missing concerns this address alone.
-net::IpAddress fdb_remote(Words& words, const Setup& setup) {
+net::IpAddress fdb_remote(Words& words, const Setup& setup, Setup::Numbers& numbers) {
     std::optional<net::IpAddress> remote;
     while (!words.empty()) {
         const std::string word = words.next();
@@ -161,6 +180,10 @@ net::IpAddress fdb_remote(Words& words, const Setup& setup) {
             words.next();
         } else if (word == "dst") {
             remote = ip_of(words.next(), "fdb dst");
+        } else if (word == "vni") {
+            numbers.vni = static_cast<std::uint32_t>(number(words.next()));
+        } else if (word == "port") {
+            numbers.port = static_cast<std::uint16_t>(number(words.next()));
         } else if (word != "self" && word != "permanent" && word != "router") {
             throw Unsupported{"fdb " + word};
         }
@@ -178,9 +201,12 @@ void add_fdb(Words words, Setup& setup) {
         throw Unsupported{"bridge fdb " + verb};
     const std::string address = words.next();
     if (address == kZeroMac) {
-        const net::IpAddress remote = fdb_remote(words, setup);
-        if (std::find(setup.flood.begin(), setup.flood.end(), remote) == setup.flood.end())
-            setup.flood.push_back(remote);
+        Setup::Numbers numbers;
+        const net::IpAddress remote = fdb_remote(words, setup, numbers);
+        for (std::size_t i = 0; i < setup.flood.size(); ++i)
+            if (setup.flood[i] == remote && setup.flood_numbers[i] == numbers) return;
+        setup.flood.push_back(remote);
+        setup.flood_numbers.push_back(numbers);
         return;
     }
     try {
@@ -191,7 +217,10 @@ void add_fdb(Words words, Setup& setup) {
             setup.local_macs.insert(address);
             return;
         }
-        setup.fdb[address] = fdb_remote(words, setup);
+        Setup::Numbers numbers;
+        const net::IpAddress remote = fdb_remote(words, setup, numbers);
+        setup.fdb[address] = remote;
+        setup.fdb_numbers[address] = numbers;
     } catch (const Unsupported& problem) {
         setup.unsupported_macs[address] = problem.what;
     }
@@ -270,7 +299,8 @@ void add_segment_host(Words words, Setup& setup) {
 /// Settings of the bridge and of the recording set-up that no frame shows.
 bool no_matter(const std::string& command) {
     const auto has = [&](const char* text) { return command.find(text) != std::string::npos; };
-    return has("/disable_ipv6") || has("/addr_gen_mode") || command.starts_with("nft ") ||
+    return has("/disable_ipv6") || has(" in bridge br1") || has("/addr_gen_mode") ||
+           command.starts_with("nft ") ||
            (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
 }
 

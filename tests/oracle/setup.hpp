@@ -46,6 +46,21 @@ struct Setup {
     table::TunnelSpec options{};                  ///< what all tunnels share
     std::vector<net::IpAddress> flood{};          ///< remotes of the all-zero entry, in order
     std::map<std::string, net::IpAddress> fdb{};  ///< MAC -> remote
+    /// `vni` and `port` of an entry of the FDB; 0: not given.
+    struct Numbers {
+        std::uint32_t vni = 0;
+        std::uint16_t port = 0;
+        auto operator<=>(const Numbers&) const = default;
+    };
+    std::map<std::string, Numbers> fdb_numbers{};  ///< by MAC
+    std::vector<Numbers> flood_numbers{};          ///< as `flood`
+    /// A second device with the same local address; `host2` is behind it.
+    struct Second {
+        std::uint32_t vni = 0;
+        std::uint16_t dstport = 0;
+    };
+    std::optional<Second> second{};
+    bool local_bypass = true;
 
     std::uint16_t watch = 0;                             ///< of table::watch
     std::map<std::string, std::string> segment_hosts{};  ///< IP address -> MAC, as `ip neigh`

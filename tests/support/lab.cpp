@@ -93,6 +93,11 @@ SegmentId Lab::segment(const std::string& name, SegmentWords words) {
     return static_cast<SegmentId>(segments_.size() - 1);
 }
 
+void Lab::trunk(PortId port, SegmentId segment, std::uint16_t vid, bool untagged) {
+    segments_[segment].vid = vid;
+    segments_[segment].trunks[port] = untagged;
+}
+
 void Lab::own(const net::IpAddress& address, PortId port) {
     if (address.is_v4())
         addresses_[address.v4().be.wire()] = port;
@@ -162,7 +167,8 @@ void Lab::publish() {
         table::Segment entry = segments_[i].entry;
         entry.local_begin = static_cast<std::uint32_t>(members.size());
         for (const auto& [id, state] : ports_)
-            if (state.entry.role == table::PortRole::access && state.entry.segment == i)
+            if (state.entry.role == table::PortRole::access &&
+                (state.entry.segment == i || segments_[i].trunks.contains(id)))
                 members.push_back(id);
         entry.local_count = static_cast<std::uint16_t>(members.size() - entry.local_begin);
         segments.push_back(entry);
@@ -175,6 +181,21 @@ void Lab::publish() {
             dstports.emplace_back(table::dstport_key(words.dstport, ipv6), 0);
         }
     }
+    std::vector<std::uint16_t> trunks;
+    std::vector<std::uint16_t> vids(segments_.size());
+    for (SegmentId i = 0; i < segments_.size(); ++i) {
+        vids[i] = segments_[i].vid;
+        for (const auto& [id, untagged] : segments_[i].trunks) {
+            if (ports[id].trunk == table::kNoTrunk) {
+                ports[id].trunk = static_cast<std::uint16_t>(trunks.size() / table::kVids);
+                trunks.resize(trunks.size() + table::kVids, table::kNoSegment);
+            }
+            trunks[ports[id].trunk * table::kVids + vids[i]] = i;
+            if (untagged) ports[id].home = i;
+        }
+    }
+    t->trunks = table::Shared{std::move(trunks)};
+    t->vids = table::Shared{std::move(vids)};
     std::vector<table::Tunnel> tunnels;
     std::vector<table::Tunnel6> tunnels6;
     std::map<std::uint64_t, std::uint32_t> peers;
@@ -195,9 +216,11 @@ void Lab::publish() {
     }
     for (table::PortEntry& port : ports) {
         port.plain_exit = table::plain_exit_of(port);
-        port.plain_frame = port.segment == table::kNoSegment || port.role != table::PortRole::access
-                               ? port.max_frame
-                               : table::plain_frame_of(port, segments[port.segment]);
+        port.plain_frame =
+            port.trunk != table::kNoTrunk ? std::uint16_t{0}
+            : port.segment == table::kNoSegment || port.role != table::PortRole::access
+                ? port.max_frame
+                : table::plain_frame_of(port, segments[port.segment]);
     }
     t->ports = table::Shared{std::move(ports)};
     t->segments = table::Shared{std::move(segments)};

@@ -122,6 +122,9 @@ class Lab {
     PortId twin(const std::string& name, PortId of, PortWords words = {});
     PortId access(const std::string& name, SegmentId segment = table::kNoSegment,
                   PortWords words = {});
+    /// An access port of no segment becomes a trunk: `vid` is `segment`, also without a tag if
+    /// said.
+    void trunk(PortId port, SegmentId segment, std::uint16_t vid, bool untagged = false);
     void own(const net::IpAddress& address, PortId port);
     /// The network or broadcast address of a subnet of ours.
     void no_host(net::Ipv4Address address);
@@ -198,6 +201,8 @@ class Lab {
         std::string name;
         table::Segment entry;
         SegmentWords words;
+        std::uint16_t vid = 0;
+        std::map<PortId, bool> trunks{};  ///< whether untagged
     };
     PortId add_port(const std::string& name, const PortWords& words, table::PortRole role);
     table::RemoteList add_remotes(const std::vector<TunnelId>& ids);

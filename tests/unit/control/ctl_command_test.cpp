@@ -77,6 +77,8 @@ TEST(CtlCommand, fdb) {
     EXPECT_EQ(
         parsed("fdb add 02:: dev blue dst 10.0.0.1 vni 300 dstport 8472"),
         R"(fdb.add {"dst":"10.0.0.1","dstport":8472,"mac":"02::","segment":"blue","vni":300})");
+    EXPECT_EQ(parsed("fdb del 02:: dev blue src_vni 100"),
+              R"(fdb.del {"mac":"02::","segment":"blue","src_vni":100})");
     EXPECT_EQ(parsed("fdb replace 02:: dev blue port vm1 permanent"),
               R"(fdb.replace {"mac":"02::","port":"vm1","segment":"blue","state":"permanent"})");
     EXPECT_EQ(parsed("fdb add 02:: dev blue nhid 7 dynamic"),

@@ -155,5 +155,43 @@ TEST_F(DownstreamVni, VX28_VX98_routers_may_quote_it) {
     EXPECT_FALSE(tunnels.sends(ip("10.0.0.2"), 4789, 501));
 }
 
+TEST_F(DownstreamVni, VX19_an_address_of_our_own_is_a_remote_with_the_vni_of_another_segment) {
+    segment(red());
+    SegmentSpec blue = red();
+    blue.name = "blue";
+    blue.vni = {8};
+    blue.own_mac = mac("02:ee:00:00:00:08");
+    blue.ports = {world.vm3};
+    segment(blue);
+    begin();
+    EXPECT_EQ(bridge.add(with(host(20), "10.0.0.1", {}), now),
+              "dst 10.0.0.1 cannot be a remote (ours, or an address that no host has)");
+    EXPECT_TRUE(bridge.add(with(host(20), "10.0.0.1", {7, 4789}), now)) << "its own segment";
+    ASSERT_FALSE(bridge.add(with(host(20), "10.0.0.1", {8, 0}), now));
+    ASSERT_FALSE(bridge.add(with(host(21), "10.0.0.1", {9, 0}), now));
+    ASSERT_FALSE(bridge.add(with(kZero, "10.0.0.1", {8, 0}), now));
+    tick();
+    receive(world.vm1, unicast(1, 20));
+    EXPECT_EQ(sent_by(world.vm3).size(), 1U);
+    receive(world.vm1, unicast(1, 99));
+    EXPECT_EQ(sent_by(world.vm3).size(), 1U);
+    EXPECT_TRUE(sent_by(world.up).empty());
+    receive(world.vm1, unicast(1, 21));
+    EXPECT_EQ(worker_drops(DropReason::vxlan_unknown_vni), 1U);
+    expect_law();
+}
+
+TEST_F(DownstreamVni, VX19_without_local_bypass_it_is_sent_to_the_wire) {
+    SegmentSpec spec = red();
+    spec.profile.local_bypass = false;
+    segment(spec);
+    begin();
+    ASSERT_FALSE(bridge.add(with(host(20), "10.0.0.1", {8, 0}), now));
+    ASSERT_FALSE(bridge.add(with(host(21), "10.0.0.1", {}), now));
+    tick();
+    EXPECT_EQ(sent_to(20).first, 8U);
+    EXPECT_EQ(sent_to(21).first, 7U);
+}
+
 }  // namespace
 }  // namespace vxplane::control
