@@ -162,7 +162,7 @@ std::optional<std::string> Daemon::start() {
         persist_->restore(Neighbours::Clock::now());
     }
     bridge_->finish_loading();
-    stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_);
+    stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_, topology_);
     telemetry_ = std::make_unique<Telemetry>();
     captures_ = std::make_unique<capture::Captures>(*publisher_);
     start_events();
@@ -184,6 +184,7 @@ std::optional<std::string> Daemon::start() {
         addresses.turn(machine_, *slaves_);
     });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
+        follow_mtus(Neighbours::Clock::now());
         stats_->watch(std::chrono::steady_clock::now());
         telemetry_->renew(*stats_, *slaves_);
         const std::vector<std::string> now = stats_->alarms();

@@ -47,7 +47,7 @@ void Daemon::load_ports() {
         }
         const std::vector<OwnAddress> own = own_addresses(*open.config);
         neighbours_->set_port(port.id(), mac, answered_addresses(topology_, *open.config));
-        tunnels_->set_uplink(port.id(), {mac, open.config->mtu, own});
+        tunnels_->set_uplink(port.id(), {mac, std::min(open.config->mtu, port.mtu()), own});
     }
     auto addresses = all_addresses(topology_, machine_);
     std::vector<OwnAddress> all;
@@ -56,6 +56,27 @@ void Daemon::load_ports() {
     }
     punts_->set_addresses(std::move(all));
     bridge_->set_addresses(std::move(addresses));
+}
+
+void Daemon::follow_mtus(Neighbours::Time now) {
+    bool lowered_or_raised = false;
+    for (const OpenPort& open : machine_.ports()) {
+        if (!open.port->follow_mtu()) {
+            continue;
+        }
+        const port::Port& port = *open.port;
+        const std::uint16_t mtu = std::min(device_mtu(topology_, *open.config), port.mtu());
+        spdlog::warn("port {}: MTU is {} now ({} configured)", port.name(), mtu, open.config->mtu);
+        bridge_->set_max_frame(port.id(),
+                               static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader)));
+        if (!open.is_twin && open.config->role == config::PortRole::underlay) {
+            tunnels_->set_uplink_mtu(port.id(), mtu);
+            lowered_or_raised = true;
+        }
+    }
+    if (lowered_or_raised) {
+        tunnels_->reroute(now);
+    }
 }
 
 void Daemon::load_routes() {

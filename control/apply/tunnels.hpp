@@ -91,6 +91,8 @@ class Tunnels {
             Publisher& publisher);
 
     void set_uplink(std::uint16_t port, Uplink uplink) { uplinks_[port] = std::move(uplink); }
+    /// reroute() follows.
+    void set_uplink_mtu(std::uint16_t port, std::uint16_t mtu) { uplinks_.at(port).mtu = mtu; }
     void remove_uplink(std::uint16_t port) { uplinks_.erase(port); }
     /// Routes or uplinks have changed: tunnels for which this makes a difference are led anew, the
     /// others stay as they are. One that is led to an unknown next hop waits for it.

@@ -1,5 +1,9 @@
 // What needs an operator: workers that do not poll, tables that fill up, links that are gone,
 // packets that are nowhere.
+#include <algorithm>
+#include <map>
+
+#include "config/resolve.hpp"
 #include "control/stats/stats.hpp"
 
 namespace vxplane::control::stats {
@@ -8,6 +12,8 @@ namespace {
 
 /// A worker that takes longer than this over one poll is reported.
 constexpr std::chrono::milliseconds kStuckAfter{1000};
+/// Segments that one alarm each names; the rest is told as a number.
+constexpr std::size_t kMostNamed = 16;
 
 }  // namespace
 
@@ -79,7 +85,58 @@ std::vector<std::string> Reader::alarms() const {
             out.push_back("port " + open.port->name() + " has no link");
         }
     }
+    add_mtu_alarms(out);
     return out;
+}
+
+void Reader::add_mtu_alarms(std::vector<std::string>& out) const {
+    std::map<std::string_view, std::uint16_t> lowered;
+    for (const OpenPort& open : machine_.ports()) {
+        const std::uint16_t mtu = open.port->mtu();
+        if (open.is_twin || mtu >= open.config->mtu) {
+            continue;
+        }
+        out.push_back("port " + open.port->name() + " carries MTU " + std::to_string(mtu) +
+                      ", not the " + std::to_string(open.config->mtu) + " of its configuration");
+        lowered.emplace(open.config->name, mtu);
+    }
+    if (lowered.empty()) {
+        return;
+    }
+    std::size_t named = 0;
+    for (const config::Vxlan& vxlan : topology_.vxlans) {
+        const config::Port* const uplink = config::uplink_of(topology_, vxlan);
+        const auto at = uplink == nullptr ? lowered.end() : lowered.find(uplink->name);
+        if (at == lowered.end()) {
+            continue;
+        }
+        const std::uint16_t overhead = config::overhead_of(topology_, vxlan);
+        const int room = int{at->second} - overhead;
+        const int intended = config::effective_mtu(topology_, vxlan);
+        // A port that is larger than its segment by default was so before, too.
+        const auto too_large = std::ranges::find_if(vxlan.ports, [&](const std::string& name) {
+            const config::Port* const port = config::find_port(topology_, name);
+            return port != nullptr && port->mtu <= intended && port->mtu > room;
+        });
+        if (vxlan.mtu <= room && too_large == vxlan.ports.end()) {
+            continue;
+        }
+        if (++named > kMostNamed) {
+            continue;
+        }
+        out.push_back("segment " + vxlan.name + ": " +
+                      (too_large == vxlan.ports.end()
+                           ? "its mtu " + std::to_string(vxlan.mtu)
+                           : "mtu " +
+                                 std::to_string(config::find_port(topology_, *too_large)->mtu) +
+                                 " of port " + *too_large) +
+                      " exceeds the " + std::to_string(std::max(room, 0)) + " that uplink " +
+                      uplink->name + " leaves");
+    }
+    if (named > kMostNamed) {
+        out.push_back(std::to_string(named - kMostNamed) +
+                      " more segments have a larger mtu than their uplink leaves");
+    }
 }
 
 Json Reader::health() const {

@@ -43,8 +43,12 @@ void add_stages(Json& out, const auto& table, const auto& zero) {
 }  // namespace
 
 Reader::Reader(Machine& machine, const Punts& punts, const Bridge& bridge,
-               const Publisher& publisher)
-    : machine_(machine), punts_(punts), bridge_(bridge), publisher_(publisher) {
+               const Publisher& publisher, const config::Topology& topology)
+    : machine_(machine),
+      punts_(punts),
+      bridge_(bridge),
+      publisher_(publisher),
+      topology_(topology) {
     port_zero_.resize(RTE_MAX_ETHPORTS);
     merge_zero_.resize(RTE_MAX_ETHPORTS);
     segment_zero_.resize(std::max(machine.segment_room(), bridge.segment_count()));

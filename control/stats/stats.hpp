@@ -22,7 +22,9 @@ using Json = nlohmann::json;
 /// Control thread only. Workers' counters are never written: reset() remembers a zero.
 class Reader {
   public:
-    Reader(Machine& machine, const Punts& punts, const Bridge& bridge, const Publisher& publisher);
+    /// `topology` is the one that runs, also after a reload.
+    Reader(Machine& machine, const Punts& punts, const Bridge& bridge, const Publisher& publisher,
+           const config::Topology& topology);
 
     [[nodiscard]] Json ports(const std::optional<std::string>& name) const;
     [[nodiscard]] Json workers() const;
@@ -88,10 +90,15 @@ class Reader {
         bool stuck = false;
     };
 
+    /// Ports that carry less than their topology says, and segments for whose ports that is too
+    /// little (VX-22).
+    void add_mtu_alarms(std::vector<std::string>& out) const;
+
     Machine& machine_;
     const Punts& punts_;
     const Bridge& bridge_;
     const Publisher& publisher_;
+    const config::Topology& topology_;
 
     std::vector<PortTotals> port_zero_;
     std::vector<MergeTotals> merge_zero_;

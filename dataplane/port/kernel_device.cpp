@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace vxplane::port {
 namespace {
 
@@ -29,6 +31,12 @@ std::string kernel_driver(const std::string& interface) noexcept {
     ifreq about{};
     about.ifr_data = reinterpret_cast<char*>(&info);
     return ask(SIOCETHTOOL, interface, about) ? std::string{info.driver} : std::string{};
+}
+
+std::optional<std::uint16_t> kernel_mtu(const std::string& interface) noexcept {
+    ifreq about{};
+    if (!ask(SIOCGIFMTU, interface, about)) return std::nullopt;
+    return static_cast<std::uint16_t>(std::clamp(about.ifr_mtu, 0, 0xFFFF));
 }
 
 bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept {

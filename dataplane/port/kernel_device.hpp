@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace vxplane::port {
@@ -9,7 +10,9 @@ namespace vxplane::port {
 /// Name of the kernel's driver behind an interface (`tun`, `veth`, `ixgbe`), or nothing.
 [[nodiscard]] std::string kernel_driver(const std::string& interface) noexcept;
 
-/// Sets the MTU of an interface of this network namespace. False when the kernel refuses.
+/// MTU of an interface of this network namespace; none when there is no such interface.
+[[nodiscard]] std::optional<std::uint16_t> kernel_mtu(const std::string& interface) noexcept;
+/// False when the kernel refuses.
 [[nodiscard]] bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept;
 
 /// Sets an interface of this network namespace up or down. False when the kernel refuses.

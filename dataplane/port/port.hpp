@@ -89,6 +89,10 @@ class Port {
     void set_mac(const MacBytes& mac);
     /// Another MTU while it runs, at both ends of a net_tap. With a Failure nothing has changed.
     [[nodiscard]] Outcome set_mtu(std::uint16_t mtu);
+    /// Where the device is an interface of the kernel, `ip link set ... mtu` reaches it behind our
+    /// back: from now on mtu() is the lesser one of that and of what was asked for. True when it
+    /// has changed.
+    bool follow_mtu() noexcept;
     /// Whether the host behind the port is to see a carrier: on a net_tap its interface has none, a
     /// kernel interface that we use is set down so that the other end of a veth has none, and a NIC
     /// turns off its link. False when this device has no way to tell it.

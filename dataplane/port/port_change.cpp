@@ -2,8 +2,10 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "dataplane/port/device.hpp"
 #include "dataplane/port/kernel_device.hpp"
@@ -68,7 +70,15 @@ Outcome Port::set_mtu(std::uint16_t mtu) {
                        "mtu"};
     }
     mtu_ = mtu;
+    options_.mtu = mtu;
     return Done{};
+}
+
+bool Port::follow_mtu() noexcept {
+    const std::string interface = kernel_interface();
+    if (interface.empty()) return false;
+    const std::uint16_t now = std::min(kernel_mtu(interface).value_or(options_.mtu), options_.mtu);
+    return std::exchange(mtu_, now) != now;
 }
 
 bool Port::set_carrier(bool on) noexcept {
