@@ -61,7 +61,7 @@ constexpr Access<TableRoute> hops{
                    : std::string("[]");
     }};
 
-constexpr std::array route_keys{
+constexpr std::array table_route_keys{
     Key<TableRoute>{{"to", true, &destination, "prefix without host bits"},
                     scalar<&TableRoute::to>()},
     Key<TableRoute>{{"type", false, &route_type, "as `ip route`; unicast unless said"},
@@ -82,11 +82,11 @@ constexpr std::array route_keys{
     Key<TableRoute>{{"nexthops", false, &hop_list, "several, chosen by flow"}, hops},
 };
 
-constexpr ValueType route{.kind = Kind::object, .object = describe<TableRoute>};
-constexpr ValueType route_list = list_of(route);
+constexpr ValueType table_route{.kind = Kind::object, .object = describe<TableRoute>};
+constexpr ValueType table_route_list = list_of(table_route);
 
 constexpr std::array table_keys{
-    Key<RouteTable>{{"routes", false, &route_list, "longest prefix first, in any order"},
+    Key<RouteTable>{{"routes", false, &table_route_list, "longest prefix first, in any order"},
                     objects<&RouteTable::routes>()},
 };
 
@@ -157,8 +157,9 @@ constexpr std::array slave_keys{
                placed<&Slave::groups, &Slave::group_where>()},
     Key<Slave>{{"rate", false, &rate, "limit towards the wire; none unless said"},
                scalar<&Slave::rate>()},
-    Key<Slave>{{"routes", false, &route_list, "its own; where they end, those of the link go on"},
-               objects<&Slave::routes>()},
+    Key<Slave>{
+        {"routes", false, &table_route_list, "its own; where they end, those of the link go on"},
+        objects<&Slave::routes>()},
     Key<Slave>{{"rules", false, &rule_list, "judged for this slave"}, objects<&Slave::rules>()},
     Key<Slave>{{"nat", false, &nat_list, "1:1, in both directions"}, objects<&Slave::nat>()},
 };
@@ -261,7 +262,7 @@ std::span<const Key<Hop>> keys_of<Hop>() {
 }
 template <>
 std::span<const Key<TableRoute>> keys_of<TableRoute>() {
-    return route_keys;
+    return table_route_keys;
 }
 template <>
 std::span<const Key<RouteTable>> keys_of<RouteTable>() {

@@ -16,11 +16,11 @@ using rpc::Json;
 using rpc::Reply;
 using rpc::Type;
 
-namespace {
-
 std::optional<std::string> word(const Json& params, const char* key) {
     return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
 }
+
+namespace {
 
 // What a reply can hold; each more would only cost memory and time of the control thread.
 constexpr std::int64_t kMostEntries = 500'000;

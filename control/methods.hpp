@@ -1,10 +1,16 @@
 // The daemon's RPC methods: what can be asked, with which parameters, and what is answered.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "control/daemon.hpp"
 #include "control/rpc/method.hpp"
 
 namespace vxplane::control {
+
+/// What a request says under `key`, if it says anything; types have been checked by the server.
+std::optional<std::string> word(const rpc::Json& params, const char* key);
 
 /// Adds every method and topic to the daemon's server. Before the server opens.
 void add_methods(Daemon& daemon);

@@ -23,10 +23,6 @@ namespace {
 constexpr std::size_t kPage = 2000;
 constexpr std::chrono::microseconds kPageTime{10'000};
 
-std::optional<std::string> word(const Json& params, const char* key) {
-    return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
-}
-
 constexpr std::array<std::string_view, table::kTcpStates> kTcpNames{
     "none",       "syn-sent", "syn-recv",  "established", "fin-wait",
     "close-wait", "last-ack", "time-wait", "close",       "syn-sent2"};

@@ -17,10 +17,6 @@ using rpc::Type;
 
 namespace {
 
-std::optional<std::string> word(const Json& params, const char* key) {
-    return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
-}
-
 std::string_view mode_name(config::IpvlanMode mode) {
     constexpr std::array<std::string_view, 3> kNames{"l2", "l3", "l3s"};
     return kNames[static_cast<std::size_t>(mode)];

@@ -26,7 +26,7 @@ Json show(Daemon& daemon) {
     return out;
 }
 
-Reply flush(Daemon& daemon, const Json& params) {
+Reply flush_paths(Daemon& daemon, const Json& params) {
     std::optional<net::IpAddress> remote;
     if (params.contains("remote")) {
         const auto word = params.at("remote").get<std::string>();
@@ -53,7 +53,7 @@ void add_path_methods(Daemon& daemon) {
                "forgets what is known of paths",
                {{"remote", Type::string, false, "of this remote alone"}},
                true,
-               [&daemon](const Json& params) { return flush(daemon, params); }});
+               [&daemon](const Json& params) { return flush_paths(daemon, params); }});
 }
 
 }  // namespace vxplane::control

@@ -20,10 +20,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kTypes{"unicast",     "local",    "blackhole",
                                                  "unreachable", "prohibit", "throw"};
 
-std::optional<std::string> word(const Json& params, const char* key) {
-    return params.contains(key) ? std::optional(params.at(key).get<std::string>()) : std::nullopt;
-}
-
 /// The number of a table: by its name, or by that of its slave.
 std::optional<std::uint32_t> find_table(Daemon& daemon, const std::string& name) {
     Routing& routing = daemon.routing();

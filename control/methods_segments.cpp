@@ -97,7 +97,7 @@ Reply remove(Daemon& daemon, const Json& params) {
     return problem ? Reply(rpc::refuse(*problem)) : Reply(Json::object());
 }
 
-Reply flush(Daemon& daemon, const Json& params) {
+Reply flush_neighbours(Daemon& daemon, const Json& params) {
     const Named what = named(daemon, params);
     if (what.error) {
         return *what.error;
@@ -177,7 +177,7 @@ void add_segment_methods(Daemon& daemon) {
                "forgets what was learned and told",
                {segment},
                true,
-               [&daemon](const Json& params) { return flush(daemon, params); }});
+               [&daemon](const Json& params) { return flush_neighbours(daemon, params); }});
     table.add({"segments.refused",
                "peers that were refused lately, and why",
                {},

@@ -9,7 +9,7 @@ namespace vxplane::control {
 
 namespace {
 
-constexpr std::size_t kEthernet = sizeof(net::EthernetHeader);
+constexpr std::size_t kMacHeader = sizeof(net::EthernetHeader);
 
 struct Tcp {
     net::Be16 source;
@@ -61,20 +61,20 @@ std::size_t finish_frame(const net::EthernetHeader& ethernet, const Ip& ip, Tcp 
                          std::span<std::byte, kResetFrame> out) noexcept {
     tcp.checksum = net::finish(net::add_bytes(pseudo(ip), &tcp, sizeof tcp));
     std::memcpy(out.data(), &ethernet, sizeof ethernet);
-    std::memcpy(out.data() + kEthernet, &ip, sizeof ip);
-    std::memcpy(out.data() + kEthernet + sizeof ip, &tcp, sizeof tcp);
-    return kEthernet + sizeof ip + sizeof tcp;
+    std::memcpy(out.data() + kMacHeader, &ip, sizeof ip);
+    std::memcpy(out.data() + kMacHeader + sizeof ip, &tcp, sizeof tcp);
+    return kMacHeader + sizeof ip + sizeof tcp;
 }
 
 }  // namespace
 
 Reset make_reset(std::span<const std::byte> frame, std::span<std::byte, kResetFrame> out) noexcept {
-    if (frame.size() < kEthernet + sizeof(net::Ipv4Header)) {
+    if (frame.size() < kMacHeader + sizeof(net::Ipv4Header)) {
         return {};
     }
     const auto seen = net::load<net::EthernetHeader>(frame.data());
     const net::EthernetHeader ethernet{seen.source, seen.destination, seen.type};
-    const std::span<const std::byte> packet = frame.subspan(kEthernet);
+    const std::span<const std::byte> packet = frame.subspan(kMacHeader);
     Tcp reset{};
     if (seen.type == net::ether_type::kIpv4) {
         const auto ip = net::load<net::Ipv4Header>(packet.data());

@@ -70,19 +70,29 @@ for part in $parts; do
       result $code 'search of bench/pktgen'
       ;;
     tidy)
-      # One pass over the product's translation units; headers are seen through them. A file whose
-      # content, headers and settings have not changed since it last passed is not looked at again.
+      # One pass over the product's translation units; headers are seen through them, and in a unity
+      # build eight files at once (a fifth of the time). A unit whose content, headers and settings have
+      # not changed since it last passed is not looked at again.
       code=0
       cache=$build/tidy-passed
       mkdir -p "$cache"
-      mapfile -t units < <(in_rooms '^(config|dataplane|control)/.*\.cpp$')
+      mapfile -t units < <(/usr/bin/python3 - "$build" <<'PY'
+import json, pathlib, re, sys
+build = pathlib.Path(sys.argv[1])
+for one in json.loads((build / "compile_commands.json").read_text()):
+    if re.match(r"(config|dataplane|control)/", one["output"]):
+        print((build / one["file"]).resolve())
+PY
+      )
+      ((${#units[@]} > 0)) || code=1
       context=$( (cat .clang-tidy; in_rooms '^(config|dataplane|control)/.*\.hpp$' | xargs cat) | sha256sum)
       tidy_one() {
         local unit=$1 key
-        grep -q "/$unit\"" "$build/compile_commands.json" || return 0
-        key=$cache/$( (echo "$context"; cat "$unit") | sha256sum | cut -c 1-32)
+        key=$( (echo "$context"; cat "$unit"; sed -n 's/^#include<\(.*\.cpp\)>$/\1/p' "$unit" | xargs -r cat) | sha256sum)
+        key=$cache/${key:0:32}
         [[ ! -e $key ]] || return 0
-        clang-tidy-14 -quiet -p "$build" --extra-arg=-Wno-unknown-warning-option "$unit" 2>&1 |
+        clang-tidy-14 -quiet -p "$build" --checks=-bugprone-suspicious-include \
+          --extra-arg=-Wno-unknown-warning-option "$unit" 2>&1 |
           { grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
           tee "$key.log" >&2
         if grep -q -E 'warning:|error:' "$key.log"; then return 1; fi
@@ -92,7 +102,7 @@ for part in $parts; do
       export -f tidy_one
       export build cache context
       printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'tidy_one "$1"' tidy || code=1
-      result $code "clang-tidy (${#units[@]} files)"
+      result $code "clang-tidy (${#units[@]} units)"
       ;;
     *) echo "lint: unknown part $part" >&2; exit 2 ;;
   esac

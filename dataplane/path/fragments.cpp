@@ -10,8 +10,6 @@
 namespace vxplane::path {
 namespace {
 
-constexpr std::uint32_t kEthernet = sizeof(net::EthernetHeader);
-
 /// An IPv4 header with its options.
 struct Header {
     std::array<std::byte, 60> bytes{};
@@ -66,7 +64,8 @@ bool is_whole_datagram(const packet::Packet& p, std::uint32_t l3) noexcept {
 
 void send_fragments(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                     Exit& exit) noexcept {
-    cut_datagram(p, meta, kEthernet, ctx.tables->next_hops[meta.destination].max_frame - kEthernet,
+    cut_datagram(p, meta, sizeof(net::EthernetHeader),
+                 ctx.tables->next_hops[meta.destination].max_frame - sizeof(net::EthernetHeader),
                  ctx, exit);
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 using packet::DropReason;
 
-constexpr std::uint32_t kEthernet = sizeof(net::EthernetHeader);
+constexpr std::uint32_t kMacHeader = sizeof(net::EthernetHeader);
 constexpr std::uint32_t kFragmentHeader = 8;  // RFC 8200 section 4.5
 
 /// Offset and flags of an IPv6 fragment header.
@@ -36,7 +36,7 @@ void send_outer(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
         return;
     }
     const std::uint32_t inner = p.length() - meta.tunnel_bytes;
-    OuterFragments fragments(p.mbuf(), longest + meta.tunnel_bytes - kEthernet,
+    OuterFragments fragments(p.mbuf(), longest + meta.tunnel_bytes - kMacHeader,
                              fragment_id(meta, ctx), *ctx.pools);
     if (!fragments.possible()) {
         note_refusal(exit, meta, DropReason::tunnel_oversize);
@@ -67,17 +67,17 @@ std::uint32_t fragment_id(const packet::PacketMeta& meta, step::Context& ctx) no
 OuterFragments::OuterFragments(rte_mbuf* whole, std::uint32_t mtu, std::uint32_t id,
                                port::WorkerPools& pools) noexcept
     : whole_(whole), pools_(pools), id_(id), mtu_(mtu) {
-    const auto* ip = rte_pktmbuf_mtod_offset(whole, const net::Ipv4Header*, kEthernet);
+    const auto* ip = rte_pktmbuf_mtod_offset(whole, const net::Ipv4Header*, kMacHeader);
     v6_ = ip->version() == 6;
-    headers_ = kEthernet + (v6_ ? sizeof(net::Ipv6Header) : sizeof(net::Ipv4Header));
+    headers_ = kMacHeader + (v6_ ? sizeof(net::Ipv6Header) : sizeof(net::Ipv4Header));
     payload_ = whole->pkt_len - headers_;
-    possible_ = mtu >= headers_ - kEthernet + kFragmentHeader + 8 &&
+    possible_ = mtu >= headers_ - kMacHeader + kFragmentHeader + 8 &&
                 (v6_ || (ip->fragment.value() & net::Ipv4Header::kDontFragment) == 0);
 }
 
 rte_mbuf* OuterFragments::next() noexcept {
     const std::uint32_t extra = v6_ ? kFragmentHeader : 0;
-    const std::uint32_t room = mtu_ - (headers_ - kEthernet) - extra;
+    const std::uint32_t room = mtu_ - (headers_ - kMacHeader) - extra;
     const bool is_last = payload_ - done_ <= room;
     const std::uint32_t size = is_last ? payload_ - done_ : room & ~7U;
     const std::uint32_t at = done_;
@@ -99,7 +99,7 @@ rte_mbuf* OuterFragments::next() noexcept {
         std::memcpy(payload, bytes, size);
     }
     if (v6_) {
-        auto& ip = *reinterpret_cast<net::Ipv6Header*>(to + kEthernet);
+        auto& ip = *reinterpret_cast<net::Ipv6Header*>(to + kMacHeader);
         const auto offset =
             net::Be16::of(static_cast<std::uint16_t>(at | (is_last ? 0 : kMoreFragments6)));
         const net::Be32 id = net::Be32::of(id_);
@@ -111,7 +111,7 @@ rte_mbuf* OuterFragments::next() noexcept {
         ip.payload_length = net::Be16::of(static_cast<std::uint16_t>(extra + size));
         return piece;
     }
-    auto& ip = *reinterpret_cast<net::Ipv4Header*>(to + kEthernet);
+    auto& ip = *reinterpret_cast<net::Ipv4Header*>(to + kMacHeader);
     ip.total_length = net::Be16::of(static_cast<std::uint16_t>(sizeof ip + size));
     ip.fragment = net::Be16::of(
         static_cast<std::uint16_t>(at / 8 | (is_last ? 0 : net::Ipv4Header::kMoreFragments)));

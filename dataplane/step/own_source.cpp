@@ -9,7 +9,7 @@ namespace {
 
 using packet::DropReason;
 
-constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
+constexpr std::uint32_t kNetwork = sizeof(net::EthernetHeader);
 
 bool is_own(const Speaker& speaker, const net::IpAddress& address) noexcept {
     return speaker.addresses.find(speaker.scope, address) == speaker.slave;
@@ -19,7 +19,7 @@ bool is_own(const Speaker& speaker, const net::IpAddress& address) noexcept {
 bool is_dhcp_client(const packet::Packet& p, const net::Ipv4Header& ip) noexcept {
     constexpr std::uint16_t kClient = 68;
     constexpr std::uint16_t kServer = 67;
-    const std::uint32_t at = kIp + ip.header_length();
+    const std::uint32_t at = kNetwork + ip.header_length();
     if (ip.protocol != net::ip_protocol::kUdp ||
         (ip.fragment.value() & net::Ipv4Header::kFragmentMask) != 0 ||
         p.contiguous() < at + sizeof(net::UdpHeader)) {
@@ -30,19 +30,19 @@ bool is_dhcp_client(const packet::Packet& p, const net::Ipv4Header& ip) noexcept
 }
 
 DropReason judge4(const packet::Packet& p, const Speaker& speaker) noexcept {
-    if (p.contiguous() < kIp + sizeof(net::Ipv4Header)) {
+    if (p.contiguous() < kNetwork + sizeof(net::Ipv4Header)) {
         return DropReason::ip4_truncated;
     }
-    const auto* ip = p.at<net::Ipv4Header>(kIp);
+    const auto* ip = p.at<net::Ipv4Header>(kNetwork);
     if (ip->version() != 4) {
         return DropReason::ip4_bad_version;
     }
     const std::uint32_t header = ip->header_length();
-    if (header < sizeof *ip || p.contiguous() < kIp + header) {
+    if (header < sizeof *ip || p.contiguous() < kNetwork + header) {
         return DropReason::ip4_bad_header_length;
     }
     const std::uint32_t total = ip->total_length.value();
-    if (total < header || p.length() < kIp + total) {
+    if (total < header || p.length() < kNetwork + total) {
         return DropReason::ip4_bad_total_length;
     }
     const bool own = ip->source.is_zero() ? is_dhcp_client(p, *ip) : is_own(speaker, ip->source);
@@ -60,12 +60,12 @@ bool is_said_without_address(std::uint8_t type) noexcept {
 }
 
 DropReason judge6(const packet::Packet& p, const Speaker& speaker) noexcept {
-    if (p.contiguous() < kIp + sizeof(net::Ipv6Header)) {
+    if (p.contiguous() < kNetwork + sizeof(net::Ipv6Header)) {
         return DropReason::ip6_malformed;
     }
-    const auto* ip = p.at<net::Ipv6Header>(kIp);
+    const auto* ip = p.at<net::Ipv6Header>(kNetwork);
     const std::uint32_t length = sizeof *ip + ip->payload_length.value();
-    if (ip->version() != 6 || p.length() < kIp + length) {
+    if (ip->version() != 6 || p.length() < kNetwork + length) {
         return DropReason::ip6_malformed;
     }
     const net::IpAddress source(ip->source);
@@ -73,12 +73,12 @@ DropReason judge6(const packet::Packet& p, const Speaker& speaker) noexcept {
         return DropReason::ip6_mapped_address;
     }
     const Extensions found =
-        walk_extensions(p.data() + kIp, std::min(p.contiguous() - kIp, length));
+        walk_extensions(p.data() + kNetwork, std::min(p.contiguous() - kNetwork, length));
     if (!found.whole) {
         return DropReason::ip6_malformed;
     }
     std::uint8_t type = 0;
-    const std::uint32_t at = kIp + found.l4_offset;
+    const std::uint32_t at = kNetwork + found.l4_offset;
     if (found.protocol == net::ip_protocol::kIcmpv6 && !found.later_fragment) {
         if (length <= found.l4_offset || p.contiguous() <= at) {
             return DropReason::ip6_malformed;
@@ -102,10 +102,10 @@ DropReason judge6(const packet::Packet& p, const Speaker& speaker) noexcept {
 }
 
 DropReason judge_arp(const packet::Packet& p, const Speaker& speaker) noexcept {
-    if (p.contiguous() < kIp + sizeof(net::ArpHeader)) {
+    if (p.contiguous() < kNetwork + sizeof(net::ArpHeader)) {
         return DropReason::slave_spoofed;
     }
-    const auto* arp = p.at<net::ArpHeader>(kIp);
+    const auto* arp = p.at<net::ArpHeader>(kNetwork);
     const bool own = arp->is_ethernet_ipv4() &&
                      (arp->sender.is_zero() ? arp->operation == net::ArpHeader::kRequest
                                             : is_own(speaker, arp->sender));

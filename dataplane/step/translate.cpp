@@ -86,10 +86,10 @@ constexpr Field checksum_of(std::uint8_t protocol) noexcept {
     }
 }
 
-constexpr bool is_icmp(std::uint8_t protocol) noexcept {
+constexpr bool speaks_icmp(std::uint8_t protocol) noexcept {
     return protocol == net::ip_protocol::kIcmp || protocol == net::ip_protocol::kIcmpv6;
 }
-constexpr bool has_ports(std::uint8_t protocol) noexcept {
+constexpr bool carries_ports(std::uint8_t protocol) noexcept {
     return protocol == net::ip_protocol::kTcp || protocol == net::ip_protocol::kUdp;
 }
 
@@ -109,7 +109,7 @@ Change put_address(std::byte* l3, bool v6, Half half, const net::IpAddress& to) 
 
 /// Where the port of a half, or the identifier, stands in a transport header.
 constexpr std::uint32_t port_offset(std::uint8_t protocol, Half half) noexcept {
-    return is_icmp(protocol) ? 4 : half == Half::source ? 0 : 2;
+    return speaks_icmp(protocol) ? 4 : half == Half::source ? 0 : 2;
 }
 
 void apply(const Change& change, Field field, std::byte* l4) noexcept {
@@ -137,7 +137,7 @@ void translate(const L3Packet& packet, Half half, const End3& to, bool with_port
         }
         return;
     }
-    if (with_port && (has_ports(packet.protocol) || is_icmp(packet.protocol))) {
+    if (with_port && (carries_ports(packet.protocol) || speaks_icmp(packet.protocol))) {
         change.put(l4 + port_offset(packet.protocol, half), to.port);
     }
     if (const Field field = checksum_of(packet.protocol); field.exists) {
@@ -239,7 +239,7 @@ void translate_quoted(const L3Packet& packet, const Quoted& quoted, Half half, c
     if (checksum_of(quoted.protocol).exists) {
         covered.join(address);
     }
-    if (with_port && (has_ports(quoted.protocol) || is_icmp(quoted.protocol))) {
+    if (with_port && (carries_ports(quoted.protocol) || speaks_icmp(quoted.protocol))) {
         Change port;
         port.put(l4 + port_offset(quoted.protocol, half), to.port);
         covered.join(port);

@@ -32,7 +32,7 @@ void set(T& place, T value) noexcept {
 
 /// Word by word, each no later than the version that control reads after it.
 template <class T>
-void publish(T& place, const T& value) noexcept {
+void publish_words(T& place, const T& value) noexcept {
     static_assert(sizeof(T) % 8 == 0 && alignof(T) >= 8);
     std::array<std::uint64_t, sizeof(T) / 8> words;
     __builtin_memcpy(words.data(), &value, sizeof value);
@@ -225,8 +225,8 @@ ConnRef Conntrack::add(const NewConnection& connection, const ConnPacket& packet
 
     const std::uint32_t version = c.version + 1;
     set(c.version, version);
-    publish(c.original.tuple, connection.original);
-    publish(c.reply.tuple, connection.reply);
+    publish_words(c.original.tuple, connection.original);
+    publish_words(c.reply.tuple, connection.reply);
     for (Connection::Side* side : {&c.original, &c.reply}) {
         __atomic_store_n(&side->packets, 0, __ATOMIC_RELEASE);
         __atomic_store_n(&side->bytes, 0, __ATOMIC_RELEASE);

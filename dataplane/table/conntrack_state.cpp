@@ -80,7 +80,7 @@ constexpr std::uint8_t next_state(Direction d, std::uint8_t flags, TcpState stat
 }
 
 template <class T>
-void set(T& place, T value) noexcept {
+void store(T& place, T value) noexcept {
     std::atomic_ref<T>{place}.store(value, std::memory_order_relaxed);
 }
 
@@ -119,7 +119,7 @@ Conntrack::Seen Conntrack::note_tcp(Connection& c, Direction d, const ConnPacket
     }
     const Direction local = c.original_slave != kNoSlave ? Direction::original : Direction::reply;
     if (d == local && (packet.tcp_flags & Tcp::kAck) != 0) {
-        set(c.mark, packet.tcp_acknowledgement);
+        store(c.mark, packet.tcp_acknowledgement);
     }
     const std::uint8_t next = next_state(d, packet.tcp_flags, c.tcp);
     if (next == static_cast<std::uint8_t>(c.tcp) && c.has(Connection::kAssured)) [[likely]] {
@@ -139,7 +139,7 @@ Conntrack::Seen Conntrack::note_tcp(Connection& c, Direction d, const ConnPacket
         return Seen::fine;  // perhaps a stranger's: the end itself knows better, and says so
     }
     const auto before = c.tcp;
-    set(c.tcp, static_cast<TcpState>(next));
+    store(c.tcp, static_cast<TcpState>(next));
     if (c.has(Connection::kSeenReply) && !c.has(Connection::kAssured) && next == kEs &&
         (before == TcpState::syn_recv || before == TcpState::established)) {
         assure(static_cast<std::uint32_t>(&c - places_));
@@ -169,16 +169,16 @@ Conntrack::Seen Conntrack::note_further(ConnRef ref, const ConnPacket& packet,
                   (packet.tcp_flags & Tcp::kRst) != 0;
     }
     Connection::Side& side = c.side(d);
-    set(side.packets, side.packets + 1);
-    set(side.bytes, side.bytes + packet.bytes);
+    store(side.packets, side.packets + 1);
+    store(side.bytes, side.bytes + packet.bytes);
     if (d == Direction::reply && !c.has(Connection::kSeenReply)) [[unlikely]] {
-        set(c.flags, static_cast<std::uint8_t>(c.flags | Connection::kSeenReply));
+        store(c.flags, static_cast<std::uint8_t>(c.flags | Connection::kSeenReply));
     }
     if (protocol == net::ip_protocol::kUdp && !c.has(Connection::kAssured) &&
         c.has(Connection::kSeenReply) && now - c.mark > ConnTimeouts::kStreamAge) [[unlikely]] {
         assure(ref.place());
     }
-    set(c.expires, now + (refused ? 0 : timeout_of(c)));
+    store(c.expires, now + (refused ? 0 : timeout_of(c)));
     return Seen::fine;
 }
 

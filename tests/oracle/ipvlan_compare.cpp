@@ -8,7 +8,7 @@
 namespace vxplane::oracle {
 namespace {
 
-constexpr std::size_t kIp = 14;
+constexpr std::size_t kNetwork = 14;
 
 /// What is expected at a port; of some frames only what begins with the IP header.
 struct Expected {
@@ -21,7 +21,7 @@ bool is_device_of_host(const std::string& port) {
 }
 
 Bytes from_ip(const Bytes& frame) {
-    return {frame.begin() + std::min<long>(kIp, long(frame.size())), frame.end()};
+    return {frame.begin() + std::min<long>(kNetwork, long(frame.size())), frame.end()};
 }
 
 std::string frame_difference(const Expected& expected, const Bytes& ours) {
@@ -54,11 +54,12 @@ std::string asked_difference(const IpvlanCase& one, const Outcome& ours) {
     std::set<net::IpAddress> theirs;
     for (const Injected& made : one.by_stack) {
         const Bytes& frame = made.frame;
-        if (frame.size() >= kIp + 28 && frame[12] == 0x08 && frame[13] == 0x06) {
+        if (frame.size() >= kNetwork + 28 && frame[12] == 0x08 && frame[13] == 0x06) {
             theirs.insert(net::Ipv4Address::of(frame[38], frame[39], frame[40], frame[41]));
-        } else if (frame.size() >= kIp + 64 && frame[12] == 0x86 && frame[kIp + 6] == 58) {
+        } else if (frame.size() >= kNetwork + 64 && frame[12] == 0x86 &&
+                   frame[kNetwork + 6] == 58) {
             net::IpAddress target;
-            std::copy_n(frame.begin() + kIp + 48, 16, target.bytes.begin());
+            std::copy_n(frame.begin() + kNetwork + 48, 16, target.bytes.begin());
             theirs.insert(target);
         }
     }

@@ -6,9 +6,9 @@
 namespace vxplane::oracle {
 namespace {
 
-constexpr std::size_t kEthernet = 14;
+constexpr std::size_t kMacHeader = 14;
 
-unsigned be16(const Bytes& frame, std::size_t at) {
+unsigned word_at(const Bytes& frame, std::size_t at) {
     return at + 2 <= frame.size() ? unsigned{frame[at]} << 8 | frame[at + 1] : 0U;
 }
 bool is_tag(unsigned type) {
@@ -17,13 +17,13 @@ bool is_tag(unsigned type) {
 
 /// Where the network header is, and of what type.
 struct L3 {
-    std::size_t at = kEthernet;
+    std::size_t at = kMacHeader;
     unsigned type = 0;
     unsigned tags = 0;
 };
 L3 l3_of(const Bytes& frame) {
-    L3 l3{kEthernet, be16(frame, 12), 0};
-    while (is_tag(l3.type) && l3.tags < 4) l3 = {l3.at + 4, be16(frame, l3.at + 2), l3.tags + 1};
+    L3 l3{kMacHeader, word_at(frame, 12), 0};
+    while (is_tag(l3.type) && l3.tags < 4) l3 = {l3.at + 4, word_at(frame, l3.at + 2), l3.tags + 1};
     return l3;
 }
 
@@ -63,7 +63,7 @@ unsigned mtu_towards(const net::IpAddress& to, const IpvlanSetup& setup) {
 
 void note_ip4(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Facts& facts) {
     const std::size_t header = at < frame.size() ? (frame[at] & 0xFU) * 4U : 0U;
-    const std::size_t total = be16(frame, at + 2);
+    const std::size_t total = word_at(frame, at + 2);
     if (frame.size() < at + 20 || frame[at] >> 4 != 4 || header < 20 || total < header ||
         frame.size() < at + total) {
         facts.insert("ip4_malformed");
@@ -95,7 +95,7 @@ void note_ip4(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Fact
 }
 
 void note_ip6(const Bytes& frame, std::size_t at, const IpvlanSetup& setup, Facts& facts) {
-    const std::size_t total = 40 + be16(frame, at + 4);
+    const std::size_t total = 40 + word_at(frame, at + 4);
     if (frame.size() < at + 40 || frame[at] >> 4 != 6 || frame.size() < at + total)
         facts.insert("ip6_malformed");
     else if (frame.size() > at + total)
@@ -123,7 +123,7 @@ void note_frame(const Injected& injected, const IpvlanSetup& setup, Facts& facts
                  : injected.port == "host" ? "from_host"
                                            : "from_slave");
     const Bytes& frame = injected.frame;
-    if (frame.size() < kEthernet) return;
+    if (frame.size() < kMacHeader) return;
     if ((frame[0] & 1U) != 0) facts.insert("group_frame");
     if (std::equal(frame.begin(), frame.begin() + 6, setup.host.mac.bytes.begin()))
         facts.insert("own_mac");
@@ -156,7 +156,7 @@ const char* word_of(table::IpvlanFlag flag) {
 
 Frames without_tag_at_host(Frames frames) {
     for (Bytes& frame : frames["host"])
-        if (frame.size() >= 18 && is_tag(be16(frame, 12)))
+        if (frame.size() >= 18 && is_tag(word_at(frame, 12)))
             frame.erase(frame.begin() + 12, frame.begin() + 16);
     if (frames["host"].empty()) frames.erase("host");
     return frames;
@@ -169,15 +169,16 @@ Frames without_padding(const IpvlanCase& one) {
     for (auto& [port, all] : frames) {
         for (Bytes& frame : all) {
             const L3 l3 = l3_of(frame);
-            if (l3.tags != 0 || in.size() != frame.size() || frame.size() < kEthernet + 40)
+            if (l3.tags != 0 || in.size() != frame.size() || frame.size() < kMacHeader + 40)
                 continue;
             if (l3.type == 0x0800) {
                 // Length and checksum as they came in; the packet ends where it says.
                 for (const std::size_t at : {16, 17, 24, 25}) frame[at] = in[at];
-                frame.resize(std::min(frame.size(), kEthernet + be16(frame, kEthernet + 2)));
+                frame.resize(std::min(frame.size(), kMacHeader + word_at(frame, kMacHeader + 2)));
             } else if (l3.type == 0x86DD) {
                 for (const std::size_t at : {18, 19}) frame[at] = in[at];
-                frame.resize(std::min(frame.size(), kEthernet + 40 + be16(frame, kEthernet + 4)));
+                frame.resize(
+                    std::min(frame.size(), kMacHeader + 40 + word_at(frame, kMacHeader + 4)));
             }
         }
     }

@@ -18,7 +18,7 @@ std::string datagram_from(const Json& json) {
                      json.at("tclass"), from_hex(json.at("payload_hex").get<std::string>()));
 }
 
-IpvlanCase case_from(const Json& json) {
+IpvlanCase ipvlan_case_from(const Json& json) {
     IpvlanCase one;
     one.id = json.at("id");
     const auto injected = [](const Json& frame) {
@@ -103,7 +103,7 @@ IpvlanRecording load_ipvlan_recording(const std::string& path) {
         all.flag = json.at("flag");
         all.group = all.mode + "_" + all.flag;
         all.topology = json.at("topology");
-        for (const Json& one : json.at("cases")) all.cases.push_back(case_from(one));
+        for (const Json& one : json.at("cases")) all.cases.push_back(ipvlan_case_from(one));
         if (const auto scenarios = json.find("scenarios"); scenarios != json.end())
             for (const Json& one : *scenarios) all.scenarios.push_back(scenario_from(one));
         return all;

@@ -8,11 +8,11 @@
 namespace vxplane::support {
 namespace {
 
-const net::MacAddress kBroadcast = net::MacAddress::broadcast();
+const net::MacAddress kToAll = net::MacAddress::broadcast();
 
 Frame arp_request() {
     return a_frame()
-        .to(kBroadcast)
+        .to(kToAll)
         .from(Scene::remote_mac(2))
         .arp({.sender = "10.0.0.2", .target = Scene::kLocal});
 }
@@ -146,7 +146,7 @@ TEST(Underlay, everything_else_passes_to_the_twin) {
             .payload(64);
     for (const Frame& frame :
          {to_us(s).tcp(1, 2).payload(9), to_us(s, "10.0.0.77").udp(1, 4789).payload(60),
-          a_frame().to(s.local_mac).ipv6().udp(1, 2), a_frame().to(kBroadcast).ipv4().udp(68, 67),
+          a_frame().to(s.local_mac).ipv6().udp(1, 2), a_frame().to(kToAll).ipv4().udp(68, 67),
           a_frame().to(s.local_mac).vlan(3).ipv4(), a_frame().to(mac("01:00:5e:00:00:01")).ipv4(),
           a_frame().to(s.local_mac).type(0x88CC).payload(46), later})
         Golden(s.lab, s.up, frame)

@@ -11,7 +11,7 @@ namespace {
 namespace watch = table::watch;
 using packet::Punt;
 
-const net::MacAddress kBroadcast = mac("ff:ff:ff:ff:ff:ff");
+const net::MacAddress kEverybody = mac("ff:ff:ff:ff:ff:ff");
 
 net::IpAddress ip6(std::uint8_t last) {
     net::IpAddress address;
@@ -57,7 +57,7 @@ struct ProxyScene : Scene {
 };
 
 Frame request(const char* target, const char* sender = "192.0.2.1") {
-    return a_frame().to(kBroadcast).arp({.sender = sender, .target = target});
+    return a_frame().to(kEverybody).arp({.sender = sender, .target = target});
 }
 Frame arp_answer(std::uint8_t who, const char* address) {
     return a_frame().to(host(1)).from(host(who)).arp({.operation = 2,
@@ -158,7 +158,7 @@ TEST(Proxy, VX84_probes_announcements_and_duplicate_detection_are_for_the_owner)
         for (const Frame& frame :
              {request("192.0.2.12", "0.0.0.0"), request("192.0.2.12", "192.0.2.12"),
               request("192.0.2.1", "192.0.2.1"),
-              a_frame().to(kBroadcast).arp({.operation = 2, .target = "192.0.2.1"}), raw_frame(dad),
+              a_frame().to(kEverybody).arp({.operation = 2, .target = "192.0.2.1"}), raw_frame(dad),
               unsolicited}) {
             Golden golden = s.asks(frame);
             s.is_flooded(golden, frame).uncut().check();
@@ -276,7 +276,7 @@ TEST(Misses, VX92_unknown_destinations_are_told_once_in_a_second) {
     EXPECT_TRUE(again.punted.empty());
     EXPECT_EQ(again.moved.at("segment.red.untold"), 1U);
     // Groups and what is known are no misses.
-    EXPECT_TRUE(s.lab.receive(s.vm1, small(kBroadcast)).punted.empty());
+    EXPECT_TRUE(s.lab.receive(s.vm1, small(kEverybody)).punted.empty());
     EXPECT_TRUE(s.lab.receive(s.vm1, small(host(12))).punted.empty());
 }
 

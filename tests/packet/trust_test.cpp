@@ -9,7 +9,7 @@
 namespace vxplane::support {
 namespace {
 
-Frame inner_frame() {
+Frame trusted_frame() {
     return small_from(12, host(1));
 }
 
@@ -20,7 +20,7 @@ Frame from_source(const Scene& s, const char* source) {
         .from(Scene::remote_mac(2))
         .ipv4({.source = source, .destination = Scene::kLocal})
         .udp(40000, 4789, {.checksum = 0})
-        .vxlan({}, inner_frame());
+        .vxlan({}, trusted_frame());
 }
 
 TEST(Trust, no_vtep_has_the_network_or_broadcast_address_of_an_own_subnet) {
@@ -32,7 +32,7 @@ TEST(Trust, no_vtep_has_the_network_or_broadcast_address_of_an_own_subnet) {
         Golden(s.lab, s.up, from_source(s, source)).drops(DropReason::ip4_bad_source).check();
     // Of another network nobody knows the broadcast address.
     Golden(s.lab, s.up, from_source(s, "10.0.1.255"))
-        .out(s.vm1, inner_frame())
+        .out(s.vm1, trusted_frame())
         .arrived(s.red, 60)
         .learns_behind("10.0.1.255")
         .uncut()
@@ -48,7 +48,7 @@ TEST(Trust, a_packet_to_a_broadcast_address_of_ours_is_the_hosts) {
                .to(s.local_mac)
                .ipv4({.source = "10.0.0.2", .destination = "10.0.0.255"})
                .udp(40000, 4789, {.checksum = 0})
-               .vxlan({}, inner_frame()))
+               .vxlan({}, trusted_frame()))
         .drops(DropReason::host_unclaimed)
         .check();
 }
@@ -67,11 +67,11 @@ Known unknown(Scene& s) {
 TEST(Trust, VX34_an_unknown_vni_is_remembered_with_its_sender) {
     Scene s;
     const auto arrives = [&](std::uint32_t vni, unsigned from) {
-        const Seen seen = s.lab.receive(s.up, s.from_remote(inner_frame(), from, {.vni = vni}));
+        const Seen seen = s.lab.receive(s.up, s.from_remote(trusted_frame(), from, {.vni = vni}));
         EXPECT_EQ(seen.only_reason(), DropReason::vxlan_unknown_vni);
         expect_law(seen);
     };
-    s.lab.receive(s.up, s.from_remote(inner_frame()));
+    s.lab.receive(s.up, s.from_remote(trusted_frame()));
     EXPECT_TRUE(unknown(s).empty()) << "VNI 7 is known";
     for (int again = 0; again < 100; ++again) arrives(0, 2);
     arrives(0xFFFFFF, 2);
@@ -86,7 +86,7 @@ TEST(Trust, VX34_the_last_64_are_kept) {
     std::vector<Bytes> frames;
     for (std::uint32_t vni = 100; vni < 200; ++vni)
         for (int twice = 0; twice < 2; ++twice)
-            frames.push_back(s.from_remote(inner_frame(), 2, {.vni = vni}).bytes());
+            frames.push_back(s.from_remote(trusted_frame(), 2, {.vni = vni}).bytes());
     expect_law(s.lab.receive(s.up, frames));
     Known last;
     for (std::uint32_t vni = 136; vni < 200; ++vni) last.emplace_back(vni, ip("10.0.0.2").number());
@@ -141,7 +141,7 @@ TEST(Trust, VX38_only_a_nic_that_is_trusted_and_says_good_spares_the_sum_of_udp)
                           .from(Scene::remote_mac(2))
                           .ipv4({.source = "10.0.0.2", .destination = Scene::kLocal})
                           .udp(40000, 4789, udp)
-                          .vxlan({}, inner_frame()),
+                          .vxlan({}, trusted_frame()),
                       DropReason::udp_bad_checksum);
     }
 }
@@ -169,7 +169,7 @@ TEST(Trust, only_a_nic_that_is_trusted_and_says_good_spares_the_sum_of_ipv4) {
                           .from(Scene::remote_mac(2))
                           .ipv4(outer)
                           .udp(40000, 4789, {.checksum = 0})
-                          .vxlan({}, inner_frame()),
+                          .vxlan({}, trusted_frame()),
                       DropReason::ip4_bad_checksum);
     }
 }

@@ -61,7 +61,7 @@ struct Scene6 : Scene {
     TunnelId t6 = 0;
 };
 
-Frame inner_frame() {
+Frame inner_frame6() {
     return small_from(16, host(1));
 }
 const std::initializer_list<DropReason> kCut{DropReason::ip6_malformed, DropReason::host_unclaimed};
@@ -227,10 +227,10 @@ TEST(VxlanDecap6, delivers_the_inner_frame_unchanged) {
             .cut_may(kCut)
             .check();
     }
-    Bytes padded = s.from_peer(inner_frame()).bytes();
+    Bytes padded = s.from_peer(inner_frame6()).bytes();
     padded.insert(padded.end(), 9, 0xEE);
     Golden(s.lab, s.up, raw_frame(padded))
-        .out(s.vm1, inner_frame())
+        .out(s.vm1, inner_frame6())
         .arrived(s.red, 60)
         .cut_may(kCut)
         .check();
@@ -238,18 +238,18 @@ TEST(VxlanDecap6, delivers_the_inner_frame_unchanged) {
 
 TEST(VxlanDecap6, VX38_checksum_must_be_right_and_may_be_absent_where_allowed) {
     Scene6 s;
-    Golden(s.lab, s.up, s.from_peer(inner_frame(), {}, {.checksum = 0x1234}))
+    Golden(s.lab, s.up, s.from_peer(inner_frame6(), {}, {.checksum = 0x1234}))
         .drops(DropReason::udp_bad_checksum)
         .cut_may(kCut)
         .check();
-    Golden(s.lab, s.up, s.from_peer(inner_frame(), {}, {.checksum = 0}))
+    Golden(s.lab, s.up, s.from_peer(inner_frame6(), {}, {.checksum = 0}))
         .drops(DropReason::udp_no_checksum)
         .cut_may(kCut)
         .check();
     s.lab.segment_entry(s.red).udp6_zero_rx = true;
     s.lab.publish();
-    Golden(s.lab, s.up, s.from_peer(inner_frame(), {}, {.checksum = 0}))
-        .out(s.vm1, inner_frame())
+    Golden(s.lab, s.up, s.from_peer(inner_frame6(), {}, {.checksum = 0}))
+        .out(s.vm1, inner_frame6())
         .arrived(s.red, 60)
         .cut_may(kCut)
         .check();
@@ -258,8 +258,8 @@ TEST(VxlanDecap6, VX38_checksum_must_be_right_and_may_be_absent_where_allowed) {
 TEST(VxlanDecap6, VX34_VX95_each_family_has_segments_of_its_own) {
     Scene6 s;
     s.lab.segment("green", {.vni = 9});
-    Frame green = s.from_peer(inner_frame());
-    green.vxlan({.vni = 9}, inner_frame());
+    Frame green = s.from_peer(inner_frame6());
+    green.vxlan({.vni = 9}, inner_frame6());
     Golden(s.lab, s.up, green).drops(DropReason::vxlan_unknown_vni).cut_may(kCut).check();
     bool noted = false;
     s.lab.worker().unknown_vnis().for_each([&](const step::UnknownVnis::Sample& sample) {
@@ -276,7 +276,7 @@ TEST(VxlanDecap6, VX40_congestion_outside_is_told_inside) {
         .arrived(s.red, 60)
         .cut_may(kCut)
         .check();
-    Golden(s.lab, s.up, s.from_peer(inner_frame(), {.traffic_class = 3}))
+    Golden(s.lab, s.up, s.from_peer(inner_frame6(), {.traffic_class = 3}))
         .drops(DropReason::vxlan_ecn_lost)
         .cut_may(kCut)
         .check();
@@ -290,11 +290,11 @@ TEST(VxlanDecap6, VX44_sources_that_no_other_host_has_are_refused) {
         {"ff02::2", DropReason::ip6_bad_source},
         {"::ffff:10.0.0.2", DropReason::ip6_bad_source}};
     for (const auto& [source, reason] : sources)
-        Golden(s.lab, s.up, s.from_peer(inner_frame(), {.source = source}))
+        Golden(s.lab, s.up, s.from_peer(inner_frame6(), {.source = source}))
             .drops(reason)
             .cut_may(kCut)
             .check();
-    Bytes own = s.from_peer(inner_frame(), {}, {.checksum = 0}).bytes();
+    Bytes own = s.from_peer(inner_frame6(), {}, {.checksum = 0}).bytes();
     const net::IpAddress ours = address(kOwn);
     std::copy(ours.bytes.begin(), ours.bytes.end(), own.begin() + 22);
     Golden(s.lab, s.up, raw_frame(own)).drops(DropReason::outer_own_vtep).cut_may(kCut).check();
@@ -313,10 +313,10 @@ Bytes with_extension(Bytes frame, std::uint8_t type, Bytes header) {
 
 TEST(VxlanDecap6, VX39_extension_headers_are_skipped_and_fragments_dropped) {
     Scene6 s;
-    const Bytes plain = s.from_peer(inner_frame()).bytes();
+    const Bytes plain = s.from_peer(inner_frame6()).bytes();
     const Bytes options = with_extension(plain, 60, {0, 0, 1, 4, 0, 0, 0, 0});
     Golden(s.lab, s.up, raw_frame(options))
-        .out(s.vm1, inner_frame())
+        .out(s.vm1, inner_frame6())
         .arrived(s.red, 60)
         .cut_may(kCut)
         .check();
@@ -330,26 +330,26 @@ TEST(VxlanDecap6, VX31_other_udp_and_other_addresses_are_the_hosts) {
     SceneWords words;
     words.twin = true;
     Scene6 s(nullptr, words);
-    Frame other_port = s.from_peer(inner_frame());
+    Frame other_port = s.from_peer(inner_frame6());
     other_port.udp(40000, 4790);
     Golden(s.lab, s.up, other_port).out(s.host_twin, other_port).uncut().check();
     Ip6 elsewhere{.source = kPeer, .destination = "2001:db8::99"};
     const Frame foreign =
-        a_frame().to(s.local_mac).ipv6(elsewhere).udp(1, 4789).vxlan({}, inner_frame());
+        a_frame().to(s.local_mac).ipv6(elsewhere).udp(1, 4789).vxlan({}, inner_frame6());
     Golden(s.lab, s.up, foreign).out(s.host_twin, foreign).uncut().check();
     const Bytes later =
-        with_extension(s.from_peer(inner_frame()).bytes(), 44, {0, 0, 1, 0, 0, 0, 0, 9});
+        with_extension(s.from_peer(inner_frame6()).bytes(), 44, {0, 0, 1, 0, 0, 0, 0, 9});
     Golden(s.lab, s.up, raw_frame(later)).out(s.host_twin, raw_frame(later)).uncut().check();
 }
 
 TEST(VxlanDecap6, lengths_that_lie_are_refused) {
     Scene6 s;
     for (const std::uint16_t length : {7, 2000})
-        Golden(s.lab, s.up, s.from_peer(inner_frame(), {}, {.length = length, .checksum = 0}))
+        Golden(s.lab, s.up, s.from_peer(inner_frame6(), {}, {.length = length, .checksum = 0}))
             .drops(DropReason::udp_bad_length)
             .cut_may(kCut)
             .check();
-    Bytes long_payload = s.from_peer(inner_frame()).bytes();
+    Bytes long_payload = s.from_peer(inner_frame6()).bytes();
     long_payload[18] = 1;
     Golden(s.lab, s.up, raw_frame(long_payload))
         .drops(DropReason::ip6_malformed)
@@ -373,8 +373,8 @@ TEST(VxlanLearning6, VX51_a_known_and_an_unknown_peer_are_told_in_full) {
         .uncut()
         .check();
     // At its place already.
-    Golden(s.lab, s.up, s.from_peer(inner_frame()))
-        .out(s.vm1, inner_frame())
+    Golden(s.lab, s.up, s.from_peer(inner_frame6()))
+        .out(s.vm1, inner_frame6())
         .arrived(s.red, 60)
         .uncut()
         .check();

@@ -11,7 +11,7 @@ namespace {
 
 unsigned labs = 0;
 
-[[noreturn]] void give_up(const std::string& text) {
+[[noreturn]] void lab_fails(const std::string& text) {
     std::fprintf(stderr, "lab: %s\n", text.c_str());
     std::abort();
 }
@@ -42,7 +42,7 @@ PortId Lab::add_port(const std::string& name, const PortWords& words, table::Por
     options.ring_slots = words.slots;
     options.mtu = words.mtu;
     auto made = port::MemoryPort::make(options, pools());
-    if (!made) give_up(made.failure().text);
+    if (!made) lab_fails(made.failure().text);
     const PortId id = (*made)->port().id();
     PortState& state = ports_[id];
     state.name = name;
@@ -143,7 +143,7 @@ void Lab::fdb(SegmentId segment, net::MacAddress address, table::FdbKind kind, s
               table::FdbState state, std::uint8_t epoch) {
     const auto put = fdb_.put(table::FdbKey::make(address.number(), segment),
                               table::FdbValue::make(kind, index, state, epoch));
-    if (put == table::Fdb::Put::full) give_up("the FDB is full");
+    if (put == table::Fdb::Put::full) lab_fails("the FDB is full");
 }
 
 void Lab::fdb_erase(SegmentId segment, net::MacAddress address) {
@@ -244,7 +244,7 @@ void Lab::publish() {
 rte_ring* Lab::ring(const char* what, std::uint32_t slots, unsigned item, unsigned flags) {
     const std::string name = "lab" + std::to_string(number_) + what + std::to_string(rings_.size());
     rte_ring* made = rte_ring_create_elem(name.c_str(), item, slots, SOCKET_ID_ANY, flags);
-    if (made == nullptr) give_up(name + ": no memory for a ring");
+    if (made == nullptr) lab_fails(name + ": no memory for a ring");
     rings_.push_back(made);
     return made;
 }
@@ -259,7 +259,7 @@ void Lab::start() {
     if (words_.backlog != 0) {
         steering_ = worker::SteeringTable::make("lab" + std::to_string(number_) + "_st",
                                                 words_.workers, words_.backlog);
-        if (steering_ == nullptr) give_up("no memory for steering");
+        if (steering_ == nullptr) lab_fails("no memory for steering");
         for (const auto& [id, handoff] : handoffs_) steering_->add_way_out(handoff);
     }
     for (unsigned w = 0; w < words_.workers; ++w) {

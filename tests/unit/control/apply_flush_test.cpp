@@ -5,7 +5,7 @@ namespace vxplane::control {
 namespace {
 
 using State = table::FdbState;
-const net::MacAddress kGroup = mac("01:00:5e:00:00:05");
+const net::MacAddress kFlushedGroup = mac("01:00:5e:00:00:05");
 
 class FdbFlush : public Stack {};
 
@@ -22,8 +22,8 @@ TEST_F(FdbFlush, VX63_flush_by_segment_remote_port_and_state) {
             ASSERT_FALSE(bridge.add(to_remote(host(20), "10.0.0.2", s), now));
             ASSERT_FALSE(bridge.add(to_remote(host(21), "10.0.0.3", s), now));
         }
-        ASSERT_FALSE(bridge.add(to_remote(kGroup, "10.0.0.2"), now));
-        ASSERT_FALSE(bridge.add(to_remote(kGroup, "10.0.0.3"), now));
+        ASSERT_FALSE(bridge.add(to_remote(kFlushedGroup, "10.0.0.2"), now));
+        ASSERT_FALSE(bridge.add(to_remote(kFlushedGroup, "10.0.0.3"), now));
         step::LearnEvent learned;
         learned.key = table::FdbKey::make(host(1).number(), 0).raw;
         learned.port = world.vm1;
@@ -43,13 +43,13 @@ TEST_F(FdbFlush, VX63_flush_by_segment_remote_port_and_state) {
     filter.place.remote = ip("10.0.0.2");
     EXPECT_EQ(bridge.flush(filter), 2U);
     EXPECT_FALSE(entry(host(20)));
-    EXPECT_EQ(dst(kGroup), "10.0.0.3");
+    EXPECT_EQ(dst(kFlushedGroup), "10.0.0.3");
     EXPECT_EQ(dst(host(21)), "10.0.0.3");
     EXPECT_EQ(bridge.flush({}), 1U);  // no flood list unless it is named
-    EXPECT_EQ(dst(kGroup), "10.0.0.3");
+    EXPECT_EQ(dst(kFlushedGroup), "10.0.0.3");
     filter.place.remote = ip("10.0.0.3");
     EXPECT_EQ(bridge.flush(filter), 1U);
-    EXPECT_EQ(dst(kGroup), "none");
+    EXPECT_EQ(dst(kFlushedGroup), "none");
     EXPECT_EQ(tunnels.used(), 0U);
     fill();
     filter = {};

@@ -6,8 +6,8 @@
 namespace vxplane::control {
 namespace {
 
-const net::MacAddress kZero{};
-const net::MacAddress kGroup = mac("01:00:5e:00:00:05");
+const net::MacAddress kEveryone{};
+const net::MacAddress kListGroup = mac("01:00:5e:00:00:05");
 const net::MacAddress kOtherGroup = mac("01:00:5e:00:00:06");
 
 class Remotes : public Stack {
@@ -37,7 +37,7 @@ TEST_F(Remotes, VX44_no_entry_leads_to_an_address_that_no_vtep_has) {
     begin();
     for (const char* wrong :
          {"10.0.0.0", "10.0.0.255", "10.0.0.1", "127.0.0.1", "0.0.0.1", "255.255.255.255"}) {
-        for (const net::MacAddress address : {host(20), kZero, kGroup}) {
+        for (const net::MacAddress address : {host(20), kEveryone, kListGroup}) {
             EXPECT_TRUE(bridge.add(to_remote(address, wrong), now)) << wrong;
             EXPECT_TRUE(bridge.replace(to_remote(address, wrong), now)) << wrong;
         }
@@ -111,7 +111,7 @@ TEST_F(SixteenTunnels, VX59_the_last_eighth_is_for_people_and_80_percent_is_an_a
     EXPECT_FALSE(entry(host(34)));
     EXPECT_EQ(bridge.counters().learn_refused, 1U);
     ASSERT_FALSE(bridge.add(to_remote(host(50), "10.0.0.50"), now));
-    ASSERT_FALSE(bridge.add(to_remote(kZero, "10.0.0.51"), now));
+    ASSERT_FALSE(bridge.add(to_remote(kEveryone, "10.0.0.51"), now));
     EXPECT_EQ(tunnels.used(), 16U);
     EXPECT_TRUE(bridge.add(to_remote(host(52), "10.0.0.52"), now));
     // More addresses behind a known peer cost no tunnel.
@@ -134,18 +134,18 @@ TEST_F(Remotes, VX63_a_flush_by_remote_takes_it_out_of_flood_lists_too) {
     segment(blue);
     begin();
     for (const std::uint16_t s : {std::uint16_t{0}, std::uint16_t{1}}) {
-        ASSERT_FALSE(bridge.add(to_remote(kZero, "10.0.0.2", s), now));
-        ASSERT_FALSE(bridge.add(to_remote(kZero, "10.0.0.3", s), now));
+        ASSERT_FALSE(bridge.add(to_remote(kEveryone, "10.0.0.2", s), now));
+        ASSERT_FALSE(bridge.add(to_remote(kEveryone, "10.0.0.3", s), now));
     }
     FdbFilter filter;
     filter.place.remote = ip("10.0.0.2");
     filter.segment = 1;
     EXPECT_EQ(bridge.flush(filter), 1U);
-    EXPECT_EQ(dst(kZero, 0), "10.0.0.2 10.0.0.3");
-    EXPECT_EQ(dst(kZero, 1), "10.0.0.3");
+    EXPECT_EQ(dst(kEveryone, 0), "10.0.0.2 10.0.0.3");
+    EXPECT_EQ(dst(kEveryone, 1), "10.0.0.3");
     filter.segment.reset();
     EXPECT_EQ(bridge.flush(filter), 1U);
-    EXPECT_EQ(dst(kZero, 0), "10.0.0.3");
+    EXPECT_EQ(dst(kEveryone, 0), "10.0.0.3");
     EXPECT_EQ(bridge.flush(filter), 0U);
     filter.place.remote = ip("10.0.0.3");
     EXPECT_EQ(bridge.flush(filter), 2U);
@@ -192,24 +192,24 @@ TEST_F(Remotes, RP92_a_tunnel_given_up_without_a_publication_keeps_its_number) {
 
 TEST_F(Remotes, RP92_a_flood_list_is_used_again_only_after_publication_and_grace) {
     begin();
-    ASSERT_FALSE(bridge.add(to_remote(kGroup, "10.0.0.2"), now));
-    const std::uint32_t old = list_of(kGroup);
+    ASSERT_FALSE(bridge.add(to_remote(kListGroup, "10.0.0.2"), now));
+    const std::uint32_t old = list_of(kListGroup);
     const auto lists = [this] { return publisher.current()->flood_lists.size(); };
     const std::size_t before = lists();
     {
         const Stuck stuck(0);
-        ASSERT_FALSE(bridge.remove(0, kGroup, std::nullopt));
+        ASSERT_FALSE(bridge.remove(0, kListGroup, std::nullopt));
         // The worker may still hold the number of the old list: a new one is made.
         EXPECT_TRUE(bridge.add(to_remote(kOtherGroup, "10.0.0.3"), now));
         EXPECT_EQ(lists(), before + 1);
     }
     bridge.commit();
     tick();
-    ASSERT_FALSE(bridge.add(to_remote(kGroup, "10.0.0.4"), now));
+    ASSERT_FALSE(bridge.add(to_remote(kListGroup, "10.0.0.4"), now));
     ASSERT_FALSE(bridge.add(to_remote(kOtherGroup, "10.0.0.5"), now));
     EXPECT_EQ(lists(), before + 1) << "both numbers are used again";
-    EXPECT_TRUE(list_of(kGroup) == old || list_of(kOtherGroup) == old);
-    EXPECT_EQ(dst(kGroup), "10.0.0.4");
+    EXPECT_TRUE(list_of(kListGroup) == old || list_of(kOtherGroup) == old);
+    EXPECT_EQ(dst(kListGroup), "10.0.0.4");
     EXPECT_EQ(dst(kOtherGroup), "10.0.0.5");
 }
 
