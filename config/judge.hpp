@@ -104,6 +104,8 @@ void judge_table_routes(Judge& judge, const std::vector<TableRoute>& routes,
                         const std::string& path, const Ipvlan* home, const Slave* slave);
 void judge_fdb(Judge& judge, const Vxlan& vxlan);
 void judge_watch(Judge& judge, const Vxlan& vxlan);
+void judge_group(Judge& judge, const Vxlan& vxlan);
+void judge_mdb(Judge& judge, const Vxlan& vxlan);
 void judge_groups(Judge& judge);
 void judge_trunks(Judge& judge);
 

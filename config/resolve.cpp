@@ -113,7 +113,7 @@ Egress egress_to(const Topology& topology, const IpAddress& address) {
 }
 
 std::size_t flood_copies(const Vxlan& vxlan) {
-    std::size_t copies = vxlan.remote ? 1 : 0;
+    std::size_t copies = (vxlan.remote ? 1U : 0U) + (vxlan.group ? 1U : 0U);
     for (const FdbEntry& entry : vxlan.fdb) {
         if (entry.mac.is_zero()) copies += entry.dst.size();
     }
@@ -125,6 +125,7 @@ std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
     const auto add = [&](const IpAddress& remote) {
         if (std::ranges::find(remotes, remote) == remotes.end()) remotes.push_back(remote);
     };
+    if (vxlan.group) add(*vxlan.group);
     if (vxlan.remote) add(*vxlan.remote);
     for (const FdbEntry& entry : vxlan.fdb) {
         if (entry.mac.is_zero()) std::ranges::for_each(entry.dst, add);
@@ -148,7 +149,9 @@ Families families_of(const Topology& topology, const Vxlan& vxlan) {
     };
     if (vxlan.local) add(*vxlan.local);
     if (vxlan.local6) add(*vxlan.local6);
+    if (vxlan.group) add(*vxlan.group);
     if (vxlan.remote) add(*vxlan.remote);
+    for (const MdbEntry& entry : vxlan.mdb) std::ranges::for_each(entry.dst, add);
     for (const FdbEntry& entry : vxlan.fdb) {
         std::ranges::for_each(entry.dst, add);
         const NexthopGroup* const group =
@@ -169,6 +172,9 @@ std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan) {
 
 std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& vxlan) {
     if (vxlan.local) return vxlan.local;
+    if (const Port* const dev = group_port(topology, vxlan)) {
+        if (const auto source = first_address(*dev, vxlan.group->family)) return source;
+    }
     if (const auto remote = first_remote(topology, vxlan)) {
         if (const Egress egress = egress_to(topology, *remote); egress.source) return egress.source;
     }
@@ -181,12 +187,19 @@ std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& 
     return std::nullopt;
 }
 
+const Port* group_port(const Topology& topology, const Vxlan& vxlan) {
+    return vxlan.group ? find_port(topology, vxlan.dev) : nullptr;
+}
+
 const Port* uplink_of(const Topology& topology, const Vxlan& vxlan) {
     const auto local = effective_local(topology, vxlan);
     const Port* const uplink = local ? owner_of(topology, *local) : nullptr;
-    // Of two, the one that takes less.
+    // Of several, the one that takes least.
+    const auto least = [](const Port* one, const Port* other) {
+        return one != nullptr && other != nullptr && other->mtu < one->mtu ? other : one;
+    };
     const Port* const other = vxlan.local6 ? owner_of(topology, *vxlan.local6) : nullptr;
-    return uplink != nullptr && other != nullptr && other->mtu < uplink->mtu ? other : uplink;
+    return least(least(uplink, other), group_port(topology, vxlan));
 }
 
 std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan) {

@@ -43,7 +43,8 @@ struct Egress {
 };
 [[nodiscard]] Egress egress_to(const Topology& topology, const IpAddress& address);
 
-/// `remote` and the destinations of the all-zero entries, each once, in the order of the file.
+/// `group`, `remote` and the destinations of the all-zero entries, each once, in the order of the
+/// file.
 [[nodiscard]] std::vector<IpAddress> flood_list(const Vxlan& vxlan);
 /// Copies that a flood may take: one remote may be there with several VNIs.
 [[nodiscard]] std::size_t flood_copies(const Vxlan& vxlan);
@@ -61,14 +62,17 @@ struct Families {
 /// Bytes of headers around an inner packet: 50, or 70 where there may be IPv6 around it.
 [[nodiscard]] std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan);
 
-/// `local`, or the source towards the first remote (flood list, then FDB, then next-hop groups), or
-/// the first IPv4 address of an underlay port, or else its first IPv6 one. None when no underlay
-/// port has one.
+/// `local`, or the group's port's, or the source towards the first remote (flood list, then FDB,
+/// then next-hop groups), or the first IPv4 address of an underlay port, or else its first IPv6
+/// one. None when no underlay port has one.
 [[nodiscard]] std::optional<IpAddress> effective_local(const Topology& topology,
                                                        const Vxlan& vxlan);
 
-/// The underlay port that has the effective local address; that of `local6` where it has the
-/// smaller mtu.
+/// The port named by `dev` of a segment with a group; null without.
+[[nodiscard]] const Port* group_port(const Topology& topology, const Vxlan& vxlan);
+
+/// The underlay port that has the effective local address; that of `local6` or the group's where
+/// it has the smaller mtu.
 [[nodiscard]] const Port* uplink_of(const Topology& topology, const Vxlan& vxlan);
 
 /// The first address of an underlay port that is of the family, and not link-local.

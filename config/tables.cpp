@@ -80,16 +80,11 @@ constexpr std::array fdb_keys{
         scalar<&FdbEntry::src_vni>()},
 };
 
-constexpr std::array segment_neighbour_keys{
-    Key<SegmentNeighbour>{{"ip", true, &ip, "IP address of a host in the segment"},
-                          scalar<&SegmentNeighbour::ip>()},
-    Key<SegmentNeighbour>{{"lladdr", true, &mac, "its MAC address"},
-                          scalar<&SegmentNeighbour::lladdr>()},
-    Key<SegmentNeighbour>{{"router", false, &boolean, "advertised as a router; false unless said"},
-                          scalar<&SegmentNeighbour::router>()},
-};
 constexpr ValueType segment_neighbour{.kind = Kind::object, .object = describe<SegmentNeighbour>};
 constexpr ValueType segment_neighbour_list = list_of(segment_neighbour);
+
+constexpr ValueType mdb{.kind = Kind::object, .object = describe<MdbEntry>};
+constexpr ValueType mdb_list = list_of(mdb);
 
 constexpr std::array tunnel_info_keys{
     Key<TunnelInfo>{{"vid", true, &text, "VLAN of trunks, or a range such as 10-20"},
@@ -124,6 +119,10 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::local6>()},
     Key<Vxlan>{{"remote", false, &ip, "short for one remote in the flood list"},
                scalar<&Vxlan::remote>()},
+    Key<Vxlan>{{"group", false, &ip, "multicast group of the underlay that carries floods"},
+               scalar<&Vxlan::group>()},
+    Key<Vxlan>{{"dev", false, &text, "underlay port where group is joined and sent to"},
+               scalar<&Vxlan::dev>()},
     Key<Vxlan>{{"state", false, &link_state, "down: nothing passes; up unless said"},
                scalar<&Vxlan::state>()},
     Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472",
@@ -132,9 +131,9 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{
         {"srcport", false, &port_range, "outer UDP source ports; [32768, 60999] unless said"},
         scalar<&Vxlan::srcport>()},
-    Key<Vxlan>{
-        {"ttl", false, &ttl, "of the outer header; auto is 64, inherit that of the inner packet"},
-        scalar<&Vxlan::ttl>()},
+    Key<Vxlan>{{"ttl", false, &ttl,
+                "of the outer header; auto is 64, 1 to a group; inherit that of the inner packet"},
+               scalar<&Vxlan::ttl>()},
     Key<Vxlan>{{"tos", false, &tos, "of the outer header; inherit: the DSCP of the inner packet"},
                scalar<&Vxlan::tos>()},
     Key<Vxlan>{
@@ -237,6 +236,12 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{{"ports", false, &texts, "access ports that belong to the segment", Effect::items},
                placed<&Vxlan::ports, &Vxlan::port_where>()},
     Key<Vxlan>{{"fdb", false, &fdb_list, "entries that are always there"}, objects<&Vxlan::fdb>()},
+    Key<Vxlan>{{"mcast-snooping", false, &boolean,
+                "groups of tenants go to the access ports that report them (IGMP, MLD); false "
+                "unless said"},
+               scalar<&Vxlan::mcast_snooping>()},
+    Key<Vxlan>{{"mdb", false, &mdb_list, "who gets groups of tenants, always there"},
+               objects<&Vxlan::mdb>()},
 };
 
 void read_system(Reader& reader, const YamlNode& node, const ValueType& /*type*/, Topology& out) {
@@ -311,10 +316,6 @@ std::span<const Key<FdbEntry>> keys_of<FdbEntry>() {
 template <>
 std::span<const Key<TunnelInfo>> keys_of<TunnelInfo>() {
     return tunnel_info_keys;
-}
-template <>
-std::span<const Key<SegmentNeighbour>> keys_of<SegmentNeighbour>() {
-    return segment_neighbour_keys;
 }
 template <>
 std::span<const Key<Vxlan>> keys_of<Vxlan>() {

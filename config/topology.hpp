@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/multicast.hpp"
 #include "config/values.hpp"
 
 namespace vxplane::config {
@@ -191,12 +192,14 @@ struct Vxlan {
         local;  ///< none = the address of the underlay port that the route chooses
     std::optional<IpAddress> local6;  ///< IPv6, where `local` is IPv4 and remotes are of both
     std::optional<IpAddress> remote;  ///< shorthand for one entry of the flood list
+    std::optional<IpAddress> group;   ///< multicast group of the underlay, in the flood list
+    std::string dev{};                ///< underlay port where the group is joined
     LinkState state = LinkState::up;
     std::uint16_t dstport = 4789;  ///< RFC 7348 section 5
     PortRange srcport;
     static constexpr std::uint16_t kInheritTtl = 256;
     static constexpr std::uint8_t kInheritTos = 1;
-    std::uint16_t ttl = 0;  ///< 0 = auto: 64 to a unicast remote; kInheritTtl
+    std::uint16_t ttl = 0;  ///< 0 = auto: 64 to a remote, 1 to a group; kInheritTtl
     std::uint8_t tos = 0;   ///< or kInheritTos
     Df df = Df::unset;
     Ecn ecn = Ecn::rfc6040;
@@ -240,6 +243,8 @@ struct Vxlan {
     std::vector<SegmentNeighbour> neighbours{};
     std::vector<std::string> ports{};  ///< access ports that are members
     std::vector<FdbEntry> fdb{};
+    bool mcast_snooping = false;  ///< tenants' groups go to ports that report them
+    std::vector<MdbEntry> mdb{};
     /// Many VNIs. The loader makes a Vxlan of each, named `NAME:VNI`, with one VNI in `vni` and
     /// what is its own of `ports`, `fdb` and `tunnel_info`.
     bool external = false;

@@ -53,7 +53,7 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
                    bool may_be_ours) {
     if (address.is_multicast()) {
         refuse(where, path,
-               "multicast groups are not supported yet (the address of one remote VTEP)");
+               address.text() + " is a multicast group (the address of one remote VTEP; or group)");
         return false;
     }
     if (const auto unfit = unfit_vtep(address)) {

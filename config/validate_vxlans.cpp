@@ -57,6 +57,8 @@ class VxlanJudge {
         ports(vxlan, path);
         judge_fdb(judge_, vxlan);
         judge_watch(judge_, vxlan);
+        judge_group(judge_, vxlan);
+        judge_mdb(judge_, vxlan);
     }
 
     void numbers(const Vxlan& vxlan, const std::string& path) {
@@ -260,6 +262,7 @@ class VxlanJudge {
                 return tunnels[made.first->second];
             };
             if (vxlan.remote) remotes_with(0, 0).insert(*vxlan.remote);
+            if (vxlan.group) remotes_with(0, 0).insert(*vxlan.group);
             for (const FdbEntry& entry : vxlan.fdb) {
                 if (!entry.mac.is_zero()) ++entries;
                 if (entry.dst.empty()) continue;

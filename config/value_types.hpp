@@ -42,6 +42,7 @@ inline constexpr std::array fragment_words{Words("off"), Words("outer"), Words("
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array fallback_words{Words("flood"), Words("kernel")};
 inline constexpr std::array link_state_words{Words("up"), Words("down")};
+inline constexpr std::array filter_words{Words("exclude"), Words("include")};
 inline constexpr std::array auto_word{Words("auto")};
 inline constexpr std::array dynamic_word{Words("dynamic")};
 inline constexpr std::array default_words{Words("default"), Words("default6")};
@@ -162,6 +163,8 @@ inline constexpr ValueType ecn = one_of(ecn_words);
 inline constexpr ValueType fragment = one_of(fragment_words);
 inline constexpr ValueType proxy_fallback = one_of(fallback_words);
 inline constexpr ValueType link_state = one_of(link_state_words);
+inline constexpr ValueType filter_mode = one_of(filter_words);
+inline constexpr ValueType texts_or_one{.kind = Kind::one_or_list, .item = &text};
 inline constexpr ValueType networks = list_of(network);
 inline constexpr ValueType flood_limit = integer(0, 10'000'000);
 inline constexpr ValueType max_moves = integer(0, 1000);

@@ -138,6 +138,10 @@ std::optional<std::string> Daemon::start() {
     bridge_ = std::make_unique<Bridge>(topology_.system.fdb_capacity, *tunnels_, *publisher_);
     segment_neighbours_ = std::make_unique<SegmentNeighbours>(*bridge_);
     bridge_->add_part(*segment_neighbours_);
+    underlay_groups_ = std::make_unique<UnderlayGroups>(machine_, *bridge_, std::random_device{}());
+    bridge_->add_part(*underlay_groups_);
+    segment_groups_ = std::make_unique<SegmentGroups>(*bridge_);
+    bridge_->add_part(*segment_groups_);
     routing_ = std::make_unique<Routing>(*bridge_, *tunnels_, *neighbours_, *publisher_);
     slaves_ = std::make_unique<Slaves>(machine_, *bridge_, *routing_);
     punts_->connect(*neighbours_, *tunnels_);
@@ -161,6 +165,7 @@ std::optional<std::string> Daemon::start() {
     if (persist_) {
         persist_->restore(Neighbours::Clock::now());
     }
+    tick_groups(Neighbours::Clock::now());
     bridge_->finish_loading();
     stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_, topology_);
     telemetry_ = std::make_unique<Telemetry>();
@@ -302,6 +307,7 @@ void Daemon::tick() {
     }
     bridge_->age(now, kAgeingBudget);
     segment_neighbours_->tick(now);
+    tick_groups(now);
     bridge_->commit();
     punts_->send_released();
     routing_->reclaim();
@@ -367,6 +373,8 @@ void Daemon::stop() {
     routing_.reset();
     bridge_.reset();
     segment_neighbours_.reset();
+    underlay_groups_.reset();
+    segment_groups_.reset();
     tunnels_.reset();
     neighbours_.reset();
     punts_.reset();

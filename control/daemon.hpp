@@ -12,8 +12,10 @@
 #include "config/topology.hpp"
 #include "control/apply/bridge.hpp"
 #include "control/apply/routing.hpp"
+#include "control/apply/segment_groups.hpp"
 #include "control/apply/segment_neighbours.hpp"
 #include "control/apply/slaves.hpp"
+#include "control/apply/underlay_groups.hpp"
 #include "control/capture/capture.hpp"
 #include "control/loop/event_loop.hpp"
 #include "control/machine.hpp"
@@ -58,6 +60,8 @@ class Daemon {
     [[nodiscard]] Routing& routing() noexcept { return *routing_; }
     [[nodiscard]] Slaves& slaves() noexcept { return *slaves_; }
     [[nodiscard]] SegmentNeighbours& segment_neighbours() noexcept { return *segment_neighbours_; }
+    [[nodiscard]] SegmentGroups& segment_groups() noexcept { return *segment_groups_; }
+    [[nodiscard]] UnderlayGroups& underlay_groups() noexcept { return *underlay_groups_; }
     [[nodiscard]] Neighbours& neighbours() noexcept { return *neighbours_; }
     [[nodiscard]] const table::UnderlayRoutes& routes() const noexcept { return routes_; }
     [[nodiscard]] Publisher& publisher() noexcept { return *publisher_; }
@@ -83,6 +87,7 @@ class Daemon {
     void start_events();
     void start_segment_events();
     void tick();
+    void tick_groups(Neighbours::Time now);
     void take_learned(Neighbours::Time now);
     void check_account();
     void stop();
@@ -99,6 +104,8 @@ class Daemon {
     std::unique_ptr<Tunnels> tunnels_;
     std::unique_ptr<Bridge> bridge_;
     std::unique_ptr<SegmentNeighbours> segment_neighbours_;
+    std::unique_ptr<UnderlayGroups> underlay_groups_;
+    std::unique_ptr<SegmentGroups> segment_groups_;
     MissLimiter misses_;
     std::unique_ptr<Routing> routing_;
     std::unique_ptr<Slaves> slaves_;

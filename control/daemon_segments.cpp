@@ -15,6 +15,14 @@ net::MacAddress destination_of(std::span<const std::byte> frame) {
 
 }  // namespace
 
+void Daemon::tick_groups(Neighbours::Time now) {
+    const auto send = [this](std::uint16_t port, std::span<const std::byte> frame) {
+        punts_->send_frame(port, frame);
+    };
+    underlay_groups_->tick(now, send);
+    segment_groups_->tick(now, send);
+}
+
 void Daemon::start_segment_events() {
     segment_neighbours_->on_news(
         [this](SegmentNeighbours::What what, const SegmentNeighbours::View& view) {
@@ -32,6 +40,14 @@ void Daemon::start_segment_events() {
         const auto now = Neighbours::Clock::now();
         if (item.why == packet::Punt::neighbour) {
             segment_neighbours_->hear(item.segment, frame, now);
+            return;
+        }
+        if (item.why == packet::Punt::group_query) {
+            underlay_groups_->hear(item.in_port, frame, now);
+            return;
+        }
+        if (item.why == packet::Punt::listeners) {
+            segment_groups_->hear(item.segment, item.in_port, item.from_tunnel, frame, now);
             return;
         }
         if (item.segment >= bridge_->segment_count() || !bridge_->is_used(item.segment)) {

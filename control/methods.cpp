@@ -416,6 +416,7 @@ void add_methods(Daemon& daemon) {
 
     add_segment_methods(daemon);
     add_path_methods(daemon);
+    add_multicast_methods(daemon);
     add_capture_methods(daemon);
     add_ipvlan_methods(daemon);
     add_route_methods(daemon);

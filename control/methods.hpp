@@ -26,6 +26,8 @@ void add_conntrack_methods(Daemon& daemon);
 void add_segment_methods(Daemon& daemon);
 /// About paths of tunnels.
 void add_path_methods(Daemon& daemon);
+/// About multicast groups, of the underlay and of tenants.
+void add_multicast_methods(Daemon& daemon);
 /// The answer to a change of the topology.
 [[nodiscard]] rpc::Reply outcome(const Daemon::ReloadReport& report);
 /// About routing tables.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "config/parse.hpp"
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
 #include "control/methods.hpp"
@@ -130,7 +131,19 @@ Reply set(Daemon& daemon, const Json& params) {
             continue;
         }
         found = true;
-        vxlan.state = params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
+        if (params.contains("state")) {
+            vxlan.state =
+                params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
+        }
+        if (params.contains("group")) {
+            vxlan.group = config::parse_ip(params.at("group").get<std::string>());
+            if (!vxlan.group) {
+                return rpc::invalid("group: not an IP address");
+            }
+        }
+        if (params.contains("dev")) {
+            vxlan.dev = params.at("dev");
+        }
     }
     if (!found) {
         return rpc::refuse("no segment '" + name + "'");
@@ -148,9 +161,11 @@ void add_segment_methods(Daemon& daemon) {
     const rpc::Param lladdr{"lladdr", Type::string, true, "its MAC address"};
     const rpc::Param router{"router", Type::boolean, false, "advertised as a router"};
     table.add({"segment.set",
-               "sets a segment up or down until the next reload",
+               "sets a segment up or down, or changes its group, until the next reload",
                {{"name", Type::string, true, "name of a segment"},
-                {"state", Type::string, true, "whether anything passes", {"up", "down"}}},
+                {"state", Type::string, false, "whether anything passes", {"up", "down"}},
+                {"group", Type::string, false, "multicast group of the underlay"},
+                {"dev", Type::string, false, "underlay port where it is joined"}},
                true,
                [&daemon](const Json& params) { return set(daemon, params); }});
     table.add({"segments.neigh",

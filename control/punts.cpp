@@ -94,6 +94,8 @@ void Punts::take_one(const path::PuntItem& item, Time now) {
         case packet::Punt::neighbour:
         case packet::Punt::l2_miss:
         case packet::Punt::l3_miss:
+        case packet::Punt::listeners:
+        case packet::Punt::group_query:
             take_heard(item);
             break;
         case packet::Punt::port_closed:

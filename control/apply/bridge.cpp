@@ -60,6 +60,17 @@ void Bridge::set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uin
 void Bridge::set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses) {
     addresses_ = std::move(addresses);
     shape_changed_ = true;
+    ++shape_version_;
+}
+
+std::vector<OwnAddress> Bridge::addresses_of(std::uint16_t port) const {
+    std::vector<OwnAddress> own;
+    for (const auto& [address, its_port] : addresses_) {
+        if (its_port == port) {
+            own.push_back(address);
+        }
+    }
+    return own;
 }
 
 bool Bridge::may_be_remote(const net::IpAddress& address) const noexcept {

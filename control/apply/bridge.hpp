@@ -38,6 +38,17 @@ struct GuardSpec {
     [[nodiscard]] bool asks() const noexcept { return *this != GuardSpec{}; }
 };
 
+/// A member of a group of tenants, by the topology or by hand: a remote VTEP or an access port.
+struct MdbSpec {
+    net::IpAddress group;
+    net::IpAddress source;  ///< `::` = any
+    bool include = false;   ///< only `sources`, not all but them
+    std::vector<net::IpAddress> sources;
+    net::IpAddress remote;                ///< `::` = `port`
+    std::uint16_t port = table::kNoPort;  ///< DPDK id
+    auto operator<=>(const MdbSpec&) const = default;
+};
+
 /// A segment as configured; the index is its place in Tables::segments.
 struct SegmentSpec {
     std::string name;
@@ -49,6 +60,7 @@ struct SegmentSpec {
     std::uint32_t maxaddr = 0;   ///< 0 = no limit
     bool learning = true;
     bool inner_vlan = false;
+    net::IpAddress group;           ///< of the underlay, in the flood list; `::` = none
     std::uint32_t flood_limit = 0;  ///< flooded frames per second; 0 = any number
     MoveLimits moves;
     /// Of the 64-bit VXLAN header: bits that must be zero.
@@ -60,6 +72,8 @@ struct SegmentSpec {
     std::uint16_t watch = 0;    ///< of table::watch
     GuardSpec guard;
     std::vector<NeighbourSpec> neighbours;
+    bool mcast_snooping = false;
+    std::vector<MdbSpec> mdb;
     std::vector<net::MacAddress> routers;  ///< FDB entries with `router`
     std::vector<std::uint16_t> ports;      ///< DPDK ids of member access ports
     std::string part_of;                   ///< the external vxlan that it is a part of
@@ -181,6 +195,7 @@ class Bridge {
                             std::uint16_t slave);
     void set_mac(std::uint16_t id, std::uint64_t mac) {
         shape_changed_ = shape_changed_ || ports_[id].mac != mac;
+        shape_version_ += ports_[id].mac != mac ? 1 : 0;
         ports_[id].mac = mac;
     }
     void set_max_frame(std::uint16_t id, std::uint16_t bytes) {
@@ -189,13 +204,30 @@ class Bridge {
     }
     /// Frames to the segment's own address are routed by this master; kNoMaster: they are not.
     void set_router(std::uint16_t segment, std::uint16_t master, Time now);
+    /// Floods to groups ask the multicast database.
+    void set_multicast(std::uint16_t segment, bool on) {
+        const std::uint16_t before = segments_[segment].watch;
+        const auto others = static_cast<std::uint16_t>(before & ~table::watch::kMulticast);
+        segments_[segment].watch = on ? others | table::watch::kMulticast : others;
+        shape_changed_ = shape_changed_ || segments_[segment].watch != before;
+    }
     [[nodiscard]] bool is_up(std::uint16_t segment) const {
         return is_used(segment) && (specs_[segment].watch & table::watch::kDown) == 0;
+    }
+    /// For members of multicast groups: as acquire() and release() of tunnels.
+    std::optional<std::uint32_t> acquire_tunnel(std::uint16_t segment, const net::IpAddress& remote,
+                                                Time now) {
+        return tunnels_.acquire(profile_of(segment), remote, now);
+    }
+    void release_tunnel(std::uint32_t tunnel) { tunnels_.release(tunnel); }
+    [[nodiscard]] Problem refuse_remote(std::uint16_t segment, const net::IpAddress& remote) const {
+        return check_remote(segment, remote, {});
     }
     /// `part` takes part in every publication from now on, and outlives this.
     void add_part(TablePart& part) { parts_.push_back(&part); }
     /// Our own addresses, with the DPDK id of their underlay port.
     void set_addresses(std::vector<std::pair<OwnAddress, std::uint16_t>> addresses);
+    [[nodiscard]] std::vector<OwnAddress> addresses_of(std::uint16_t port) const;
     /// False for addresses that no other host can have: not unicast, ours, or the network or
     /// broadcast address of one of our subnets.
     [[nodiscard]] bool may_be_remote(const net::IpAddress& address) const noexcept;
@@ -287,7 +319,7 @@ class Bridge {
     [[nodiscard]] std::size_t segment_count() const noexcept { return specs_.size(); }
     [[nodiscard]] const SegmentSpec& segment(std::uint16_t index) const { return specs_[index]; }
     [[nodiscard]] std::optional<std::uint16_t> find_segment(std::string_view name) const;
-    /// Another number when a segment came, went or was changed.
+    /// Another number when a segment came, went or was changed, or an address of ours.
     [[nodiscard]] std::uint64_t shape_version() const noexcept { return shape_version_; }
     [[nodiscard]] std::uint32_t used(std::uint16_t segment) const { return used_[segment]; }
     [[nodiscard]] const BridgeCounters& counters() const noexcept { return counters_; }

@@ -37,6 +37,9 @@ Bridge::Problem Bridge::check_room(std::uint16_t segment) const {
 
 Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress& remote,
                                      OwnNumbers own) const {
+    if (remote.is_multicast() && remote == specs_[segment].group) {
+        return std::nullopt;
+    }
     const bool is_ours =
         std::any_of(addresses_.begin(), addresses_.end(), [&remote](const auto& entry) {
             return entry.first.address == remote && !remote.is_link_local();

@@ -56,7 +56,9 @@ void Bridge::fill_segment(std::uint16_t index) {
     segment.inner_vlan = spec.inner_vlan;
     segment.flood_rate = table::Segment::flood_rate_of(spec.flood_limit);
     segment.flood_limit = spec.flood_limit == 0 ? nullptr : &flood_limits_[index];
-    segment.watch = spec.watch;
+    // Who listens to groups is told apart: it stays until that is.
+    segment.watch =
+        static_cast<std::uint16_t>(spec.watch | (segment.watch & table::watch::kMulticast));
     ++shape_version_;
     fdb_.count_correction();
     segment.reserved_flags = static_cast<std::uint32_t>(spec.reserved_bits >> 32);

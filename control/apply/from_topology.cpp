@@ -20,8 +20,11 @@ net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
              static_cast<std::uint8_t>(id >> 8), static_cast<std::uint8_t>(id)}};
 }
 
-TunnelProfile profile_of(const config::Vxlan& vxlan) {
+TunnelProfile profile_of(const config::Vxlan& vxlan, const Machine& machine) {
     TunnelProfile profile;
+    if (vxlan.group) {
+        profile.group_port = machine.by_name(vxlan.dev)->port->id();
+    }
     // Without `local` the route to each remote chooses.
     if (vxlan.local && vxlan.local->is_ipv4()) {
         profile.local = vxlan.local->ipv4_number();
@@ -40,6 +43,9 @@ TunnelProfile profile_of(const config::Vxlan& vxlan) {
     // For what is not IP inside, too.
     const bool automatic = vxlan.ttl == 0 || profile.inherit.ttl;
     profile.ttl = automatic ? std::uint8_t{64} : static_cast<std::uint8_t>(vxlan.ttl);
+    if (vxlan.group && !automatic) {
+        profile.group_ttl = profile.ttl;
+    }
     profile.tos = profile.inherit.tos ? std::uint8_t{0} : vxlan.tos;
     profile.dont_fragment = vxlan.df == config::Df::set;
     profile.flow_label.from_flow = vxlan.flowlabel == config::Vxlan::kEntropyLabel;
@@ -73,6 +79,30 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.state == config::LinkState::down ? watch::kDown : 0U;
     bits |= vxlan.gbp ? watch::kGroupPolicy : 0U;
     return static_cast<std::uint16_t>(bits);
+}
+
+std::vector<MdbSpec> mdb_of(const config::Vxlan& vxlan, const Machine& machine) {
+    std::vector<MdbSpec> all;
+    for (const config::MdbEntry& entry : vxlan.mdb) {
+        MdbSpec spec;
+        spec.group = ip_of(entry.group);
+        spec.source = entry.source ? ip_of(*entry.source) : net::IpAddress{};
+        spec.include = entry.filter_mode == config::FilterMode::include;
+        for (const config::IpAddress& source : entry.source_list) {
+            spec.sources.push_back(ip_of(source));
+        }
+        std::sort(spec.sources.begin(), spec.sources.end());
+        for (const config::IpAddress& remote : entry.dst) {
+            spec.remote = ip_of(remote);
+            all.push_back(spec);
+        }
+        spec.remote = {};
+        for (const std::string& port : entry.ports) {
+            spec.port = machine.by_name(port)->port->id();
+            all.push_back(spec);
+        }
+    }
+    return all;
 }
 
 GuardSpec guard_of(const config::Vxlan& vxlan) {
@@ -252,7 +282,10 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     SegmentSpec spec;
     spec.name = vxlan.name;
     spec.vni = {vxlan.id};
-    spec.profile = profile_of(vxlan);
+    spec.profile = profile_of(vxlan, machine);
+    if (vxlan.group) {
+        spec.group = ip_of(*vxlan.group);
+    }
     spec.own_mac = own_mac_of(vxlan);
     spec.mtu = config::effective_mtu(topology, vxlan);
     spec.ageing = vxlan.ageing;
@@ -272,6 +305,8 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
             spec.routers.push_back(mac_of(entry.mac));
         }
     }
+    spec.mcast_snooping = vxlan.mcast_snooping;
+    spec.mdb = mdb_of(vxlan, machine);
     const config::Families families = config::families_of(topology, vxlan);
     spec.ipv4 = families.ipv4;
     spec.ipv6 = families.ipv6;
@@ -319,6 +354,9 @@ std::vector<FdbRequest> requests_of(const config::Vxlan& vxlan, std::uint16_t se
             requests.push_back(request);
         }
     };
+    if (vxlan.group) {
+        ask(*vxlan.group);
+    }
     if (vxlan.remote) {
         ask(*vxlan.remote);
     }

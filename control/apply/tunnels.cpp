@@ -133,6 +133,15 @@ void Tunnels::plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
     }
 }
 
+Tunnels::Found Tunnels::way_to(const TunnelProfile& profile, const net::IpAddress& remote) const {
+    if (!remote.is_multicast()) {
+        return route_to(remote);
+    }
+    return uplinks_.contains(profile.group_port)
+               ? Found{table::RouteType::unicast, profile.group_port, remote, {}, 0}
+               : Found{};
+}
+
 std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     const Record& record) const {
     using packet::DropReason;
@@ -146,7 +155,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.dstport = profile.dstport;
     spec.source_port_lo = profile.source_port_lo;
     spec.source_port_span = profile.source_port_span;
-    spec.ttl = profile.ttl;
+    spec.ttl = record.remote.is_multicast() ? profile.group_ttl : profile.ttl;
     spec.tos = profile.tos;
     spec.dont_fragment = profile.dont_fragment;
     spec.inherit = profile.inherit;
@@ -163,7 +172,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         spec.state = state;
         spec.refusal = reason;
     };
-    const Found route = route_to(record.remote);
+    const Found route = way_to(profile, record.remote);
     if (!route.type || route.type == table::RouteType::throw_) {
         refuse(table::TunnelState::told, DropReason::tunnel_no_route);
     } else if (route.type == table::RouteType::blackhole) {

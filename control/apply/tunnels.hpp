@@ -31,6 +31,8 @@ struct TunnelProfile {
     std::uint16_t source_port_lo = 32768;
     std::uint16_t source_port_span = 28231;
     std::uint8_t ttl = 64;
+    std::uint8_t group_ttl = 1;                 ///< to a multicast group
+    std::uint16_t group_port = table::kNoPort;  ///< DPDK id of the underlay port it is sent by
     std::uint8_t tos = 0;
     bool dont_fragment = false;
     table::Inherit inherit;
@@ -191,6 +193,8 @@ class Tunnels {
         std::uint16_t mtu = 0;
     };
     [[nodiscard]] Found route_to(const net::IpAddress& remote) const;
+    /// Groups are on the link of their port, whatever routes say.
+    [[nodiscard]] Found way_to(const TunnelProfile& profile, const net::IpAddress& remote) const;
     /// What the routes of now say of a remote.
     [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
         const Record& record) const;

@@ -196,11 +196,11 @@ Command mtu(Line& line) {
 
 Command parse(Line& line, bool all) {
     const std::string object = line.choose(
-        "object",
-        {"version", "port",      "ports",  "worker",    "workers", "segment", "segments", "fdb",
-         "neigh",   "neighbour", "route",  "routes",    "drops",   "stages",  "stats",    "events",
-         "health",  "capture",   "reload", "rpc",       "methods", "slave",   "slaves",   "ipvlan",
-         "ipvlans", "rule",      "rules",  "conntrack", "refused", "mtu",     "groups"});
+        "object", {"version", "port",   "ports",     "worker",  "workers", "segment", "segments",
+                   "fdb",     "neigh",  "neighbour", "route",   "routes",  "drops",   "stages",
+                   "stats",   "events", "health",    "capture", "reload",  "rpc",     "methods",
+                   "slave",   "slaves", "ipvlan",    "ipvlans", "rule",    "rules",   "conntrack",
+                   "refused", "mtu",    "groups",    "mdb",     "maddress"});
     if (all && object != "drops") throw Refused{"--all goes with drops"};
     if (object == "version") return {.method = "version", .view = View::version};
     if (object == "health") return {.method = "health", .view = View::health};
@@ -211,6 +211,8 @@ Command parse(Line& line, bool all) {
     if (object.starts_with("segment")) return parse_segment(line);
     if (object == "fdb") return fdb(line);
     if (object.starts_with("neigh")) return neigh(line);
+    if (object == "maddress") return show(line, "maddress", View::maddress, View::maddress);
+    if (object == "mdb") return parse_mdb(line);
     if (object == "refused") return show(line, "segments.refused", View::refused, View::refused);
     if (object == "groups") return show(line, "segments.groups", View::groups, View::groups);
     if (object == "mtu") return mtu(line);
@@ -277,6 +279,9 @@ std::string grammar() {
   neigh [show [dev SEGMENT]]
   neigh add|replace IP lladdr MAC dev SEGMENT [router]
   neigh del IP dev SEGMENT  neigh flush [dev SEGMENT]
+  maddress [show]           segment set NAME [up|down] [group IP] [dev PORT]
+  mdb [show [dev SEGMENT]]  mdb add|del dev SEGMENT (port NAME | dst IP) grp GROUP [src IP]
+      [filter_mode include|exclude] [source_list IP,IP...]
   refused                   route [show [table TABLE | slave SLAVE]]
   mtu [show]                mtu flush [remote IP]
   groups

@@ -7,8 +7,17 @@ Command parse_segment(Line& line) {
     const std::string verb = line.empty() ? "show" : line.choose("verb", {"show", "list", "set"});
     if (verb == "set") {
         Command command{.method = "segment.set", .view = View::changes, .writes = true};
-        command.calls[0]["name"] = line.take("name of a segment");
-        command.calls[0]["state"] = line.choose("state", {"up", "down"});
+        Json& params = command.calls[0];
+        params["name"] = line.take("name of a segment");
+        while (!line.empty()) {
+            std::string key = line.choose("word", {"up", "down", "group", "dev"});
+            const bool state = key == "up" || key == "down";
+            std::string value = state ? key : line.take("value of " + key);
+            if (state) key = "state";
+            if (params.contains(key)) throw Refused{key + " is given twice"};
+            params[key] = std::move(value);
+        }
+        if (params.size() == 1) throw Refused{"missing up, down, group or dev"};
         return command;
     }
     Command command{.method = "segments", .view = View::segments};

@@ -90,5 +90,6 @@ Command parse_slave(Line& line);
 Command parse_ipvlan(Line& line);
 Command parse_route(Line& line);
 Command parse_conntrack(Line& line);
+Command parse_mdb(Line& line);
 
 }  // namespace vxplane::control::ctl

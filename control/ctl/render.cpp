@@ -138,6 +138,16 @@ const std::map<View, Shape>& shapes() {
          {{{"REMOTE", "/remote"}, {"MTU", "/mtu", number}, {"EXPIRES", "/expires_s", number}},
           {"/remote"},
           "no path takes less than its uplink"}},
+        // clang-format off
+        {View::maddress,
+         {{{"GROUP", "/group"}, {"DEV", "/dev"}, {"SEGMENTS", "/segments"}, {"STATE", "/state"},
+           {"PROTOCOL", "/protocol"}, {"REPORTS", "/reports", count}, {"LEAVES", "/leaves", count},
+           {"QUERIES", "/queries", count}, {"FILTER", "/filter"}}, {"/dev", "/group"}, "no groups"}},
+        {View::mdb,
+         {{{"GROUP", "/group"}, {"SOURCE", "/source"}, {"SEGMENT", "/segment"}, {"TO", "/_to"},
+           {"FILTER", "/filter_mode"}, {"SOURCES", "/source_list"}, {"STATE", "/state"},
+           {"TIMER", "/timer_s", number}}, {"/segment", "/group", "/source", "/_to"}, "no entries"}},
+        // clang-format on
         {View::routes,
          {{{"TO", "/to"}, {"VIA", "/via"}, {"DEV", "/dev"}, {"TYPE", "/type"}},
           {"/to"},
@@ -206,7 +216,7 @@ Json growth(const Json& row, const Json* before, const std::string& path) {
 }
 
 Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
-    Json rows = view == View::fdb ? at(result, "/entries") : result;
+    Json rows = view == View::fdb || view == View::mdb ? at(result, "/entries") : result;
     if (!rows.is_array()) return Json::array();
     if (view == View::segments) rows = one_row_each(rows);
     for (auto& row : rows) {
@@ -233,7 +243,7 @@ Json prepare(View view, const Json& result, const Json* earlier = nullptr) {
         } else if (view == View::stages && before != nullptr) {
             row["cycles_per_packet"] =
                 ratio(growth(row, before, "/cycles"), growth(row, before, "/packets"));
-        } else if (view == View::fdb) {
+        } else if (view == View::fdb || view == View::mdb) {
             row["_to"] = fdb_target(row);
         }
     }

@@ -28,6 +28,8 @@ enum class View : std::uint8_t {
     refused,  ///< peers
     groups,   ///< group policies that tunnels brought
     path_mtus,
+    maddress,  ///< groups of the underlay
+    mdb,
     routes,
     drops,
     stages,

@@ -204,8 +204,17 @@ std::vector<Memberships::View> Memberships::groups(Listener listener, Time now) 
     const auto at = members_.find(listener);
     if (at != members_.end()) {
         for (const auto& [address, group] : at->second.groups) {
-            all.push_back({address, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                        std::max(group.until, now) - now)});
+            View view{address,
+                      std::chrono::duration_cast<std::chrono::milliseconds>(
+                          std::max(group.until, now) - now),
+                      group.any > now,
+                      {}};
+            for (const auto& [source, until] : group.sources) {
+                if (!view.any && until > now) {
+                    view.sources.push_back(source);
+                }
+            }
+            all.push_back(std::move(view));
         }
     }
     return all;

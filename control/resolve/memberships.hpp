@@ -71,6 +71,8 @@ class Memberships {
     struct View {
         net::IpAddress group;
         std::chrono::milliseconds left{0};
+        bool any = true;                        ///< source; otherwise
+        std::vector<net::IpAddress> sources{};  ///< only these, in order
     };
     [[nodiscard]] std::vector<View> groups(Listener listener, Time now) const;
     /// MAC addresses of its groups, each once; those that are fixed are not among them.

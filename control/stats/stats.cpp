@@ -278,6 +278,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"oversize", now.oversize - zero.oversize},
                        {"answered", now.answered - zero.answered},
                        {"untold", now.untold - zero.untold},
+                       {"group", spec.group.is_unset() ? "" : text(spec.group)},
                        {"state", bridge_.is_up(index) ? "up" : "down"}});
         if (!spec.part_of.empty()) {
             out.back()["part_of"] = spec.part_of;

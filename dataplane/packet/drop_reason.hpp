@@ -47,6 +47,7 @@ enum class Severity : std::uint8_t {
     X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
     X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \
     X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
+    X(vxlan_other_group, refused, "sent to a multicast group that the segment does not use")       \
     X(admin_down, refused, "the segment is down (state)")                                          \
     X(peer_unknown, refused, "outer source is no peer of the segment (peers)")                     \
     X(peer_port, refused, "outer source port outside the range of the segment (check-srcport)")    \
@@ -60,6 +61,7 @@ enum class Severity : std::uint8_t {
     X(fdb_same_port, normal, "destination is on the port where the frame came from")               \
     X(fdb_split_horizon, normal, "came from a remote VTEP, destination is behind a remote VTEP")   \
     X(flood_empty, normal, "broadcast or multicast, and no other member of the segment")           \
+    X(mdb_no_listener, normal, "for a multicast group, and no other member wants it")              \
     X(flood_limit, overload, "more floods of the segment than its flood-limit allows")             \
     X(flood_no_buffer, overload, "no buffer for a copy of a flooded frame")                        \
     X(proxy_no_buffer, overload, "no buffer for an answer to ARP or neighbour discovery")          \

@@ -126,8 +126,10 @@ enum class Punt : std::uint8_t {
     neighbour,  ///< ARP or ND that tells who has an address; `tunnel` = offset of the inner frame
     l2_miss,    ///< its destination is in no FDB entry
     l3_miss,    ///< of the IP address that it asks for or goes to nothing is known
+    listeners,  ///< IGMP or MLD of a tenant: a report, or a query
     // Of the underlay.
-    port_closed  ///< for a UDP port of VXLAN whose segments are all down
+    group_query,  ///< a copy of an IGMP or MLD query
+    port_closed   ///< for a UDP port of VXLAN whose segments are all down
 };
 
 /// What is known of a packet that comes from or goes to an ipvlan slave.

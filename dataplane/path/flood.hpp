@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/path/exit.hpp"
+#include "dataplane/path/listeners.hpp"
 #include "dataplane/path/rare_tunnels.hpp"
 #include "dataplane/path/special.hpp"
 #include "dataplane/step/add_tunnel.hpp"
@@ -56,14 +57,21 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
     const table::RemoteList& remotes =
         tables.flood_lists[found.kind() == table::FdbKind::flood_list ? found.index()
                                                                       : segment.flood_remotes];
-    const std::uint32_t remote_count = meta.from_tunnel ? 0 : remotes.count;
+    FloodTo to{tables.members.data() + segment.local_begin, segment.local_count,
+               tables.remotes.data() + remotes.begin, remotes.count, false};
+    if ((segment.watch & table::watch::kMulticast) != 0) [[unlikely]] {
+        choose_listeners(p, meta, ctx, exit, to);
+    }
+    const std::uint32_t remote_count = meta.from_tunnel ? 0 : to.tunnel_count;
     std::uint32_t left = remote_count;
-    for (std::uint32_t i = 0; i < segment.local_count; ++i) {
-        left += tables.members[segment.local_begin + i] != meta.in_port ? 1U : 0U;
+    for (std::uint32_t i = 0; i < to.port_count; ++i) {
+        left += to.ports[i] != meta.in_port ? 1U : 0U;
     }
     if (left == 0) {
         const bool group = ((meta.destination_key >> 16) & net::kMacGroupBit) != 0;
-        const auto reason = group ? packet::DropReason::flood_empty : packet::DropReason::fdb_miss;
+        const auto reason = to.listeners ? packet::DropReason::mdb_no_listener
+                            : group      ? packet::DropReason::flood_empty
+                                         : packet::DropReason::fdb_miss;
         note_refusal(exit, meta, reason);
         exit.drop(p.mbuf(), reason);
         return;
@@ -94,8 +102,8 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         copy_meta.one_of_many = many;
         left_somewhere |= send_one(packet::Packet(copy), copy_meta, ctx, exit);
     };
-    for (std::uint32_t i = 0; i < segment.local_count; ++i) {
-        const std::uint16_t member = tables.members[segment.local_begin + i];
+    for (std::uint32_t i = 0; i < to.port_count; ++i) {
+        const std::uint16_t member = to.ports[i];
         if (member != meta.in_port) {
             copy_to(member, 0);
         }
@@ -103,7 +111,7 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
     // The first remote is served last, as the Linux driver does.
     for (std::uint32_t i = 1; i <= remote_count; ++i) {
         const std::uint32_t at = i == remote_count ? 0 : i;
-        copy_to(table::kNoPort, tables.remotes[remotes.begin + at]);
+        copy_to(table::kNoPort, to.tunnels[at]);
     }
     // Once, however many members got it, and as for one destination: only what leaves.
     if (meta.from_tunnel && left_somewhere) {

@@ -45,6 +45,13 @@ bool set_kernel_mtu(const std::string& interface, std::uint16_t mtu) noexcept {
     return ask(SIOCSIFMTU, interface, about);
 }
 
+bool hear_kernel_group(const std::string& interface, const std::uint8_t* mac, bool on) noexcept {
+    ifreq about{};
+    about.ifr_hwaddr.sa_family = AF_UNSPEC;
+    std::copy_n(mac, 6, about.ifr_hwaddr.sa_data);
+    return ask(on ? SIOCADDMULTI : SIOCDELMULTI, interface, about);
+}
+
 bool set_kernel_up(const std::string& interface, bool up) noexcept {
     ifreq about{};
     if (!ask(SIOCGIFFLAGS, interface, about)) return false;

@@ -18,4 +18,7 @@ namespace vxplane::port {
 /// Sets an interface of this network namespace up or down. False when the kernel refuses.
 [[nodiscard]] bool set_kernel_up(const std::string& interface, bool up) noexcept;
 
+/// Adds a multicast MAC address to the filter of the interface, or takes it out.
+bool hear_kernel_group(const std::string& interface, const std::uint8_t* mac, bool on) noexcept;
+
 }  // namespace vxplane::port

@@ -93,6 +93,10 @@ class Port {
     /// back: from now on mtu() is the lesser one of that and of what was asked for. True when it
     /// has changed.
     bool follow_mtu() noexcept;
+    /// Lets in frames to these MAC addresses, and none that an earlier call named besides. Ports
+    /// take all multicast as far as their devices do; some have a filter behind that. Says what
+    /// lets them in: `list`, `allmulticast`, `promiscuous`, or `device` where nothing can be set.
+    std::string hear_groups(const std::vector<MacBytes>& groups);
     /// Whether the host behind the port is to see a carrier: on a net_tap its interface has none, a
     /// kernel interface that we use is set down so that the other end of a veth has none, and a NIC
     /// turns off its link. False when this device has no way to tell it.
@@ -165,6 +169,7 @@ class Port {
     DeviceCounters zero_{};
     TapEnd tap_end_{};
     bool carrier_ = true;
+    std::vector<MacBytes> kernel_groups_{};  ///< in the filter of kernel_interface()
     struct Seen {
         std::chrono::steady_clock::time_point when{};
         std::optional<bool> runs{};

@@ -81,6 +81,29 @@ bool Port::follow_mtu() noexcept {
     return std::exchange(mtu_, now) != now;
 }
 
+std::string Port::hear_groups(const std::vector<MacBytes>& groups) {
+    bool listed = !kernel_interface().empty();
+    if (listed) {
+        for (const MacBytes& old : kernel_groups_)
+            if (std::ranges::find(groups, old) == groups.end())
+                hear_kernel_group(kernel_interface(), old.data(), false);
+        for (const MacBytes& one : groups)
+            if (std::ranges::find(kernel_groups_, one) == kernel_groups_.end())
+                listed = hear_kernel_group(kernel_interface(), one.data(), true) && listed;
+        kernel_groups_ = groups;
+    }
+    std::vector<rte_ether_addr> list(groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i)
+        std::memcpy(list[i].addr_bytes, groups[i].data(), groups[i].size());
+    const LogCapture log;
+    if (listed || rte_eth_dev_set_mc_addr_list(id_, list.data(),
+                                               static_cast<std::uint32_t>(list.size())) == 0)
+        return "list";
+    if (rte_eth_allmulticast_get(id_) == 1 || rte_eth_allmulticast_enable(id_) == 0)
+        return "allmulticast";
+    return rte_eth_promiscuous_get(id_) == 1 ? "promiscuous" : "device";
+}
+
 bool Port::set_carrier(bool on) noexcept {
     carrier_ = on;
     seen_ = {};

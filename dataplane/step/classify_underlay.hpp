@@ -13,7 +13,8 @@
 namespace vxplane::step {
 
 /// Goes on with `outer_size` = offset of the UDP header, for an unfragmented UDP packet to one of
-/// our addresses and one of our VXLAN ports. Over IPv6 the same is said by Lane::tunnel6.
+/// our addresses and one of our VXLAN ports. Over IPv6 the same is said by Lane::tunnel6, and so is
+/// that a frame is to a group address where some segment has a group, which read_group() judges.
 struct ClassifyUnderlay {
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
@@ -42,11 +43,14 @@ struct ClassifyUnderlay {
     }
 
   private:
+    friend class GroupFrame;
+
     static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
         meta.punt = why;
         return packet::Verdict::divert(packet::Lane::control);
     }
 
+    /// Of another EtherType, or not to our MAC address.
     [[gnu::noinline]] static packet::Verdict not_ipv4(packet::Packet& p,
                                                       const net::EthernetHeader& ethernet,
                                                       packet::PacketMeta& meta,
@@ -76,8 +80,10 @@ struct ClassifyUnderlay {
         const net::Ipv6Upper upper = net::upper_of(p.data() + kIp, p.contiguous() - kIp);
         const std::uint32_t at = kIp + upper.offset;
         if (upper.protocol == net::ip_protocol::kUdp && ip->version() == 6 && upper.is_whole) {
-            return is_own(net::IpAddress(ip->destination)) ? udp6(p, *ip, upper, meta, ctx)
-                                                           : Verdict::divert(Lane::host);
+            const bool to_us = p.at<net::EthernetHeader>(0)->destination.number() ==
+                               ctx.tables->ports[meta.in_port].mac;
+            return to_us && is_own(net::IpAddress(ip->destination)) ? udp6(p, *ip, upper, meta, ctx)
+                                                                    : Verdict::divert(Lane::host);
         }
         if (ip->version() != 6 || upper.protocol != net::ip_protocol::kIcmpv6 || !upper.is_whole ||
             upper.is_later || p.contiguous() < at + sizeof(Icmpv6Header)) {
@@ -121,7 +127,7 @@ struct ClassifyUnderlay {
                    table::dstport_key(net::load<net::Be16>(p.data() + udp + 2).value(), true));
     }
 
-    /// `upper` is whole, and the packet is for us.
+    /// `upper` is whole, and the packet is for us, or for a group of ours.
     static packet::Verdict udp6(packet::Packet& p, const net::Ipv6Header& ip,
                                 const net::Ipv6Upper& upper, packet::PacketMeta& meta,
                                 Context& ctx) noexcept {
@@ -129,9 +135,6 @@ struct ClassifyUnderlay {
         using packet::Lane;
         using packet::Verdict;
         const table::PortEntry& port = ctx.tables->ports[meta.in_port];
-        if (p.at<net::EthernetHeader>(0)->destination.number() != port.mac) {
-            return Verdict::divert(Lane::host);
-        }
         if (upper.is_later) {
             return port.partner == table::kNoPort ? Verdict::drop(DropReason::outer_fragment)
                                                   : Verdict::divert(Lane::host);
@@ -177,7 +180,8 @@ struct ClassifyUnderlay {
             return port.promiscuous ? packet::Verdict::divert(packet::Lane::host)
                                     : packet::Verdict::drop(packet::DropReason::eth_not_for_us);
         }
-        return not_ipv4(p, ethernet, meta, ctx);
+        return ctx.tables->joined != nullptr ? packet::Verdict::divert(packet::Lane::tunnel6)
+                                             : not_ipv4(p, ethernet, meta, ctx);
     }
 
     static packet::Verdict ipv4(packet::Packet& p, const table::PortEntry& port,

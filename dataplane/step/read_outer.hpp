@@ -11,6 +11,7 @@
 #include "dataplane/step/classify_underlay.hpp"
 #include "dataplane/step/find_segment.hpp"
 #include "dataplane/step/read_outer6.hpp"
+#include "dataplane/step/underlay_group.hpp"
 
 namespace vxplane::step {
 
@@ -103,9 +104,11 @@ class ReadOuter {
                                                    Context& ctx) noexcept {
         packet::Verdict verdict = ClassifyUnderlay{}(p, meta, ctx);
         if (!verdict.goes_on()) {
-            return verdict == packet::Verdict::divert(packet::Lane::tunnel6)
-                       ? read_outer6(p, meta, ctx)
-                       : verdict;
+            if (verdict != packet::Verdict::divert(packet::Lane::tunnel6)) {
+                return verdict;
+            }
+            return p.at<net::EthernetHeader>(0)->destination.is_group() ? read_group(p, meta, ctx)
+                                                                        : read_outer6(p, meta, ctx);
         }
         verdict = CheckUdp{}(p, meta, ctx);
         if (verdict.goes_on()) {

@@ -24,8 +24,9 @@ constexpr std::uint16_t kClampMss = 128;       ///< TCP from tunnels is told of 
 constexpr std::uint16_t kFragmentInner = 256;  ///< IPv4 that is too long is fragmented
 constexpr std::uint16_t kDown = 512;           ///< the segment is down: nothing passes
 constexpr std::uint16_t kGroupPolicy = 1024;   ///< headers may tell a group policy
+constexpr std::uint16_t kMulticast = 2048;     ///< floods to groups ask Tables::mdb
 /// What no frame of a tenant is looked at for.
-constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner | kGroupPolicy;
+constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner | kGroupPolicy | kMulticast;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

@@ -12,6 +12,7 @@
 #include "dataplane/table/fdb.hpp"
 #include "dataplane/table/flat_map.hpp"
 #include "dataplane/table/hook_set.hpp"
+#include "dataplane/table/multicast.hpp"
 #include "dataplane/table/next_hop.hpp"
 #include "dataplane/table/rate_limit.hpp"
 #include "dataplane/table/route_table.hpp"
@@ -213,6 +214,19 @@ struct Tables {
     std::shared_ptr<const AddressMap> segment_neighbours;
     Shared<SegmentNeighbour> known_neighbours;
     std::shared_ptr<const FlatMap> routers;  ///< FdbKey::raw of entries with `router`; null: none
+
+    // --- multicast; null and empty when there is none
+    /// Groups that carry floods of segments, by DPDK port id -> number of the pair.
+    std::shared_ptr<const AddressMap> joined;
+    std::shared_ptr<const FlatMap> group_segments;  ///< group_segment_key -> 0
+    /// segment, group of tenants -> `mdb`; segment, `::` -> ports of multicast routers, which get
+    /// reports, and, where the entry `has_ports`, all that is for groups nobody is known to want.
+    std::shared_ptr<const AddressMap> mdb_groups;
+    std::shared_ptr<const AddressMap>
+        mdb_sources;  ///< number in `mdb` of the group, source -> `mdb`
+    Shared<MdbEntry> mdb;
+    Shared<std::uint32_t> mdb_tunnels;
+    Shared<std::uint16_t> mdb_ports;
 
     // --- ipvlan and routing; all empty when there is no ipvlan
     Shared<Master> masters;                             ///< by master number

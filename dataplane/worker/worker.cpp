@@ -12,6 +12,7 @@
 #include "dataplane/path/from_underlay.hpp"
 #include "dataplane/path/slaves.hpp"
 #include "dataplane/step/read_outer6.hpp"
+#include "dataplane/step/underlay_group.hpp"
 
 namespace vxplane::worker {
 
@@ -198,6 +199,22 @@ void Worker::set_aside_what_is_no_tunnel() noexcept {
         to.meta[at] = burst_.meta[i];
     }
     burst_.count = tunnels;
+    if (tables.joined != nullptr) [[unlikely]] {
+        take_back_groups();
+    }
+}
+
+void Worker::take_back_groups() noexcept {
+    std::uint16_t kept = 0;
+    for (std::uint16_t i = 0; i < aside_.count; ++i) {
+        const bool is_tunnel =
+            step::is_group_tunnel(packet::Packet(aside_.mbufs[i]), aside_.meta[i], context_);
+        packet::Burst& to = is_tunnel ? burst_ : aside_;
+        const std::uint16_t at = is_tunnel ? burst_.count++ : kept++;
+        to.mbufs[at] = aside_.mbufs[i];
+        to.meta[at] = aside_.meta[i];
+    }
+    aside_.count = kept;
 }
 
 void Worker::begin_poll() noexcept {

@@ -102,6 +102,8 @@ class Worker {
     void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
     /// Moves frames of burst_ to aside_, of which FromUnderlay knows nothing.
     void set_aside_what_is_no_tunnel() noexcept;
+    /// But tunnel packets to groups of the underlay.
+    void take_back_groups() noexcept;
     /// Of the masters whose connections are this worker's.
     void age_connections() noexcept;
     unsigned poll_merged(const RxQueue& rx) noexcept;

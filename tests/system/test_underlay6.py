@@ -8,12 +8,12 @@ from test_reload import reload
 VTEP6 = "2001:db8::1"
 
 
-def six(scene, peer, **words):
+def six(scene, peer, remote=VTEP6, **words):
     """The peer's device speaks IPv6 on the underlay."""
     peer.namespace.run("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0")
     peer.underlay = f"2001:db8::1{peer.number}"
     peer.namespace.ip(f"address add {peer.underlay}/64 dev eth0 nodad")
-    peer.vxlan(remote=VTEP6, **words)
+    peer.vxlan(remote=remote, **words)
     peer.namespace.ip("link set vx0 mtu 1430")
     return peer
 

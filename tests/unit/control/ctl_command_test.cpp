@@ -36,8 +36,12 @@ TEST(CtlCommand, shows) {
     EXPECT_EQ(parsed("worker"), "workers {}");
     EXPECT_EQ(parsed("segment show blue"), R"(segments {"name":"blue"})");
     EXPECT_EQ(parsed("segment set blue down"), R"(segment.set {"name":"blue","state":"down"})");
-    EXPECT_EQ(parsed("segment set blue"), "? missing state (up, down)");
-    EXPECT_EQ(parsed("segment set blue off"), "? 'off' is not a known state (up, down)");
+    EXPECT_EQ(parsed("segment set blue group 239.1.1.1 dev up0"),
+              R"(segment.set {"dev":"up0","group":"239.1.1.1","name":"blue"})");
+    EXPECT_EQ(parsed("segment set blue"), "? missing up, down, group or dev");
+    EXPECT_EQ(parsed("segment set blue off"), "? 'off' is not a known word (up, down, group, dev)");
+    EXPECT_EQ(parsed("segment set blue up down"), "? state is given twice");
+    EXPECT_EQ(parsed("maddress"), "maddress {}");
     EXPECT_EQ(parsed("neigh show"), "neigh {}");
     EXPECT_EQ(parsed("route"), "routes {}");
     EXPECT_EQ(parsed("drops"), "drops {}");
@@ -61,6 +65,17 @@ TEST(CtlCommand, neighbours_of_segments) {
               R"(segments.neigh.del {"address":"10.1.0.2","segment":"blue"})");
     EXPECT_EQ(parsed("neigh flush"), "segments.neigh.flush {}");
     EXPECT_EQ(parsed("refused"), "segments.refused {}");
+    EXPECT_EQ(parsed("mdb"), "mdb.show {}");
+    EXPECT_EQ(parsed("mdb show dev blue"), R"(mdb.show {"segment":"blue"})");
+    EXPECT_EQ(
+        parsed("mdb add dev blue port blue grp 239.1.1.1 src 10.0.0.1 dst 10.0.0.2 permanent"),
+        R"(mdb.add {"dst":"10.0.0.2","group":"239.1.1.1","segment":"blue","source":"10.0.0.1"})");
+    EXPECT_EQ(
+        parsed("mdb del dev blue port vm1 grp ff05::1 filter_mode include source_list "
+               "fd00::1,fd00::2"),
+        R"(mdb.del {"filter_mode":"include","group":"ff05::1","port":"vm1","segment":"blue","source_list":["fd00::1","fd00::2"]})");
+    EXPECT_EQ(parsed("mdb add dev blue grp 239.1.1.1"), "? give one of port NAME, dst IP");
+    EXPECT_EQ(parsed("mdb add dev blue port vm1"), "? missing grp GROUP");
     EXPECT_EQ(parsed("groups"), "segments.groups {}");
     EXPECT_EQ(parsed("mtu"), "path_mtus {}");
     EXPECT_EQ(parsed("mtu flush"), "path_mtus.flush {}");
