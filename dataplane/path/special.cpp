@@ -5,9 +5,10 @@
 namespace vxplane::path {
 
 void note_refusal(Exit& exit, const packet::PacketMeta& meta, packet::DropReason reason) noexcept {
-    SegmentCounters& segment = exit.counters().segments[meta.segment];
+    // A topology of slaves alone has no segments to count in.
+    std::vector<SegmentCounters>& segments = exit.counters().segments;
     if (reason == packet::DropReason::tunnel_oversize) {
-        segment.oversize.add(1);
+        segments[meta.segment].oversize.add(1);
     }
     // Nothing is known of a tenant's segment before its addresses were read; control counts for
     // itself.
@@ -15,6 +16,7 @@ void note_refusal(Exit& exit, const packet::PacketMeta& meta, packet::DropReason
         reason == packet::DropReason::control_ring_full) {
         return;
     }
+    SegmentCounters& segment = segments[meta.segment];
     const packet::Severity severity = packet::info(reason).severity;
     const bool error =
         severity == packet::Severity::malformed || severity == packet::Severity::unreachable;
