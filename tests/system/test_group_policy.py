@@ -43,9 +43,10 @@ def grouped(lab, **port):
     scene = Scene(lab)
     tenant = scene.tenant()
     scene.topology["ports"]["acc0"] |= port
-    peer = scene.peers[0].vxlan(options="gbp", mac=PEER_MAC)
-    # IPv6 speaks when it likes.
-    peer.namespace.run("sysctl -qw net.ipv6.conf.vx0.disable_ipv6=1")
+    # IPv6 speaks when it likes, and what it says before anybody listens waits for the underlay's ARP.
+    peer = scene.peers[0]
+    peer.namespace.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
+    peer.vxlan(options="gbp", mac=PEER_MAC, addresses=(f"{peer.inner4}/24",))
     scene.segment(gbp=True)
     marks = Marks(peer.namespace)
     scene.start(settle=False)

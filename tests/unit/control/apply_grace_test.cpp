@@ -65,7 +65,7 @@ TEST_F(ApplyGrace, RP92_waiting_for_readers_ends_at_its_limit) {
 
 TEST_F(ApplyGrace, RP92_a_stuck_worker_raises_an_alarm_that_reads_the_same_until_it_goes) {
     begin();
-    const stats::Reader reader(world.machine, punts, bridge, publisher);
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     const auto stuck_alarms = [&] {
         std::vector<std::string> found;
         for (const std::string& alarm : reader.alarms()) {

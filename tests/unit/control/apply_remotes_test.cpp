@@ -92,7 +92,7 @@ class SixteenTunnels : public Remotes {
 
 TEST_F(SixteenTunnels, VX59_the_last_eighth_is_for_people_and_80_percent_is_an_alarm) {
     begin();
-    const stats::Reader reader(world.machine, punts, bridge, publisher);
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     const auto is_heard = [&](std::uint8_t i) {
         from_remote("10.0.0." + std::to_string(2 + i), unicast(20 + i, 1));
         tick();
@@ -239,7 +239,7 @@ TEST_F(Remotes, an_echo_request_to_another_address_of_ours_is_answered_from_that
 
 TEST_F(Remotes, RP92_a_worker_that_does_not_poll_is_an_alarm_and_is_called_stuck) {
     begin();
-    stats::Reader reader(world.machine, punts, bridge, publisher);
+    stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     auto at = std::chrono::steady_clock::now();
     const auto looks_later = [&](std::chrono::milliseconds time) {
         at += time;

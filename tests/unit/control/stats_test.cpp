@@ -24,7 +24,7 @@ class SmallTable : public ControlStats {
 
 TEST_F(SmallTable, VX59_alarm_at_80_percent_of_the_table) {
     begin();
-    const stats::Reader reader(world.machine, punts, bridge, publisher);
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     for (std::uint8_t i = 0; i < 7; ++i) {
         ASSERT_FALSE(bridge.add(to_remote(host(20 + i), "10.0.0.2"), now));
     }
@@ -42,7 +42,7 @@ TEST_F(ControlStats, VX59_alarm_at_80_percent_of_maxaddr) {
     spec.maxaddr = 5;
     segment(spec);
     begin();
-    const stats::Reader reader(world.machine, punts, bridge, publisher);
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     for (std::uint8_t i = 0; i < 3; ++i) {
         ASSERT_FALSE(bridge.add(to_remote(host(20 + i), "10.0.0.2"), now));
         ASSERT_FALSE(bridge.add(to_remote({}, "10.0.0." + std::to_string(2 + i)), now));
@@ -57,7 +57,7 @@ TEST_F(ControlStats, RP96_what_control_does_is_part_of_the_account) {
     ASSERT_FALSE(bridge.add(to_remote(host(20), "10.0.0.2"), now));
     receive(world.vm1, unicast(1, 20));
     tick();
-    const stats::Reader reader(world.machine, punts, bridge, publisher);
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     EXPECT_EQ(reader.unaccounted(), 0U);
     const auto control = reader.health()["control"];
     EXPECT_EQ(control["held"], 1);
@@ -69,7 +69,7 @@ TEST_F(ControlStats, RP96_what_control_does_is_part_of_the_account) {
 TEST_F(ControlStats, a_reset_starts_all_counters_at_zero_and_writes_none) {
     begin();
     ASSERT_FALSE(bridge.add(to_remote(host(20), "10.6.0.2"), now));  // no route
-    stats::Reader reader(world.machine, punts, bridge, publisher);
+    stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
     reader.reset();
     const std::uint64_t raw = world.machine.workers()[0]->counters().received.get();
     receive(world.vm1, unicast(1, 20));
