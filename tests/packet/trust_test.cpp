@@ -53,10 +53,10 @@ TEST(Trust, a_packet_to_a_broadcast_address_of_ours_is_the_hosts) {
         .check();
 }
 
-using Known = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+using SourceVnis = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
-Known unknown(Scene& s) {
-    Known all;
+SourceVnis unknown(Scene& s) {
+    SourceVnis all;
     s.lab.worker().unknown_vnis().for_each([&](const step::UnknownVnis::Sample& sample) {
         all.emplace_back(sample.vni.number, sample.source.v4().number());
     });
@@ -76,9 +76,9 @@ TEST(Trust, VX34_an_unknown_vni_is_remembered_with_its_sender) {
     for (int again = 0; again < 100; ++again) arrives(0, 2);
     arrives(0xFFFFFF, 2);
     arrives(0xFFFFFF, 3);
-    EXPECT_EQ(unknown(s), (Known{{0, ip("10.0.0.2").number()},
-                                 {0xFFFFFF, ip("10.0.0.2").number()},
-                                 {0xFFFFFF, ip("10.0.0.3").number()}}));
+    EXPECT_EQ(unknown(s), (SourceVnis{{0, ip("10.0.0.2").number()},
+                                      {0xFFFFFF, ip("10.0.0.2").number()},
+                                      {0xFFFFFF, ip("10.0.0.3").number()}}));
 }
 
 TEST(Trust, VX34_the_last_64_are_kept) {
@@ -88,7 +88,7 @@ TEST(Trust, VX34_the_last_64_are_kept) {
         for (int twice = 0; twice < 2; ++twice)
             frames.push_back(s.from_remote(trusted_frame(), 2, {.vni = vni}).bytes());
     expect_law(s.lab.receive(s.up, frames));
-    Known last;
+    SourceVnis last;
     for (std::uint32_t vni = 136; vni < 200; ++vni) last.emplace_back(vni, ip("10.0.0.2").number());
     EXPECT_EQ(unknown(s), last);
 }

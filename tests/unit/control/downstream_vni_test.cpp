@@ -7,7 +7,7 @@
 namespace vxplane::control {
 namespace {
 
-const net::MacAddress kZero{};
+const net::MacAddress kFloodEntry{};
 
 class DownstreamVni : public Stack {
   protected:
@@ -73,21 +73,21 @@ TEST_F(DownstreamVni, VX98_an_entry_says_what_is_sent_to_its_remote) {
 
 TEST_F(DownstreamVni, VX60_VX62_VX98_a_list_may_have_one_remote_with_several_vnis) {
     begin();
-    ASSERT_FALSE(bridge.add(to_remote(kZero, "10.0.0.2"), now));
-    ASSERT_FALSE(bridge.add(with(kZero, "10.0.0.2", {500, 0}), now));
-    ASSERT_FALSE(bridge.add(with(kZero, "10.0.0.2", {501, 0}), now));
-    EXPECT_EQ(bridge.add(with(kZero, "10.0.0.2", {500, 4789}), now),
+    ASSERT_FALSE(bridge.add(to_remote(kFloodEntry, "10.0.0.2"), now));
+    ASSERT_FALSE(bridge.add(with(kFloodEntry, "10.0.0.2", {500, 0}), now));
+    ASSERT_FALSE(bridge.add(with(kFloodEntry, "10.0.0.2", {501, 0}), now));
+    EXPECT_EQ(bridge.add(with(kFloodEntry, "10.0.0.2", {500, 4789}), now),
               "00:00:00:00:00:00 dst 10.0.0.2 is there already");
     resolve("10.0.0.2");
     receive(world.vm1, unicast(1, 99));
     std::vector<std::uint32_t> vnis;
     for (const Bytes& frame : sent_by(world.up)) vnis.push_back(take_apart(frame).vni_word >> 8);
     EXPECT_EQ(vnis, (std::vector<std::uint32_t>{500, 501, 7}));
-    EXPECT_TRUE(bridge.remove(0, kZero, ip("10.0.0.2"), {502, 0}));
-    ASSERT_FALSE(bridge.remove(0, kZero, ip("10.0.0.2"), {500, 0}));
-    EXPECT_EQ(all_of(kZero), "10.0.0.2/0/0 10.0.0.2/501/0 ");
-    ASSERT_FALSE(bridge.remove(0, kZero, ip("10.0.0.2")));
-    EXPECT_EQ(all_of(kZero), "10.0.0.2/501/0 ");
+    EXPECT_TRUE(bridge.remove(0, kFloodEntry, ip("10.0.0.2"), {502, 0}));
+    ASSERT_FALSE(bridge.remove(0, kFloodEntry, ip("10.0.0.2"), {500, 0}));
+    EXPECT_EQ(all_of(kFloodEntry), "10.0.0.2/0/0 10.0.0.2/501/0 ");
+    ASSERT_FALSE(bridge.remove(0, kFloodEntry, ip("10.0.0.2")));
+    EXPECT_EQ(all_of(kFloodEntry), "10.0.0.2/501/0 ");
     expect_law();
 }
 
@@ -96,7 +96,7 @@ TEST_F(DownstreamVni, VX97_VX98_other_options_of_the_segment_leave_it) {
     bridge.set_nexthops({{5, members}});
     begin();
     ASSERT_FALSE(bridge.add(with(host(20), "10.0.0.2", {500, 8472}), now));
-    ASSERT_FALSE(bridge.add(with(kZero, "10.0.0.2", {500, 0}), now));
+    ASSERT_FALSE(bridge.add(with(kFloodEntry, "10.0.0.2", {500, 0}), now));
     FdbRequest group;
     group.mac = host(21);
     group.place.nhid = 5;
@@ -109,7 +109,7 @@ TEST_F(DownstreamVni, VX97_VX98_other_options_of_the_segment_leave_it) {
     ASSERT_FALSE(bridge.change_segment(0, spec, now));
     bridge.commit();
     EXPECT_EQ(sent_to(20), (std::pair<std::uint32_t, std::uint16_t>{500, 8472}));
-    EXPECT_EQ(all_of(kZero), "10.0.0.2/500/0 ");
+    EXPECT_EQ(all_of(kFloodEntry), "10.0.0.2/500/0 ");
     EXPECT_EQ(entry(host(21))->own.front().vni, 600U);
     // Of the group, one member says it itself; the entry says it for the other.
     std::set<std::uint32_t> seen;
@@ -169,7 +169,7 @@ TEST_F(DownstreamVni, VX19_an_address_of_our_own_is_a_remote_with_the_vni_of_ano
     EXPECT_TRUE(bridge.add(with(host(20), "10.0.0.1", {7, 4789}), now)) << "its own segment";
     ASSERT_FALSE(bridge.add(with(host(20), "10.0.0.1", {8, 0}), now));
     ASSERT_FALSE(bridge.add(with(host(21), "10.0.0.1", {9, 0}), now));
-    ASSERT_FALSE(bridge.add(with(kZero, "10.0.0.1", {8, 0}), now));
+    ASSERT_FALSE(bridge.add(with(kFloodEntry, "10.0.0.1", {8, 0}), now));
     tick();
     receive(world.vm1, unicast(1, 20));
     EXPECT_EQ(sent_by(world.vm3).size(), 1U);
