@@ -1,4 +1,5 @@
-// Any bytes as what slaves and DHCP servers say: reports of multicast groups, requests and answers.
+// Any bytes as what slaves, DHCP servers and multicast routers say: reports of groups, requests and
+// answers, queries for groups that we have joined.
 // An input is a row of packets, each behind a head of three bytes: bits 0 and 1 of the first say
 // who sends it, bit 2 whether its checksums are repaired first, the upper four bits how much time
 // passes; the others are its length.
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "control/resolve/joined_groups.hpp"
 #include "control/resolve/leases.hpp"
 #include "control/resolve/memberships.hpp"
 #include "dataplane/net/group_query.hpp"
@@ -69,11 +71,16 @@ class World {
         for (std::uint16_t client = 0; client < kClients; ++client) {
             groups_.listen(client, {0x01005E000001, client});
         }
+        const std::vector<OwnAddress> own{{net::Ipv4Address::of(10, 1, 0, 1), 24}};
+        joined_.set_port(kUplink, net::MacAddress::from_number(2), own);
+        for (const net::IpAddress& group : kJoined) joined_.join(kUplink, group, now_);
     }
     void pass(std::chrono::seconds time) {
         now_ += time;
         groups_.tick(now_);
         leases_.tick(now_);
+        joined_.tick(now_);
+        say();
         ask();
         check();
     }
@@ -86,6 +93,7 @@ class World {
         frame.shrink_to_fit();
         const bool seen = net::may_be_report(frame.data(), frame.size());
         static_cast<void>(net::is_dhcp(frame.data(), frame.size(), net::DhcpWay::to_client));
+        joined_.hear(kUplink, packet, now_);
         const bool report = groups_.hear(client, packet, now_) == net::ReportKind::report;
         require(!report || seen, "a report that workers do not see");
         if (const auto message = net::read_dhcp(packet)) {
@@ -106,7 +114,10 @@ class World {
             groups_.forget(client);
             leases_.forget(client);
         }
+        for (const net::IpAddress& group : kJoined) joined_.leave(kUplink, group, now_);
         check();
+        for (int second = 0; second < 40; ++second) pass(std::chrono::seconds(1));
+        require(joined_.views(now_).empty(), "a group that is not left");
         pass(std::chrono::seconds(261));
         require(groups_.size() == 0 && !groups_.next_due(), "a group that does not end");
         leases_.forget(1);
@@ -115,6 +126,15 @@ class World {
     }
 
   private:
+    /// Routers understand what we say, and it is not much.
+    void say() {
+        const std::vector<JoinedGroups::Frame> frames = joined_.take_frames();
+        require(frames.size() <= 3 * kJoined.size(), "too much is said of groups");
+        for (const JoinedGroups::Frame& frame : frames) {
+            require(net::may_be_report(frame.bytes.data(), frame.bytes.size()),
+                    "no report, and no leave");
+        }
+    }
     void ask() {
         for (const Memberships::Question& one : groups_.take_questions()) {
             std::array<std::byte, net::kGroupQueryFrame> frame{};
@@ -137,9 +157,15 @@ class World {
         require(leases_.questions() <= kClients * 16U, "too many questions");
     }
 
+    static constexpr std::uint16_t kUplink = 1;
+    static constexpr std::array<net::IpAddress, 2> kJoined{
+        net::Ipv4Address::of(239, 1, 1, 1), net::IpAddress{std::array<std::uint8_t, 16>{
+                                                0xFF, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}};
+
     Memberships::Time now_{std::chrono::hours(1)};
     Memberships groups_{MembershipOptions{.per_listener = kGroups}};
     Leases leases_;
+    JoinedGroups joined_{1};
 };
 
 }  // namespace

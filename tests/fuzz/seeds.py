@@ -2,13 +2,14 @@
 """Writes the seeds of the fuzz targets into tests/fuzz/corpus/. Frames are made with scapy; the
 first byte of a seed says how the target treats the rest (see fuzz.hpp)."""
 import hashlib
+import itertools
 import pathlib
 import re
 
 from scapy.all import (ARP, BOOTP, DHCP, ICMP, IP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPOption_Router_Alert,
                        IPv6, Raw, raw)
 from scapy.contrib.igmp import IGMP
-from scapy.contrib.igmpv3 import IGMPv3, IGMPv3gr, IGMPv3mr
+from scapy.contrib.igmpv3 import IGMPv3, IGMPv3gr, IGMPv3mq, IGMPv3mr
 from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6MLDMultAddrRec, ICMPv6MLDone, ICMPv6MLReport,
                                 ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
                                 ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6ExtHdrDestOpt,
@@ -114,6 +115,16 @@ def snooped_rows():
         record = ICMPv6MLDMultAddrRec(rtype=kind, dst="ff05::9", sources=["2001:db8::1"] * (kind % 2))
         yield [(4, report), (0x95, near / ICMPv6MLReport2(records=[record])), (4, near / ICMPv6MLReport(mladdr="ff05::9")),
                (0x14, near / ICMPv6MLDone(mladdr="ff05::9")), (0xF4, report)]
+    far6 = bytes.fromhex("ff05" + "00" * 12 + "0100")
+    for version, group in itertools.product((1, 2, 3), ("0.0.0.0", "239.1.1.1")):
+        asked = IGMPv3(type=0x11, mrcode=0xA0) / IGMPv3mq(gaddr=group, qrv=3, qqic=130) if version == 3 else \
+            IGMP(type=0x11, mrcode=version * 10 - 10, gaddr=group)
+        query = IP(src="10.1.0.9", dst="224.0.0.1" if group == "0.0.0.0" else group, ttl=1, options=alert, proto=2) / asked
+        yield [(4, query), (0x14, query), (0xA4, query)]
+    for tail, group in itertools.product((b"", b"\x03\x90\0\0"), (bytes(16), far6)):
+        body = b"\x82\0\0\0\x07\xd0\0\0" + group + tail
+        query = IPv6(src="fe80::9", dst="ff02::1", hlim=1) / IPv6ExtHdrHopByHop(nh=58, options=[RouterAlert(value=0)]) / Raw(body)
+        yield [(4, query), (0x24, query), (0xA4, query)]
     mac = bytes.fromhex("020000aa0001")
     row = []
     for transaction, kind in enumerate(("discover", "request", "release", "decline", "inform")):

@@ -11,6 +11,7 @@
 
 #include "compare.hpp"
 #include "control/resolve/icmp.hpp"
+#include "dataplane/net/icmpv6.hpp"
 
 namespace vxplane::oracle {
 namespace {
@@ -74,6 +75,7 @@ class Scene {
                      table::FdbState::permanent);
         lab_.complete = [this](table::Tables& tables) {
             add_hosts(tables);
+            add_group(tables);
             if (setup_.down)
                 tables.dstports = std::make_shared<const table::FlatMap>(
                     std::vector<std::pair<std::uint64_t, std::uint32_t>>{
@@ -171,6 +173,16 @@ class Scene {
         tables.known_neighbours = table::Shared{std::move(list)};
         tables.routers = std::make_shared<const table::FlatMap>(routers);
     }
+    /// As control joins it.
+    void add_group(table::Tables& tables) {
+        if (setup_.group.is_unset()) return;
+        tables.joined = std::make_shared<const table::AddressMap>(
+            std::vector<std::pair<table::ScopedAddress, std::uint32_t>>{
+                {{setup_.group, ports_["wire"]}, 0}});
+        tables.group_segments = std::make_shared<const table::FlatMap>(
+            std::vector<std::pair<std::uint64_t, std::uint32_t>>{
+                {table::group_segment_key(0, segment_), 0}});
+    }
     /// What control tells a tenant whose frame is too long.
     void tell(const support::PuntedFrame& asked, const std::string& port, Frames& out,
               Facts& facts) {
@@ -211,6 +223,9 @@ class Scene {
             } else {
                 spec.next_hop = spec.source_mac;
             }
+        } else if (remote.is_multicast()) {
+            spec.next_hop = net::group_mac(remote);
+            spec.ttl = setup_.ttl_given ? spec.ttl : std::uint8_t{1};
         } else if (route == nullptr || setup_.local_foreign) {
             spec.state = table::TunnelState::told;
             spec.refusal = packet::DropReason::tunnel_no_route;

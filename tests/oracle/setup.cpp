@@ -113,6 +113,11 @@ void read_link(Words words, Setup& setup) {
             setup.flood.push_back(ip_of(words.next(), "remote"));
             setup.flood_numbers.emplace_back();
             setup.ipv6 = setup.ipv6 || !setup.flood.back().is_v4();
+        } else if (word == "group") {
+            setup.group = ip_of(words.next(), "group");
+            setup.flood.push_back(setup.group);
+            setup.flood_numbers.emplace_back();
+            setup.ipv6 = setup.ipv6 || !setup.group.is_v4();
         } else if (word == "dev") {
             words.next();
             on_device = true;
@@ -128,6 +133,7 @@ void read_link(Words words, Setup& setup) {
                 setup.options.inherit.ttl = true;
             else if (value != "auto" && value != "0")
                 setup.options.ttl = static_cast<std::uint8_t>(number(value));
+            setup.ttl_given = value != "inherit" && value != "auto" && value != "0";
         } else if (word == "tos" || word == "dsfield") {
             const std::string value = words.next();
             // 1 is how the kernel writes "inherit"; ip(8) reads the number as hexadecimal.

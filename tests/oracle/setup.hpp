@@ -37,6 +37,8 @@ struct Setup {
     bool local_given = false;
     bool neigh_suppress = false;  ///< of the bridge, at the device
     bool local_foreign = false;   ///< not an address of the port
+    net::IpAddress group;         ///< of the underlay; `::`: none
+    bool ttl_given = false;       ///< as a number
     bool down = false;            ///< the device
     bool udp6_zero_rx = false;
     bool learning = true;
