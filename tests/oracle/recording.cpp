@@ -47,7 +47,7 @@ Config config_from(const Json& json) {
     if (!has_entries && config.commands.size() == 1)
         for (const std::string& entry : commands_in(json, "fdb"))
             if (entry.find(" dst ") != std::string::npos)
-                config.commands.push_back("bridge fdb append " + entry);
+                config.shown.push_back("bridge fdb append " + entry);
     return config;
 }
 
@@ -78,7 +78,43 @@ Case case_from(const Json& json) {
     return one;
 }
 
+LiveStep step_from(const Json& json, const std::string& config, std::size_t place) {
+    LiveStep step;
+    Json frames = json;
+    frames["id"] = "step " + std::to_string(place) +
+                   (json.contains("note") ? " (" + json["note"].get<std::string>() + ")" : "");
+    frames["config"] = config;
+    if (!frames.contains("inject")) frames["inject"] = Json::array();
+    step.seen = case_from(frames);
+    for (const std::string& text : commands_in(json, "do")) step.commands.push_back({text});
+    const Json results = json.value("action_result", Json::array());
+    for (std::size_t i = 0; i < results.size() && i < step.commands.size(); ++i) {
+        step.commands[i].refused = results[i].value("rc", 0) != 0;
+        step.commands[i].said = results[i].value("stdout", "");
+    }
+    if (json.contains("fdb")) step.fdb = commands_in(json, "fdb");
+    step.wait = json.value("wait_seconds", 0.0);
+    return step;
+}
+
+LiveScenario scenario_from(const Json& json) {
+    LiveScenario scenario{json.at("id"), json.at("config"), {}};
+    for (const Json& step : json.at("steps"))
+        scenario.steps.push_back(step_from(step, scenario.config, scenario.steps.size() + 1));
+    return scenario;
+}
+
 }  // namespace
+
+bool is_live(const Config& config) {
+    return std::any_of(config.commands.begin(), config.commands.end(), [](const auto& command) {
+        const std::vector<std::string> words = words_of(command);
+        const auto has = [&](const char* word) {
+            return std::find(words.begin(), words.end(), word) != words.end();
+        };
+        return (has("external") && !has("gpe")) || command.starts_with("ip nexthop ");
+    });
+}
 
 Bytes from_hex(std::string_view text) {
     const auto digit = [](char c) {
@@ -118,8 +154,7 @@ Recording load_recording(const std::string& path) {
             all.configs[name] = config_from(config);
         for (const Json& one : json.at("cases")) all.cases.push_back(case_from(one));
         if (json.contains("scenarios"))
-            for (const Json& one : json["scenarios"])
-                all.scenarios.push_back(one.value("id", std::string("scenario")));
+            for (const Json& one : json["scenarios"]) all.scenarios.push_back(scenario_from(one));
         return all;
     } catch (const std::exception& problem) {
         throw std::runtime_error(path + ": " + problem.what());

@@ -45,9 +45,29 @@ struct Case {
 struct Config {
     std::vector<std::string> commands{};
     std::vector<std::string> refused{};  ///< of `commands`: the kernel said no
+    std::vector<std::string> shown{};    ///< entries, where no command tells of any
     std::vector<std::string> environment{};
     std::vector<std::string> later{};  ///< after the device is in its bridge, and up
     bool up = true;
+};
+
+/// Commands, then frames, then what was seen.
+struct LiveStep {
+    struct Command {
+        std::string text;
+        bool refused = false;
+        std::string said{};  ///< on its standard output
+    };
+    std::vector<Command> commands{};
+    Case seen{};                                    ///< `id`: place and note
+    std::optional<std::vector<std::string>> fdb{};  ///< of vx0, as bridge(8) shows it
+    double wait = 0;                                ///< seconds between commands and what was seen
+};
+
+struct LiveScenario {
+    std::string id;
+    std::string config;
+    std::vector<LiveStep> steps{};
 };
 
 struct Topology {
@@ -61,8 +81,11 @@ struct Recording {
     std::map<std::string, Mask> masks{};
     std::map<std::string, Config> configs{};
     std::vector<Case> cases{};
-    std::vector<std::string> scenarios{};  ///< ids; they need time and commands between frames
+    std::vector<LiveScenario> scenarios{};
 };
+
+/// Whether cases of a configuration are played through control: many VNIs, next-hop groups.
+bool is_live(const Config& config);
 
 /// Reads a .json file, or one packed by xz or gzip. Throws std::runtime_error with the file's name.
 Recording load_recording(const std::string& path);

@@ -345,38 +345,6 @@ Result judge(const Case& one, const Recording& recording, const Setup& setup, Sc
 
 }  // namespace
 
-Result verdict_of(const std::string& id, std::string what, const Facts& facts,
-                  const std::vector<Rule>& rules) {
-    for (const std::string& fact : facts)
-        if (fact.starts_with("broken_law")) return {id, Verdict::differs, fact};
-    for (const Rule& rule : rules)
-        if ((rule.even_if_equal || !what.empty()) && rule.fits(facts))
-            return rule.not_ours
-                       ? Result{id, Verdict::not_ours, rule.name + ": " + rule.reason}
-                       : Result{id, rule.unsupported ? Verdict::unsupported : Verdict::decided,
-                                rule.name};
-    if (what.empty()) return {id, Verdict::match, {}};
-    what += " [";
-    for (const std::string& fact : facts) what += " " + fact;
-    return {id, Verdict::differs, what + " ]"};
-}
-
-std::string Result::line() const {
-    constexpr std::array<const char*, 5> kWords{"match", "differs", "decided", "unsupported",
-                                                "not ours"};
-    std::string text = id + ": " + kWords[static_cast<std::size_t>(verdict)];
-    if (!what.empty()) text += (verdict == Verdict::differs ? ": " : " ") + what;
-    return text;
-}
-
-std::string Totals::line(const std::string& things) const {
-    const unsigned all = of[0] + of[1] + of[2] + of[3] + of[4];
-    return std::to_string(all) + " " + things + ": " + std::to_string(of[0]) + " match, " +
-           std::to_string(of[2]) + " decided, " +
-           (of[4] == 0 ? std::string{} : std::to_string(of[4]) + " not ours, ") +
-           std::to_string(of[3]) + " unsupported, " + std::to_string(of[1]) + " differ";
-}
-
 std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules) {
     std::vector<Result> results;
     std::map<std::string, std::unique_ptr<Scene>> scenes;
@@ -386,6 +354,7 @@ std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& 
             results.push_back({one.id, Verdict::unsupported, "unknown config " + one.config});
             continue;
         }
+        if (is_live(config->second)) continue;
         const Setup setup = setup_of(recording.topology, config->second, one.before);
         if (std::string what = obstacle(one, setup); !what.empty()) {
             results.push_back({one.id, Verdict::unsupported, std::move(what)});
@@ -400,8 +369,6 @@ std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& 
         scene->set_mark(setup.mark);
         results.push_back(judge(one, recording, setup, *scene, rules));
     }
-    for (const std::string& id : recording.scenarios)
-        results.push_back({id, Verdict::unsupported, "steps with commands and time"});
     return results;
 }
 

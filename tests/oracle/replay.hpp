@@ -37,7 +37,7 @@ struct Totals {
 Result verdict_of(const std::string& id, std::string what, const Facts& facts,
                   const std::vector<Rule>& rules);
 
-/// All cases and scenarios of a recording, in order.
+/// The cases of a recording that need no control thread, in order.
 std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules);
 
 }  // namespace vxplane::oracle

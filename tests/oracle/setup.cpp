@@ -411,6 +411,7 @@ Setup setup_of(const Topology& topology, const Config& config,
         read_underlay(topology, setup);
         std::vector<std::string> all = config.environment;
         all.insert(all.end(), config.commands.begin(), config.commands.end());
+        all.insert(all.end(), config.shown.begin(), config.shown.end());
         all.insert(all.end(), config.later.begin(), config.later.end());
         all.insert(all.end(), before.begin(), before.end());
         for (const std::string& command : all)
