@@ -1,5 +1,11 @@
 // What differs between a step of a scenario as recorded and as we did it, each difference with its
-// facts.
+// facts: those of facts.hpp for the step's frames, and
+//   all           scenario external maxaddr gbp df_unset path_was_told outer_link_local; after RULE
+//   of a command  command command:VERB word:WORD earlier:WORD (in this step) kernel_refuses
+//                 we_refuse local_foreign remote_is_ours link_local vni_zero vni_too_large
+//   of an entry   entry only_we_have_it only_kernel_has_it flood_list ours:STATE kernel:STATE
+//                 entry:WORD (of its lines) entry_of_this_frame entry_was_refused
+//   of frames     about:WORD (of the kernel's entries of their addresses), entry_differs
 #pragma once
 
 #include <map>
