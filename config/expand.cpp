@@ -35,6 +35,14 @@ class Expander {
         for (const char* key : {"vni", "vnifilter", "tunnel-info"}) {
             if (vxlan_.keys.has(key)) refuse(key, "is of external vxlans (external: true)");
         }
+        if (vxlan_.gpe) {
+            const std::string line = line_text(vxlan_.keys.of("external", vxlan_.where));
+            refuse("gpe",
+                   vxlan_.keys.has("external")
+                       ? "is of external vxlans, and external" + line + " is false (external: true)"
+                       : "is of external vxlans, and key 'external' is missing in vxlan " +
+                             quoted(vxlan_.name) + line + " (external: true)");
+        }
         for (const FdbEntry& entry : vxlan_.fdb) {
             if (entry.src_vni == 0) continue;
             note(entry.keys.of("src-vni", entry.where), path_ + ".fdb.src-vni",
@@ -47,6 +55,10 @@ class Expander {
             refuse("id", "is of a vxlan with one VNI, and external" +
                              line_text(vxlan_.keys.of("external", vxlan_.where)) +
                              " has many (vni: 100-200)");
+        }
+        if (vxlan_.gpe && vxlan_.gbp) {
+            refuse("gpe", "and gbp" + line_text(vxlan_.keys.of("gbp", vxlan_.where)) +
+                              " give the same bits of a header two meanings (one of them)");
         }
         if (!vxlan_.vnifilter) {
             refuse("vnifilter", "other VNIs than those in vni are not heard (true)");

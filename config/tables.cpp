@@ -176,6 +176,9 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::inner_vlan>()},
     Key<Vxlan>{{"gbp", false, &boolean, "group policy ids in the VXLAN header; false unless said"},
                scalar<&Vxlan::gbp>()},
+    Key<Vxlan>{{"gpe", false, &boolean,
+                "external: the VXLAN header says what is inside (VXLAN-GPE); false unless said"},
+               scalar<&Vxlan::gpe>()},
     Key<Vxlan>{
         {"reserved-bits", false, &text,
          "of received VXLAN headers: strict refuses any, ignore none, 0xf7ffffff000000ff and "

@@ -223,6 +223,7 @@ struct Vxlan {
     std::uint32_t maxaddr = 0;             ///< learned and configured addresses; 0 = no limit
     bool inner_vlan = false;               ///< VLAN-tagged inner frames allowed
     bool gbp = false;                      ///< headers tell group policies
+    bool gpe = false;                      ///< headers say what is inside
     std::string reserved_bits{"strict"};   ///< `strict`, `ignore`, or the bits that must be zero
     /// Of inner frames after the Ethernet header; 0 = underlay - 50, - 70 with IPv6.
     std::uint16_t mtu = 0;

@@ -45,6 +45,7 @@ class VxlanJudge {
             judge_.refuse(vxlan.where, path, "given twice (each name once)");
         }
         numbers(vxlan, path);
+        meaning(vxlan, path);
         if (vxlan.mac && (vxlan.mac->is_zero() || vxlan.mac->is_multicast())) {
             judge_.refuse(at(vxlan, "mac"), path + ".mac",
                           vxlan.mac->text() + " is not the address of one station (a unicast MAC)");
@@ -94,6 +95,20 @@ class VxlanJudge {
                               line_text(earlier->second.second) + " (each VNI once per dstport)");
             return;
         }
+    }
+
+    /// Whether headers say what is inside is the same for all that comes in at a UDP port.
+    void meaning(const Vxlan& vxlan, const std::string& path) {
+        const std::string_view key = vxlan.gpe ? "gpe" : "dstport";
+        const auto& [other, where] =
+            meanings_.try_emplace(vxlan.dstport, &vxlan, at(vxlan, key)).first->second;
+        if (other->gpe == vxlan.gpe || !mixed_.insert(said_name(vxlan)).second) return;
+        judge_.refuse(at(vxlan, key), path + "." + std::string(key),
+                      "headers at dstport " + std::to_string(vxlan.dstport) +
+                          (vxlan.gpe ? " say what is inside, and those of segment "
+                                     : " do not say what is inside (gpe), and those of segment ") +
+                          quoted(said_name(*other)) + line_text(where) +
+                          (vxlan.gpe ? " do not" : " do") + " (another dstport, or gpe for both)");
     }
 
     void local(const Vxlan& vxlan, const std::string& path) {
@@ -294,6 +309,8 @@ class VxlanJudge {
     /// By VNI, dstport, and whether over IPv6.
     std::map<std::pair<std::pair<std::uint32_t, std::uint16_t>, bool>, Holder> numbers_;
     std::map<std::string, Holder> members_;
+    std::map<std::uint16_t, Holder> meanings_;  ///< by dstport
+    std::set<std::string> mixed_;               ///< told already
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // From the values of a topology to what the tables' owners take.
+#include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -13,6 +14,19 @@
 #include "control/log_level.hpp"
 
 namespace vxplane::control {
+namespace {
+
+/// net_tap gives the kernel's end the address of the device. Of other hosts nothing is known.
+net::MacAddress host_behind(const port::Port& port) {
+    rte_ether_addr address{};
+    net::MacAddress mac;
+    if (port.driver() == "net_tap" && rte_eth_macaddr_get(port.id(), &address) == 0) {
+        std::copy_n(address.addr_bytes, mac.bytes.size(), mac.bytes.begin());
+    }
+    return mac;
+}
+
+}  // namespace
 
 void Daemon::load_ports() {
     for (const OpenPort& open : machine_.ports()) {
@@ -32,7 +46,8 @@ void Daemon::load_ports() {
         // A twin may take less than its underlay port does.
         const std::uint16_t mtu = std::min(device_mtu(topology_, *open.config), port.mtu());
         entry.max_frame = static_cast<std::uint16_t>(mtu + sizeof(net::EthernetHeader));
-        entry.mac = mac.number();
+        const bool access = entry.role == table::PortRole::access;
+        entry.mac = (access ? host_behind(port) : mac).number();
         bridge_->set_port(port.id(), entry);
         bridge_->set_group_policy(port.id(), group_policy_of(*open.config),
                                   open.config->accept_groups);

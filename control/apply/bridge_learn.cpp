@@ -1,5 +1,6 @@
 // The FDB's one writer: what peers teach and what time takes away.
 #include "control/apply/bridge.hpp"
+#include "dataplane/step/gpe.hpp"
 
 namespace vxplane::control {
 
@@ -32,6 +33,17 @@ struct AgeingView {
     }
 };
 
+namespace {
+
+/// What stands for a peer without Ethernet is learned of that peer alone.
+bool is_of_another_peer(const SegmentSpec& spec, const step::LearnEvent& event) {
+    const std::uint64_t mac = FdbKey{event.key}.mac48();
+    return spec.profile.gpe && step::is_gpe_peer(mac) &&
+           (event.remote.is_unset() || step::gpe_peer_mac(event.remote).number() != mac);
+}
+
+}  // namespace
+
 void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     // Tunnels to new peers come first and together: one publication and one grace period for all.
     std::vector<std::optional<std::uint32_t>> tunnels(events.size());
@@ -54,7 +66,8 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
             ++counters_.learn_refused;
             continue;
         }
-        if (!may_be_remote(events[i].remote) || !speaks(key.segment(), events[i].remote)) {
+        if (!may_be_remote(events[i].remote) || !speaks(key.segment(), events[i].remote) ||
+            is_of_another_peer(specs_[key.segment()], events[i])) {
             ++counters_.learn_refused;
             continue;
         }
@@ -64,7 +77,11 @@ void Bridge::learn(std::span<const step::LearnEvent> events, Time now) {
     // Also when nothing is new: what an earlier call published may not have been seen by all.
     const bool seen = lags || commit_and_wait_briefly();
     for (std::size_t i = 0; i < events.size(); ++i) {
-        if (events[i].remote.is_unset() || (tunnels[i] && seen)) {
+        const std::uint16_t segment = FdbKey{events[i].key}.segment();
+        if (events[i].remote.is_unset() && has_segment(segment) &&
+            is_of_another_peer(specs_[segment], events[i])) {
+            ++counters_.learn_refused;
+        } else if (events[i].remote.is_unset() || (tunnels[i] && seen)) {
             learn_one(events[i], tunnels[i], now);
         } else if (tunnels[i]) {
             ++counters_.learn_deferred;

@@ -164,6 +164,7 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
     spec.clamp_mss = profile.clamp_mss;
     spec.fragments = profile.fragments;
     spec.group_policy = profile.group_policy;
+    spec.gpe = profile.gpe;
     spec.ecn = profile.ecn;
     spec.vni = profile.vni;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.

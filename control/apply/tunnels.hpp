@@ -44,6 +44,7 @@ struct TunnelProfile {
     bool local_bypass = true;   ///< tunnels to our own addresses do not leave
     std::uint32_t vni = 0;      ///< of headers; 0: that of the segment
     bool group_policy = false;  ///< headers tell group policies
+    bool gpe = false;           ///< headers say what is inside
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };

@@ -98,7 +98,9 @@ std::string show_vnis(const Json& segments) {
                                              {"TX-BYTES", "/tx/bytes", bytes},
                                              {"TX-DROPS", "/tx/drops", count},
                                              {"TX-ERRORS", "/tx/errors", count}};
-    return table(columns, segments, {"/name"}, nullptr);
+    const bool gpe = at(segments.front(), "/gpe") == true;
+    return (gpe ? part_of(segments.front()) + ": gpe\n" : "") +
+           table(columns, segments, {"/name"}, nullptr);
 }
 
 }  // namespace vxplane::control::ctl

@@ -282,11 +282,9 @@ std::string show_port(const Json& port) {
                                   {"tx-queues", "/tx_queues"},
                                   {"multi-segment-tx", "/multi_segment_tx"}}));
     if (at(port, "/rss/on") == true) {
-        add_detail(text,
-                   pairs(port, {{"types", "/rss/types"},
-                                {"level", "/rss/level"},
-                                {"symmetric", "/rss/symmetric"}}),
-                   "rss: ");
+        const Named spread{
+            {"types", "/rss/types"}, {"level", "/rss/level"}, {"symmetric", "/rss/symmetric"}};
+        add_detail(text, pairs(port, spread), "rss: ");
         add_detail(text, pairs(port, {{"key", "/rss/key"}}), "rss: ");
         add_detail(text, reta_text(at(port, "/rss/reta")), "reta: ");
     }
@@ -310,21 +308,20 @@ std::string show_port(const Json& port) {
 std::string show_segment(const Json& segment) {
     std::string text =
         cell(at(segment, "/name")) + ": " +
-        pairs(segment,
-              {{"id", "/vni"}, {"local", "/local"}, {"mtu", "/mtu"}, {"state", "/state"}}) +
-        "\n";
+        pairs(segment, {{"id", "/vni"}, {"local", "/local"}, {"mtu", "/mtu"}, {"state", "/state"}});
+    text += "\n";
     add_detail(text, pairs(segment, {{"dstport", "/dstport"}, {"srcport", "/srcport"}}));
     add_detail(text, pairs(segment, {{"learning", "/learning"},
                                      {"ageing", "/ageing"},
                                      {"maxaddr", "/maxaddr"},
                                      {"fdb", "/fdb_used"}}));
-    add_detail(text, pairs(segment, {{"ports", "/ports"}}));
-    add_detail(text, pairs(segment, {{"remotes", "/remotes"}}));
-    add_detail(text, pairs(segment, {{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}}), "rx: ");
-    add_detail(text,
-               pairs(segment,
-                     {{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}}),
-               "tx: ");
+    const Named received{{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}};
+    const Named sent{{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}};
+    add_detail(text, pairs(segment, {{"gbp", "/gbp"}, {"gpe", "/gpe"}}));
+    for (const Named& list : {Named{{"ports", "/ports"}}, Named{{"remotes", "/remotes"}}})
+        add_detail(text, pairs(segment, list));
+    add_detail(text, pairs(segment, received), "rx: ");
+    add_detail(text, pairs(segment, sent), "tx: ");
     return text;
 }
 
@@ -334,9 +331,8 @@ std::string show_version(const Json& result) {
         const std::string name = cell(dpdk);
         text += (name.starts_with("DPDK") ? "" : "DPDK ") + name + "\n";
     }
-    add_detail(
-        text,
-        pairs(result, {{"pid", "/pid"}, {"up-seconds", "/uptime_s"}, {"topology", "/topology"}}));
+    const Named facts{{"pid", "/pid"}, {"up-seconds", "/uptime_s"}, {"topology", "/topology"}};
+    add_detail(text, pairs(result, facts));
     return text;
 }
 

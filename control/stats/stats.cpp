@@ -261,6 +261,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"maxaddr", spec.maxaddr},
                        {"udpcsum", spec.profile.udp_checksum},
                        {"gbp", spec.profile.group_policy},
+                       {"gpe", spec.profile.gpe},
                        {"ports", members},
                        {"remotes", remotes},
                        {"fdb_used", bridge_.used(index)},

@@ -248,6 +248,25 @@ struct VxlanHeader {
         return {kVniFlag, Be32::of(vni.number << 8)};
     }
 
+    // Generic protocol extension, in the first word (draft-ietf-nvo3-vxlan-gpe).
+    static constexpr std::uint32_t kGpeVersion = 0x30000000;
+    static constexpr std::uint32_t kGpeProtocolFlag = 0x04000000;  ///< the P bit
+    static constexpr std::uint32_t kGpeOam = 0x01000000;           ///< the O bit
+    static constexpr std::uint32_t kGpeProtocol = 0xFF;
+    static constexpr std::uint32_t kGpeIpv4 = 1;
+    static constexpr std::uint32_t kGpeIpv6 = 2;
+    static constexpr std::uint32_t kGpeEthernet = 3;
+    /// The first word of a header that says what is inside.
+    static constexpr Be32 gpe_flags(std::uint32_t protocol) noexcept {
+        return Be32::of(kVniFlag.value() | kGpeProtocolFlag | protocol);
+    }
+    /// Inside is an IP packet, without an Ethernet header.
+    [[nodiscard]] bool says_ip() const noexcept {
+        const std::uint32_t word = flags.value();
+        const std::uint32_t protocol = word & kGpeProtocol;
+        return (word & kGpeProtocolFlag) != 0 && (protocol == kGpeIpv4 || protocol == kGpeIpv6);
+    }
+
     // Group policy, in the first word.
     static constexpr std::uint32_t kPolicyFlag = 0x80000000;  ///< the G bit
     static constexpr std::uint32_t kPolicyBits = 0x0048FFFF;  ///< D, A and the id

@@ -46,6 +46,12 @@ enum class Severity : std::uint8_t {
     X(vxlan_too_short, malformed, "no room for a VXLAN header and an inner Ethernet header")       \
     X(vxlan_no_vni_flag, malformed, "VXLAN header without the I flag")                             \
     X(vxlan_reserved_bits, refused, "VXLAN header with a reserved bit set")                        \
+    X(gpe_version, refused, "VXLAN-GPE of another version")                                        \
+    X(gpe_no_protocol, refused, "VXLAN-GPE header that does not say what is inside (P bit)")       \
+    X(gpe_oam, refused, "VXLAN-GPE packet for operation and maintenance (O bit)")                  \
+    X(gpe_unknown_protocol, refused, "VXLAN-GPE with something inside that is not what it takes")  \
+    X(gpe_no_owner, unreachable, "IP in VXLAN-GPE for an address that no neighbour has")           \
+    X(gpe_not_ip, refused, "frame that is not IP for a peer that takes IP without Ethernet")       \
     X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
     X(vxlan_other_group, refused, "sent to a multicast group that the segment does not use")       \
     X(admin_down, refused, "the segment is down (state)")                                          \

@@ -49,7 +49,7 @@ bool Segmenter::cut_headers(rte_mbuf* large) noexcept {
     if (begin != headers_.data()) {
         std::memcpy(headers_.data(), begin, size);
     }
-    if (segment_ == 0 || !step::find_tcp(headers_.data(), size, at_, kAnyPort) ||
+    if (segment_ == 0 || !step::find_tcp<true>(headers_.data(), size, at_, kAnyPort) ||
         at_.payload >= left_) {
         return false;
     }

@@ -104,12 +104,15 @@ void write_header(rte_mbuf* mbuf, const Tunnel6& line, const packet::PacketMeta&
     return {p.mbuf(), packet::Verdict::go_on()};
 }
 
-/// A tunnel that clamps, or whose headers tell group policies.
+/// A tunnel that clamps, or whose headers tell group policies or what is inside.
 [[gnu::noinline]] Written6 add_rare(rte_mbuf* mbuf, const table::Tunnel& tunnel,
                                     packet::PacketMeta& meta, Context& ctx) noexcept {
     Tunnel6 line = ctx.tables->tunnels6[tunnel.line6()];
     if ((tunnel.flags & table::Tunnel::kGroupPolicy) != 0 && meta.policy.is_given()) {
         line.vxlan.flags = net::VxlanHeader::flags_with(meta.policy);
+    }
+    if ((tunnel.special & table::Tunnel::kGpe) != 0) {
+        line.vxlan.flags = tunnel.vxlan.flags;
     }
     if ((tunnel.flags & table::Tunnel::kClampMss) != 0) {
         mbuf = clamp_mss_into(mbuf, 0, tunnel, meta, ctx);
@@ -121,7 +124,8 @@ void write_header(rte_mbuf* mbuf, const Tunnel6& line, const packet::PacketMeta&
 
 Written6 add_tunnel6(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
                      Context& ctx) noexcept {
-    if ((tunnel.flags & (table::Tunnel::kClampMss | table::Tunnel::kGroupPolicy)) != 0) {
+    if ((tunnel.flags & (table::Tunnel::kClampMss | table::Tunnel::kGroupPolicy)) != 0 ||
+        (tunnel.special & table::Tunnel::kGpe) != 0) {
         return add_rare(mbuf, tunnel, meta, ctx);
     }
     return put_header(mbuf, tunnel, ctx.tables->tunnels6[tunnel.line6()], meta, ctx);

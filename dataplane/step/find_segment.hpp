@@ -25,7 +25,8 @@ struct FindSegment {
         const auto* udp = p.at<net::UdpHeader>(at);
         constexpr std::uint32_t kLeast =
             sizeof(net::UdpHeader) + sizeof(net::VxlanHeader) + sizeof(net::EthernetHeader);
-        if (udp->length.value() < kLeast || p.contiguous() < at + kLeast) {
+        const std::uint32_t length = udp->length.value();
+        if (length < kLeast || p.contiguous() < at + kLeast) {
             return refuse(p, DropReason::vxlan_too_short, ctx);
         }
         const auto* vxlan = p.at<net::VxlanHeader>(at + sizeof(net::UdpHeader));
@@ -45,10 +46,11 @@ struct FindSegment {
         }
         meta.segment = static_cast<std::uint16_t>(index);
         meta.from_tunnel = true;
-        // What lies behind the UDP message is not part of the inner frame.
-        p.cut_to(at + udp->length.value());
-        meta.outer_size =
-            static_cast<std::uint16_t>(at + sizeof(net::UdpHeader) + sizeof(net::VxlanHeader));
+        // What lies behind the UDP message is not part of the inner frame. An Ethernet header that
+        // was made for it moved `outer_size`, and stands on the end of the UDP header.
+        p.cut_to(at + length);
+        meta.outer_size = static_cast<std::uint16_t>(meta.outer_size + sizeof(net::UdpHeader) +
+                                                     sizeof(net::VxlanHeader));
         __builtin_prefetch(&ctx.tables->segments[meta.segment]);
         return Verdict::go_on();
     }
@@ -71,6 +73,9 @@ struct FindSegment {
             return Verdict::go_on();  // and is dropped as any header of an unknown VNI
         }
         const table::Segment& segment = ctx.tables->segments[static_cast<std::uint16_t>(index)];
+        if ((segment.watch & table::watch::kGpe) != 0) {
+            return Verdict::go_on();  // and is judged by read_gpe()
+        }
         const bool policy = (segment.watch & table::watch::kGroupPolicy) != 0 &&
                             (flags & net::VxlanHeader::kPolicyFlag) != 0;
         const std::uint32_t meant =

@@ -59,8 +59,9 @@ inline Transport find_transport(const std::byte* frame, std::size_t size, std::u
 
 /// Finds the TCP segment of a frame with `size` contiguous bytes. `is_vxlan(port)` says which UDP
 /// destination ports are tunnels. False when there is none or its headers are cut short. Lengths
-/// and checksums are not looked at.
-template <class IsVxlan>
+/// and checksums are not looked at. IP in VXLAN-GPE without an Ethernet header is read with `kBare`
+/// alone: then `inner` is `l3`.
+template <bool kBare = false, class IsVxlan>
 inline bool find_tcp(const std::byte* frame, std::size_t size, TcpFrame& out,
                      IsVxlan&& is_vxlan) noexcept {
     if (size < sizeof(net::EthernetHeader)) {
@@ -82,7 +83,18 @@ inline bool find_tcp(const std::byte* frame, std::size_t size, TcpFrame& out,
         out.outer_v6 = transport.v6;
         out.udp = static_cast<std::uint16_t>(transport.at);
         out.inner = static_cast<std::uint16_t>(inner);
-        shape = net::shape_of(frame + inner, size - inner);
+        const auto& vxlan = net::view<net::VxlanHeader>(frame + inner - sizeof(net::VxlanHeader));
+        if (vxlan.says_ip()) [[unlikely]] {
+            if constexpr (!kBare) {
+                return false;
+            }
+            shape.type = net::view<net::Ipv4Header>(frame + inner).version() == 4
+                             ? net::ether_type::kIpv4
+                             : net::ether_type::kIpv6;
+            shape.l3_offset = 0;
+        } else {
+            shape = net::shape_of(frame + inner, size - inner);
+        }
         l3 = inner + shape.l3_offset;
         transport = find_transport(frame, size, l3, shape.type);
     }

@@ -5,6 +5,7 @@
 
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/step/clamp_mss.hpp"
+#include "dataplane/step/gpe.hpp"
 #include "dataplane/step/learn_source.hpp"
 #include "dataplane/step/prefetch_fdb.hpp"
 
@@ -336,6 +337,11 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
         meta.policy = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader))->policy();
         if (meta.policy.is_given()) {
             ctx.groups.note(segment.vni, meta.policy);
+        }
+    }
+    if ((segment.watch & watch::kGpe) != 0) {
+        if (const Verdict verdict = read_gpe(p, meta, number, tables); !verdict.goes_on()) {
+            return verdict;
         }
     }
     if ((segment.watch & watch::kSnoop) != 0) {

@@ -25,8 +25,10 @@ constexpr std::uint16_t kFragmentInner = 256;  ///< IPv4 that is too long is fra
 constexpr std::uint16_t kDown = 512;           ///< the segment is down: nothing passes
 constexpr std::uint16_t kGroupPolicy = 1024;   ///< headers may tell a group policy
 constexpr std::uint16_t kMulticast = 2048;     ///< floods to groups ask Tables::mdb
+constexpr std::uint16_t kGpe = 4096;           ///< headers say what is inside
 /// What no frame of a tenant is looked at for.
-constexpr std::uint16_t kNotForTenants = kClampMss | kFragmentInner | kGroupPolicy | kMulticast;
+constexpr std::uint16_t kNotForTenants =
+    kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

@@ -56,7 +56,7 @@ struct alignas(64) PortEntry {
     std::uint16_t master = kNoMaster;  ///< underlay: index into Tables::masters
     std::uint16_t slave = kNoSlave;    ///< slave: index into Tables::slaves
     net::GroupPolicy policy{};         ///< access: of the frames that come in here
-    std::uint64_t mac = 0;             ///< MacAddress::number()
+    std::uint64_t mac = 0;  ///< MacAddress::number(); access: of the host behind it, 0: unknown
     /// access: group policy ids that may leave here, in Tables::accepted_groups; none: any
     std::uint32_t accepted_begin = 0;
     std::uint32_t accepted_count = 0;
@@ -121,7 +121,7 @@ constexpr std::uint32_t kWatchedVni = 0x10000;
 /// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
 constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
     constexpr std::uint16_t kLooks =
-        watch::kSnoop | watch::kClampMss | watch::kDown | watch::kGroupPolicy;
+        watch::kSnoop | watch::kClampMss | watch::kDown | watch::kGroupPolicy | watch::kGpe;
     return segment.guard != 0 || (segment.watch & kLooks) != 0 ? index | kWatchedVni : index;
 }
 

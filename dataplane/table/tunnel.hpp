@@ -61,6 +61,8 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kOwnVni = 2;    ///< that of the header, not of the segment
     /// A tunnel packet that is too long leaves in fragments; looked at for those alone.
     static constexpr std::uint8_t kFragments = 4;
+    /// The header says what is inside: Ethernet, or for peers without it IP (step/gpe.hpp).
+    static constexpr std::uint8_t kGpe = 8;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -136,6 +138,7 @@ struct TunnelSpec {
     bool fragments = false;     ///< what is too long leaves in fragments
     std::uint32_t vni = 0;      ///< of the header; 0: that of the segment
     bool group_policy = false;  ///< headers tell group policies
+    bool gpe = false;           ///< headers say what is inside
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
     net::MacAddress source_mac;
@@ -148,18 +151,26 @@ struct TunnelSpec {
 
 /// Of a tunnel whose next hop is known.
 inline TunnelState ready_state(const TunnelSpec& spec) noexcept {
-    return spec.vni != 0         ? TunnelState::special
-           : spec.remote.is_v4() ? TunnelState::ready
-                                 : TunnelState::ipv6;
+    return spec.vni != 0 || spec.gpe ? TunnelState::special
+           : spec.remote.is_v4()     ? TunnelState::ready
+                                     : TunnelState::ipv6;
+}
+
+inline net::VxlanHeader make_vxlan(const TunnelSpec& spec) noexcept {
+    net::VxlanHeader header = net::VxlanHeader::of(net::Vni{spec.vni});
+    if (spec.gpe) {
+        header.flags = net::VxlanHeader::gpe_flags(net::VxlanHeader::kGpeEthernet);
+    }
+    return header;
 }
 
 inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     Tunnel t{};
     const bool ipv6 = !spec.remote.is_v4();
     t.state = spec.state == TunnelState::ready ? ready_state(spec) : spec.state;
-    t.special = static_cast<std::uint8_t>((ipv6 ? Tunnel::kOverIpv6 : 0) |
-                                          (spec.vni != 0 ? Tunnel::kOwnVni : 0) |
-                                          (spec.fragments ? Tunnel::kFragments : 0));
+    t.special = static_cast<std::uint8_t>(
+        (ipv6 ? Tunnel::kOverIpv6 : 0) | (spec.vni != 0 ? Tunnel::kOwnVni : 0) |
+        (spec.fragments ? Tunnel::kFragments : 0) | (spec.gpe ? Tunnel::kGpe : 0));
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |
@@ -178,7 +189,7 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
                       ? static_cast<std::uint16_t>(spec.underlay_mtu - inside)
                       : std::uint16_t{0};
     t.udp.destination = net::Be16::of(spec.dstport);
-    t.vxlan = net::VxlanHeader::of(net::Vni{spec.vni});
+    t.vxlan = make_vxlan(spec);
     if (ipv6) {
         t.ip.version_ihl = 0x60;  // nothing else of it is used
         return t;
@@ -218,7 +229,7 @@ inline Tunnel6 make_tunnel6(const TunnelSpec& spec) noexcept {
     t.ip.destination = spec.remote.bytes;
     t.address_sum = net::fold(net::pseudo_header(t.ip, net::ip_protocol::kUdp, 0));
     t.udp.destination = net::Be16::of(spec.dstport);
-    t.vxlan = net::VxlanHeader::of(net::Vni{spec.vni});
+    t.vxlan = make_vxlan(spec);
     return t;
 }
 

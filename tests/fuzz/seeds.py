@@ -189,6 +189,22 @@ def grouped_frames():
         yield b"\x10\0\0\0\0", Ether(src=host(1), dst=to) / IP(src="192.0.2.1", dst="192.0.2.2") / UDP()
 
 
+def extended_frames():
+    """What is inside, with the first word of a VXLAN-GPE header: see fuzz_gpe.cpp."""
+    ip = IP(src="192.0.2.1", dst="192.0.2.2", tos=2) / UDP(sport=1, dport=2) / Raw(b"x" * 8)
+    ip6 = IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=1, dport=2) / Raw(b"x" * 8)
+    group = IP(src="192.0.2.1", dst="239.1.2.3") / UDP()
+    frame = Ether(src=host(12), dst=host(1)) / ip
+    for word, inside in (("0c000001", (ip, group, ip6)), ("0c000002", (ip6, ip)), ("0c000003", (frame,)),
+                         ("0c000004", (ip,)), ("08000003", (frame,)), ("0d000003", (frame,)), ("1c000003", (frame,))):
+        for data in inside:
+            yield b"\0" + bytes.fromhex(word), data
+    tenant = Ether(src=host(1), dst=host(2))
+    syn = IP(src="192.0.2.1", dst="192.0.2.2") / TCP(flags="S", options=[("MSS", 1460)])
+    for data in (ip, ip6, ip / Raw(b"p" * 4), syn, ARP(), Dot1Q(vlan=5) / ip):
+        yield b"\x10\0\0\0\0", tenant / data
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,6 +234,7 @@ def main():
     write("fuzz-mss", [bytes([head]) + raw(frame) for head, frame in opening_frames()])
     write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
     write("fuzz-group", [head + raw(frame) for head, frame in grouped_frames()])
+    write("fuzz-gpe", [head + raw(frame) for head, frame in extended_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])

@@ -237,13 +237,14 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     for (const Injected& injected : one.inject) {
         if (injected.port == "wire")
             note_outer(injected.frame, setup, topology, facts);
-        else
+        else if (!setup.bare)
             note_tenant(injected.frame, setup, topology, facts);
     }
     note_kernel(one, facts);
     if (setup.vni == 0) facts.insert("vni_zero");
     if (setup.neigh_suppress) facts.insert("neigh_suppress");
     if (setup.options.group_policy) facts.insert("gbp");
+    if (setup.options.gpe) facts.insert("gpe");
     if (setup.local_foreign) facts.insert("local_foreign");
     if ((setup.watch & table::watch::kProxy) != 0) facts.insert("proxy");
     return facts;

@@ -18,7 +18,7 @@ using Facts = std::set<std::string>;
 ///   from a tenant      tagged not_ip oversize to_bridge_mac
 ///                      truncated known_destination
 ///   of the kernel      kernel_silent kernel_at_wire kernel_delivers kernel_fragments
-///   kernel_too_big configured         vni_zero gbp
+///   kernel_too_big configured         vni_zero gbp gpe
 /// The replay adds what it saw: we_are_silent nothing_goes_on (answers of control
 /// aside) we_deliver we_ask_control we_drop:REASON, and of the
 /// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs

@@ -120,6 +120,9 @@ TEST(OracleSetup, names_what_vxplane_does_not_have) {
         return setup_of(topology(), {{command}}, {}).unsupported;
     };
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gbp"), "");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan external gpe"), "");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan external"), "external");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gpe"), "gpe");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 word-of-tomorrow"), "word-of-tomorrow");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id"), "command without its end");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id x").substr(0, 10), "unreadable");

@@ -9,6 +9,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "bare.hpp"
 #include "compare.hpp"
 #include "control/resolve/icmp.hpp"
 #include "dataplane/net/icmpv6.hpp"
@@ -53,7 +54,8 @@ class Scene {
         words = {};
         words.mtu = 9000;
         words.learning = false;
-        ports_["host"] = lab_.access("host", segment_, words);
+        if (setup.bare) words.mac = support::mac(topology.macs.at("host"));
+        ports_[tenant()] = lab_.access(tenant(), segment_, words);
         if (setup.second_port) ports_["host2"] = lab_.access("host2", segment_, words);
         if (setup.second) {
             segment.vni = setup.second->vni;
@@ -71,7 +73,7 @@ class Scene {
             lab_.fdb(segment_, support::mac(mac), table::FdbKind::tunnel,
                      tunnel_to(remote, setup.fdb_numbers.at(mac)), table::FdbState::permanent);
         for (const std::string& mac : setup.local_macs)
-            lab_.fdb(segment_, support::mac(mac), table::FdbKind::port, ports_["host"],
+            lab_.fdb(segment_, support::mac(mac), table::FdbKind::port, ports_[tenant()],
                      table::FdbState::permanent);
         lab_.complete = [this](table::Tables& tables) {
             add_hosts(tables);
@@ -85,7 +87,7 @@ class Scene {
 
     /// Of what the tenant sends from now on.
     void set_mark(net::GroupPolicy mark) {
-        table::PortEntry& port = lab_.port_entry(ports_["host"]);
+        table::PortEntry& port = lab_.port_entry(ports_[tenant()]);
         if (port.policy == mark) return;
         port.policy = mark;
         if (has_played_) lab_.publish();
@@ -107,8 +109,11 @@ class Scene {
             // Longer than a buffer of the pool: only a block of its own holds it.
             const bool jumbo = injected.frame.size() > 1600;
             has_played_ = true;
+            const Bytes frame = setup_.bare && injected.port == "vx0"
+                                    ? with_macs(injected.frame, setup_)
+                                    : injected.frame;
             const support::Seen seen =
-                lab_.receive(port->second, {injected.frame}, jumbo ? Memory::exact : memory);
+                lab_.receive(port->second, {frame}, jumbo ? Memory::exact : memory);
             if (!seen.broken_law.empty()) facts.insert("broken_law: " + seen.broken_law);
             for (const auto& [name, moved] : seen.moved)
                 if (name.starts_with("drop.")) facts.insert("we_drop:" + name.substr(5));
@@ -116,7 +121,8 @@ class Scene {
             for (const support::PuntedFrame& asked : seen.punted)
                 if (asked.why == packet::Punt::too_big) tell(asked, injected.port, out, facts);
             for (const auto& [name, id] : ports_)
-                for (Bytes& frame : seen.sent_by(id)) out[name].push_back(std::move(frame));
+                for (const Bytes& sent : seen.sent_by(id))
+                    out[name].push_back(name == "vx0" ? without_macs(sent) : sent);
         }
         mark_ = 0;
         for (const auto& [id, now] : marks()) {
@@ -132,11 +138,13 @@ class Scene {
         for (const Bytes& frame : out["wire"])
             if (is_to_ourselves(frame)) facts.insert("we_send_to_ourselves");
         if (out["wire"].empty()) out.erase("wire");
-        if (out.contains("host") || out.contains("host2")) facts.insert("we_deliver");
+        if (out.contains("host") || out.contains("host2") || out.contains("vx0"))
+            facts.insert("we_deliver");
         return out;
     }
 
   private:
+    [[nodiscard]] const char* tenant() const { return setup_.bare ? "vx0" : "host"; }
     /// A tunnel packet over IPv4 or IPv6 to an address of the underlay port.
     [[nodiscard]] bool is_to_ourselves(const Bytes& frame) const {
         if (frame.size() < 54) return false;
@@ -355,12 +363,13 @@ std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& 
             continue;
         }
         if (is_live(config->second)) continue;
-        const Setup setup = setup_of(recording.topology, config->second, one.before);
+        Setup setup = setup_of(recording.topology, config->second, one.before);
+        if (setup.bare && setup.vni == 0) setup.vni = vni_of(one);
         if (std::string what = obstacle(one, setup); !what.empty()) {
             results.push_back({one.id, Verdict::unsupported, std::move(what)});
             continue;
         }
-        std::string key = one.config;
+        std::string key = one.config + " " + std::to_string(setup.vni);
         // A mark makes no other scene: there would be more ports than DPDK has.
         for (const std::string& command : one.before)
             if (!command.starts_with("nft ")) key += "\n" + command;

@@ -5,6 +5,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "bare.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/table/segment_watch.hpp"
 #include "tests/support/frame.hpp"
@@ -101,6 +102,7 @@ void read_link(Words words, Setup& setup) {
     bool on_device = false;
     bool udp_checksum = true;  // the kernel's defaults
     bool udp6_checksum = true;
+    const bool gpe = words.has("gpe") && words.has("external");
     while (!words.empty()) {
         const std::string word = words.next();
         if (word == "id" || word == "vni") {
@@ -167,6 +169,9 @@ void read_link(Words words, Setup& setup) {
         } else if (word == "gbp") {
             setup.options.group_policy = true;
             setup.watch |= table::watch::kGroupPolicy;
+        } else if (gpe && (word == "gpe" || word == "external")) {
+            setup.bare = setup.options.gpe = true;
+            setup.watch |= table::watch::kGpe;
         } else if (const auto bit = kWatched.find(word); bit != kWatched.end()) {
             setup.watch |= bit->second;
         } else if (!kSwitchedOff.contains(word)) {
@@ -325,7 +330,7 @@ bool set_mark(const std::string& command, Setup& setup) {
 }
 
 void apply(const std::string& command, Setup& setup) {
-    if (set_mark(command, setup) || no_matter(command)) return;
+    if (set_mark(command, setup) || set_tunnel_key(command, setup) || no_matter(command)) return;
     if (const std::vector<std::string> all = words_of(command);
         all.size() == 5 && all[0] == "echo" && all[4].ends_with("/ip_local_port_range")) {
         set_source_ports(setup, number(all[1], 10), number(all[2], 10));

@@ -63,6 +63,8 @@ struct Setup {
     };
     std::optional<Second> second{};
     bool local_bypass = true;
+    /// `external gpe`: the VNI is that of the packet, and IP packets come and go at the device.
+    bool bare = false;
 
     std::uint16_t watch = 0;                             ///< of table::watch
     std::map<std::string, std::string> segment_hosts{};  ///< IP address -> MAC, as `ip neigh`
