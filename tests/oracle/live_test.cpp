@@ -23,10 +23,18 @@ bool goes_through_control(const Recording& recording, const Case& one) {
     return config != recording.configs.end() && is_live(config->second);
 }
 
+/// Read once.
+const Recording& carried(const std::string& path) {
+    static std::map<std::string, Recording> all;
+    const auto [at, is_new] = all.try_emplace(path);
+    if (is_new) at->second = load_recording(path);
+    return at->second;
+}
+
 std::vector<std::string> live_recordings() {
     std::vector<std::string> paths = recordings_in(kCarried + "/vxlan");
     std::erase_if(paths, [](const std::string& path) {
-        const Recording recording = load_recording(path);
+        const Recording& recording = carried(path);
         return recording.scenarios.empty() &&
                std::none_of(recording.cases.begin(), recording.cases.end(),
                             [&](const Case& one) { return goes_through_control(recording, one); });
@@ -36,7 +44,7 @@ std::vector<std::string> live_recordings() {
 
 class OracleLive : public testing::TestWithParam<std::string> {
   protected:
-    Recording recording = load_recording(GetParam());
+    Recording recording = carried(GetParam());
 
     /// Of scenarios that are as the kernel's, or were before the recording was changed.
     std::vector<Result> scenarios() { return replay_live_scenarios(recording, meant()); }

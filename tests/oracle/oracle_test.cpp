@@ -17,9 +17,12 @@ const std::vector<Rule>& rules() {
     return all;
 }
 
-/// What needs no control thread; the rest is played by live_test.cpp.
-Recording plain_part(const std::string& path) {
-    Recording recording = load_recording(path);
+/// What needs no control thread; the rest is played by live_test.cpp. Read once.
+const Recording& plain_part(const std::string& path) {
+    static std::map<std::string, Recording> all;
+    const auto [at, is_new] = all.try_emplace(path);
+    if (!is_new) return at->second;
+    Recording& recording = at->second = load_recording(path);
     std::erase_if(recording.cases, [&](const Case& one) {
         const auto config = recording.configs.find(one.config);
         return config != recording.configs.end() && is_live(config->second);
