@@ -101,9 +101,10 @@ class ManyVnis {
         const Config& config = recording_.configs.at(case_.config);
         for (const auto* list : {&config.environment, &config.commands, &config.later})
             for (const std::string& command : *list) {
-                // One that takes every VNI is said with those that matter.
                 if (command.starts_with("ip link add")) {
                     commands_.begin(command, known_);
+                    // One of many VNIs is nothing before it has some.
+                    if (!commands_.device().external) apply();
                 } else if (const Done done = commands_.run(command); done.refused) {
                     throw Unsupported{"`" + command + "`: " + done.why};
                 }
@@ -114,6 +115,9 @@ class ManyVnis {
             commands_.set_tunnel(program.keys, vni, program.remote);
             if (!commands_.device().vnis.contains(vni)) commands_.untagged(0);
         }
+        apply();
+    }
+    void apply() {
         if (const Live::Problems problems = commands_.apply(false); !problems.empty())
             throw Unsupported{problems.front()};
     }

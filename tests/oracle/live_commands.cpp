@@ -197,7 +197,7 @@ void LiveCommands::begin(const std::string& command, const std::set<std::uint32_
     LiveDevice device;
     read_vxlan(words, device);
     device.port = "host";
-    if (!device.filtered) device.vnis = known;
+    if (device.external && !device.filtered) device.vnis = known;
     devices_["vx0"] = device;
 }
 

@@ -39,7 +39,7 @@ class LiveCommands {
 
     /// Throws Unsupported, and whatever std::stoul does.
     Done run(const std::string& command);
-    /// As `ip link add` of one that has many VNIs, which apply() makes; `known` if it has all.
+    /// As `ip link add`, seen with apply(); `known`: VNIs of one that takes any.
     void begin(const std::string& command, const std::set<std::uint32_t>& known);
 
     /// `vni` is that of frames without a tag, seen with apply(); 0: they have none.

@@ -112,7 +112,9 @@ bool is_live(const Config& config) {
         const auto has = [&](const char* word) {
             return std::find(words.begin(), words.end(), word) != words.end();
         };
-        return (has("external") && !has("gpe")) || command.starts_with("ip nexthop ");
+        const bool of_group = command.starts_with("bridge fdb ") && words.size() > 3 &&
+                              (std::stoul(words[3].substr(0, 2), nullptr, 16) & 1U) != 0;
+        return (has("external") && !has("gpe")) || command.starts_with("ip nexthop ") || of_group;
     });
 }
 

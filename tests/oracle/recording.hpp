@@ -84,7 +84,8 @@ struct Recording {
     std::vector<LiveScenario> scenarios{};
 };
 
-/// Whether cases of a configuration are played through control: many VNIs, next-hop groups.
+/// Whether cases of a configuration are played through control: many VNIs, next-hop groups, remotes
+/// of group addresses.
 bool is_live(const Config& config);
 
 /// Reads a .json file, or one packed by xz or gzip. Throws std::runtime_error with the file's name.
