@@ -1,10 +1,12 @@
 """VXLAN-GPE against the Linux kernel's gpe device, which has no Ethernet: IP packets come and go bare, and
 a MAC address stands for the peer. Frames of a peer that has Ethernet are sent by hand."""
+import copy
 import struct
 
 from frames import ICMP, IP, UDP, Ether, Raw
 from lab import wait_until
 from scene import TENANT4, TENANT6, VTEP, Scene
+from test_reload import reload
 
 PORT = 4790
 STANDS_FOR_PEER = "06:76:c0:00:02:0b"  # 192.0.2.11
@@ -101,3 +103,19 @@ def test_VX47_vxctl_shows_it(lab):
     assert all(row["gpe"] is True for row in daemon.rpc("segments", name="ext"))
     assert daemon.ctl("segment", "show", "ext").stdout.splitlines()[0] == "ext: gpe"
     assert "gpe yes" in daemon.ctl("segment", "show", "ext:100").stdout
+
+
+def test_VX47_switched_while_it_runs(lab):
+    scene, peer = scene_of(lab, kernel=False, fdb=[{"mac": HOST, "dst": ["192.0.2.11"]}])
+    daemon = scene.start()
+    tenant = scene.members["acc0"][0]
+    wire, inside = lab.wire(peer.namespace, "eth0"), lab.wire(tenant, "acc0")
+    frame = bytes(Ether(src=tenant.mac("acc0"), dst=HOST) / IP(src=TENANT4, dst="10.0.0.77") / UDP() / Raw(b"y" * 30))
+    for gpe, first_word in ((True, 0x0C000003), (False, 0x08000000), (True, 0x0C000003)):
+        topology = copy.deepcopy(daemon.topology)
+        topology["vxlans"]["ext"]["gpe"] = gpe
+        reload(daemon, topology)
+        assert all(row["gpe"] is gpe for row in daemon.rpc("segments", name="ext"))
+        inside.send(frame)
+        found = wire.frames(2, lambda sent: sent[50:] == frame, enough=1)
+        assert found and found[0][42:50] == struct.pack("!II", first_word, 100 << 8), gpe
