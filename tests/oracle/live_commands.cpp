@@ -241,7 +241,8 @@ Done LiveCommands::vni_command(Words words) {
     if (verb == "show") {
         Done done;
         done.shown.emplace();
-        for (std::uint16_t i = 0; i < live_.bridge().segment_count(); ++i)
+        const auto count = static_cast<std::uint16_t>(live_.bridge().segment_count());
+        for (std::uint16_t i = 0; i < count; ++i)
             if (live_.bridge().is_used(i))
                 done.shown->push_back(std::to_string(live_.bridge().segment(i).vni.number) +
                                       " vni");
