@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every libFuzzer target of a build folder, FUZZ_SECONDS each (default 40), two at a time.
+# Runs every libFuzzer target of a build folder, FUZZ_SECONDS each (default 20), two at a time.
 # usage: tests/fuzz.sh BUILD_DIR [TARGET...]     (a build with -Dfuzzers=true under clang)
 # Seeds are tests/fuzz/corpus/TARGET; what is found new is kept in BUILD_DIR/corpus/TARGET, and the
 # input of a crash in BUILD_DIR/crashes. The last line is `N passed, M failed`.
@@ -7,7 +7,7 @@ set -Euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 build=$(realpath "${1:?usage: tests/fuzz.sh BUILD_DIR [TARGET...]}")
 shift
-seconds=${FUZZ_SECONDS:-40}
+seconds=${FUZZ_SECONDS:-20}
 mapfile -t targets < <(find "$build/tests/fuzz" -maxdepth 1 -type f -executable 2>/dev/null | sort)
 if (($# > 0)); then targets=("${@/#/$build/tests/fuzz/}"); fi
 mkdir -p "$build/crashes"

@@ -15,7 +15,7 @@ layers, in this order (all of them when none is named):
   lint                clang-format, house rules, shellcheck, clang-tidy; meanwhile, when both are wanted
   clang               everything compiles with clang 14 and -Werror, in build-clang
   sanitize            unit, packet and oracle once more in build-clang, under ASan and UBSan
-  fuzz                libFuzzer targets, FUZZ_SECONDS each (default 40)
+  fuzz                libFuzzer targets, FUZZ_SECONDS each (default 20)
 
   --fast              without sanitize, clang and fuzz
   --list              print the names of the layers and exit
