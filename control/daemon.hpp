@@ -77,7 +77,8 @@ class Daemon {
     ReloadReport change_to(config::LoadResult loaded, bool dry);
     std::optional<std::string> start();
     void load_ports();
-    /// MTUs that were changed in the kernel behind our back: tunnels carry no more than their uplink.
+    /// MTUs that were changed in the kernel behind our back: tunnels carry no more than their
+    /// uplink.
     void follow_mtus(Neighbours::Time now);
     void load_routes();
     void load_neighbours();

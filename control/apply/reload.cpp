@@ -193,7 +193,8 @@ void Reload::set_underlay(const config::Topology& topology) {
         const net::MacAddress mac{open->port->mac()};
         const std::vector<OwnAddress> own = own_addresses(port);
         parts_.neighbours.set_port(open->port->id(), mac, answered_addresses(topology, port));
-        parts_.tunnels.set_uplink(open->port->id(), {mac, std::min(port.mtu, open->port->mtu()), own});
+        parts_.tunnels.set_uplink(open->port->id(),
+                                  {mac, std::min(port.mtu, open->port->mtu()), own});
     }
     auto addresses = all_addresses(topology, parts_.machine);
     std::vector<OwnAddress> all;
