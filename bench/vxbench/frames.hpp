@@ -44,11 +44,18 @@ class Frames {
     void choose(std::size_t count);
     void write_outer(char* at, const Plan& plan) const;
     void write_inner(char* at, std::uint32_t number) const;
+    /// Moves the addresses of a frame forward by 4 bytes and puts the segment's tag behind them.
+    void put_tag(char* at, const Plan& plan) const;
+    [[nodiscard]] std::uint32_t vxlan_flags() const noexcept;
+    [[nodiscard]] std::string check_outer_ip(const char* at, const Plan& plan) const;
     [[nodiscard]] std::string check_outer(const char* at, const Plan& plan) const;
 
     Case case_;
     const Network& network_;
     std::uint32_t vnis_per_burst_;
+    std::uint32_t ip_size_;   ///< of the outer header
+    std::uint32_t overhead_;  ///< all that encapsulation adds
+    std::uint32_t tag_;       ///< of tenants' frames
     std::vector<Plan> plans_;
     std::mt19937 random_{1};
 };

@@ -77,9 +77,6 @@ class Subject {
     BareLoop bare_;
 };
 
-const char* name(Direction direction) {
-    return direction == Direction::encap ? "encap" : "decap";
-}
 const char* name(Who who) {
     return who == Who::vxplane ? "vxplane" : "bare io";
 }

@@ -2,17 +2,18 @@
 // after round, so that a slow moment of the machine falls on all of them.
 #include <rte_cycles.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <string_view>
 #include <tuple>
 
+#include "bench/vxbench/beside.hpp"
 #include "bench/vxbench/latency.hpp"
 #include "bench/vxbench/report.hpp"
 #include "bench/vxbench/scaling.hpp"
 #include "bench/vxbench/slaves.hpp"
+#include "bench/vxbench/visit.hpp"
 #include "dataplane/port/eal.hpp"
 
 namespace vxplane::bench {
@@ -32,23 +33,6 @@ std::vector<std::unique_ptr<Stand>> make_stands(Bench& bench, const Options& opt
         stands.push_back(std::make_unique<Stand>(bench, which, network, options));
     }
     return stands;
-}
-
-/// As many batches as bring the case's tables back into the caches that can hold them.
-std::uint32_t warm_ups(const Stand& stand, const Options& options) {
-    return std::clamp(2 * stand.network().entries() / options.batch, 8U, 512U);
-}
-
-void visit(Stand& stand, Result& result, const Options& options) {
-    for (std::uint32_t i = warm_ups(stand, options); i > 0; --i) {
-        static_cast<void>(stand.time_batch());
-    }
-    for (std::uint32_t i = 0; i < options.batches; ++i) {
-        result.samples.push_back(stand.time_batch());
-        if (i % 4 == 0) {
-            result.drivers.push_back(stand.time_drivers());
-        }
-    }
 }
 
 std::vector<Result> measure(std::vector<std::unique_ptr<Stand>>& stands, const Options& options) {
@@ -100,6 +84,9 @@ int main(int argc, char** argv) {
     }
     if (kind == "scaling") {
         return vxplane::bench::run_scaling(argc - 1, argv + 1);
+    }
+    if (kind == "beside") {
+        return vxplane::bench::run_beside(argc - 1, argv + 1);
     }
     if (kind == "slaves") {
         return vxplane::bench::run_slaves(argc - 1, argv + 1);

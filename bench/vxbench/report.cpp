@@ -26,48 +26,6 @@ std::vector<double> column(const std::vector<Sample>& samples, Get&& get) {
     return values;
 }
 
-struct Summary {
-    Sample best;
-    double cycles_median = 0;
-    Probe probe_median;
-    double drivers = 0;  ///< least
-    double others = 0;   ///< of the best batch: drivers, first touch, flush, the loop itself
-
-    explicit Summary(const Result& result) {
-        const auto by_cycles = [](const Sample& a, const Sample& b) { return a.cycles < b.cycles; };
-        best = *std::min_element(result.samples.begin(), result.samples.end(), by_cycles);
-        cycles_median = median(column(result.samples, [](const Sample& s) { return s.cycles; }));
-        probe_median.chain =
-            median(column(result.samples, [](const Sample& s) { return s.probe.chain; }));
-        probe_median.wide =
-            median(column(result.samples, [](const Sample& s) { return s.probe.wide; }));
-        drivers = *std::min_element(result.drivers.begin(), result.drivers.end());
-        others = best.cycles;
-        for (const double stage : best.stages) {
-            others -= stage;
-        }
-    }
-    [[nodiscard]] double own() const noexcept { return best.cycles - drivers; }
-};
-
-const char* name(Direction direction) {
-    return direction == Direction::encap ? "encap" : "decap";
-}
-
-/// The best moment of the run.
-Probe best_probe(const std::vector<Result>& results) {
-    Probe best = results.front().samples.front().probe;
-    for (const Result& result : results) {
-        for (const Sample& sample : result.samples) {
-            best.improve(sample.probe);
-        }
-    }
-    return best;
-}
-
-/// A figure whose probe is worse is marked: it says more about the machine than about the code.
-constexpr double kCrowded = 1.05;
-
 /// More segments beside one, all else equal.
 void print_vnis(const std::vector<Result>& results) {
     bool first = true;
@@ -90,6 +48,31 @@ void print_vnis(const std::vector<Result>& results) {
 }
 
 }  // namespace
+
+Summary::Summary(const Result& result) {
+    const auto by_cycles = [](const Sample& a, const Sample& b) { return a.cycles < b.cycles; };
+    best = *std::min_element(result.samples.begin(), result.samples.end(), by_cycles);
+    cycles_median = median(column(result.samples, [](const Sample& s) { return s.cycles; }));
+    probe_median.chain =
+        median(column(result.samples, [](const Sample& s) { return s.probe.chain; }));
+    probe_median.wide =
+        median(column(result.samples, [](const Sample& s) { return s.probe.wide; }));
+    drivers = *std::min_element(result.drivers.begin(), result.drivers.end());
+    others = best.cycles;
+    for (const double stage : best.stages) {
+        others -= stage;
+    }
+}
+
+Probe best_probe(const std::vector<Result>& results) {
+    Probe best = results.front().samples.front().probe;
+    for (const Result& result : results) {
+        for (const Sample& sample : result.samples) {
+            best.improve(sample.probe);
+        }
+    }
+    return best;
+}
 
 void print_table(const std::vector<Result>& results, const Setting& setting, bool list_stages) {
     const Probe unit = best_probe(results);

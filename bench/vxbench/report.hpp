@@ -19,6 +19,24 @@ struct Result {
     std::vector<double> drivers;  ///< cycles per packet of rings alone
 };
 
+struct Summary {
+    Sample best;
+    double cycles_median = 0;
+    Probe probe_median;
+    double drivers = 0;  ///< least
+    double others = 0;   ///< of the best batch: drivers, first touch, flush, the loop itself
+
+    explicit Summary(const Result& result);
+    [[nodiscard]] double own() const noexcept { return best.cycles - drivers; }
+    [[nodiscard]] double own_median() const noexcept { return cycles_median - drivers; }
+};
+
+/// A figure whose probe is worse is marked: it says more about the machine than about the code.
+constexpr double kCrowded = 1.05;
+
+/// The best moment of the run.
+[[nodiscard]] Probe best_probe(const std::vector<Result>& results);
+
 void print_table(const std::vector<Result>& results, const Setting& setting, bool list_stages);
 /// False when the file cannot be written.
 [[nodiscard]] bool write_json(const std::vector<Result>& results, const Setting& setting,

@@ -105,8 +105,8 @@ worker::WorkerOptions Stand::worker_options(const Options& options) const {
     result.id = id_;
     result.rx = {{from_.port().id(), queue_}};
     result.idle = worker::Idle::busy;
-    result.port_count = kFirstTenant + std::size_t{network_->vnis()};
-    result.segment_count = network_->vnis();
+    result.port_count = network_->tables()->ports.size();
+    result.segment_count = network_->tables()->segments.size();
     result.lanes.resize(result.port_count);
     for (std::size_t i = 0; i < result.lanes.size(); ++i) {
         // All names of the access port end in its one queue.
