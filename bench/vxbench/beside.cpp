@@ -151,6 +151,8 @@ std::vector<Result> measure_pairs(Bench& bench, const std::vector<Pair>& pairs,
             rig.vnis_per_burst = pairs[i].segments_per_burst;
             const auto stand = make_stand(bench, pairs[i].which, rig);
             const auto plain = make_stand(bench, pairs[i].plain, rig);
+            results[2 * i].stage_names = stand->stage_names();
+            results[2 * i + 1].stage_names = plain->stage_names();
             visit(*plain, results[2 * i + 1], rig);
             visit(*stand, results[2 * i], rig);
         }
@@ -163,6 +165,14 @@ std::string title_of(const Case& which) {
         return which.extra == Extra::trunk ? "full, trunks" : "full";
     }
     return which.learning ? "learning" : name(which.extra);
+}
+
+nlohmann::json stages_of(const Result& result, const Summary& sum) {
+    nlohmann::json stages{{"rest", sum.others}};
+    for (std::size_t i = 0; i < result.stage_names.size(); ++i) {
+        stages[std::string{result.stage_names[i]}] = sum.best.stages[i];
+    }
+    return stages;
 }
 
 nlohmann::json print_pairs(const std::vector<Pair>& pairs, const std::vector<Result>& results,
@@ -204,7 +214,9 @@ nlohmann::json print_pairs(const std::vector<Pair>& pairs, const std::vector<Res
                         {"plain_median", plain.own_median()},
                         {"probe", probe},
                         {"plain_probe", plain_probe},
-                        {"probe_median", own.probe_median.over(unit)}});
+                        {"probe_median", own.probe_median.over(unit)},
+                        {"stages", stages_of(results[2 * i], own)},
+                        {"plain_stages", stages_of(results[2 * i + 1], plain)}});
     }
     return rows;
 }
