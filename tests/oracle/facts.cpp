@@ -232,6 +232,12 @@ Frames without_outer_df(Frames frames) {
     return frames;
 }
 
+bool names(const Bytes& frame, const std::string& mac) {
+    const net::MacAddress address = support::mac(mac);
+    return std::search(frame.begin(), frame.end(), address.bytes.begin(), address.bytes.end()) !=
+           frame.end();
+}
+
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
     Facts facts{"vxlan"};
     for (const Injected& injected : one.inject) {
@@ -241,6 +247,10 @@ Facts facts_of(const Case& one, const Setup& setup, const Topology& topology) {
             note_tenant(injected.frame, setup, topology, facts);
     }
     note_kernel(one, facts);
+    facts.insert(setup.said.begin(), setup.said.end());
+    for (const auto& [mac, fact] : setup.refused_macs)
+        for (const Injected& injected : one.inject)
+            if (names(injected.frame, mac)) facts.insert(fact);
     if (setup.vni == 0) facts.insert("vni_zero");
     if (setup.neigh_suppress) facts.insert("neigh_suppress");
     if (setup.options.group_policy) facts.insert("gbp");

@@ -19,11 +19,17 @@ using Facts = std::set<std::string>;
 ///                      truncated known_destination
 ///   of the kernel      kernel_silent kernel_at_wire kernel_delivers kernel_fragments
 ///   kernel_too_big configured         vni_zero gbp gpe
+///                      uplink_down bridge_hairpin bridge_isolated
+///   of the entry for an address in the frame
+///                      remote_is_no_host route_into_itself
 /// The replay adds what it saw: we_are_silent nothing_goes_on (answers of control
 /// aside) we_deliver we_ask_control we_drop:REASON, and of the
 /// comparison: only_own_stack_differs only_source_ports_differ only_inner_ecn_differs
 /// only_copies_to_tenants_differ only_outer_df_differs
 Facts facts_of(const Case& one, const Setup& setup, const Topology& topology);
+
+/// Whether a MAC stands anywhere in the frame: as its own address, or as one of the frame inside.
+bool names(const Bytes& frame, const std::string& mac);
 
 /// ARP, ICMP, IGMP or ND that the VTEP's own IP stack sends to the underlay.
 bool is_own_stack(const Bytes& frame);

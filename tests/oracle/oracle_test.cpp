@@ -132,4 +132,18 @@ TEST(OracleSetup, names_what_vxplane_does_not_have) {
     EXPECT_EQ(unsupported("tc qdisc add dev vx0"), "`tc qdisc add dev vx0`");
 }
 
+TEST(OracleSetup, what_the_data_plane_has_no_word_for_is_a_fact) {
+    const auto setup = setup_of(topology(),
+                                {{"ip link add vx0 type vxlan id 7 dstport 4789",
+                                  "bridge fdb add 02:00:00:00:dd:08 dev vx0 dst 127.0.0.1",
+                                  "bridge link set dev vx0 hairpin on",
+                                  "bridge link set dev acc isolated on", "ip link set under down"}},
+                                {});
+    EXPECT_EQ(setup.unsupported, "");
+    EXPECT_EQ(setup.said,
+              (std::set<std::string>{"bridge_hairpin", "bridge_isolated", "uplink_down"}));
+    EXPECT_TRUE(setup.fdb.empty());
+    EXPECT_EQ(setup.refused_macs.at("02:00:00:00:dd:08"), "remote_is_no_host");
+}
+
 }  // namespace

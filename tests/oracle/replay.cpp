@@ -292,15 +292,9 @@ Case without_df(Case one) {
 std::string obstacle(const Case& one, const Setup& setup) {
     if (!setup.unsupported.empty()) return setup.unsupported;
     if (!one.not_comparable.empty()) return one.not_comparable;
-    for (const Injected& injected : one.inject) {
-        // Anywhere in the frame: as its own address, or as one of the frame inside.
-        for (const auto& [mac, what] : setup.unsupported_macs) {
-            const net::MacAddress address = support::mac(mac);
-            if (std::search(injected.frame.begin(), injected.frame.end(), address.bytes.begin(),
-                            address.bytes.end()) != injected.frame.end())
-                return what;
-        }
-    }
+    for (const Injected& injected : one.inject)
+        for (const auto& [mac, what] : setup.unsupported_macs)
+            if (names(injected.frame, mac)) return what;
     return {};
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "around.hpp"
 #include "bare.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/table/segment_watch.hpp"
@@ -200,7 +201,6 @@ net::IpAddress fdb_remote(Words& words, const Setup& setup, Setup::Numbers& numb
         }
     }
     if (!remote) throw Unsupported{"fdb entry without dst"};
-    if (!net::is_host(*remote)) throw Unsupported{"fdb dst not unicast"};
     if (remote->is_v4() == setup.ipv6) throw Unsupported{"fdb dst of the other family"};
     return *remote;
 }
@@ -214,6 +214,7 @@ void add_fdb(Words words, Setup& setup) {
     if (address == kZeroMac) {
         Setup::Numbers numbers;
         const net::IpAddress remote = fdb_remote(words, setup, numbers);
+        if (!net::is_host(remote)) throw Unsupported{"flood to what is no host"};
         for (std::size_t i = 0; i < setup.flood.size(); ++i)
             if (setup.flood[i] == remote && setup.flood_numbers[i] == numbers) return;
         setup.flood.push_back(remote);
@@ -230,6 +231,10 @@ void add_fdb(Words words, Setup& setup) {
         }
         Setup::Numbers numbers;
         const net::IpAddress remote = fdb_remote(words, setup, numbers);
+        if (!net::is_host(remote)) {
+            setup.refused_macs[address] = "remote_is_no_host";
+            return;
+        }
         setup.fdb[address] = remote;
         setup.fdb_numbers[address] = numbers;
     } catch (const Unsupported& problem) {
@@ -307,30 +312,8 @@ void add_segment_host(Words words, Setup& setup) {
     if (confirmed && !mac.empty()) setup.segment_hosts[address] = mac;
 }
 
-/// Settings of the bridge and of the recording set-up that no frame shows.
-bool no_matter(const std::string& command) {
-    const auto has = [&](const char* text) { return command.find(text) != std::string::npos; };
-    return has("/disable_ipv6") || has(" in bridge br1") || has("/addr_gen_mode") ||
-           command.starts_with("nft ") ||
-           (command.starts_with("bridge link set dev acc") && command.ends_with(" learning off"));
-}
-
-/// nft add rule ... meta mark set NUMBER: the kernel's way to give a frame a group policy, whose
-/// bits stand where the header has them. Any mark but 0 is one.
-bool set_mark(const std::string& command, Setup& setup) {
-    constexpr std::string_view kWords = " meta mark set ";
-    const std::size_t at = command.find(kWords);
-    if (!command.starts_with("nft add rule ") || at == std::string::npos) return false;
-    const unsigned long mark = std::stoul(command.substr(at + kWords.size()), nullptr, 0);
-    constexpr unsigned kFlags = net::GroupPolicy::kApplied | net::GroupPolicy::kDontLearn;
-    setup.mark = mark == 0 ? net::GroupPolicy{}
-                           : net::GroupPolicy::of(static_cast<std::uint16_t>(mark & 0xFFFFU),
-                                                  static_cast<std::uint8_t>(mark >> 16 & kFlags));
-    return true;
-}
-
 void apply(const std::string& command, Setup& setup) {
-    if (set_mark(command, setup) || set_tunnel_key(command, setup) || no_matter(command)) return;
+    if (set_tunnel_key(command, setup) || is_around(command, setup)) return;
     if (const std::vector<std::string> all = words_of(command);
         all.size() == 5 && all[0] == "echo" && all[4].ends_with("/ip_local_port_range")) {
         set_source_ports(setup, number(all[1], 10), number(all[2], 10));
@@ -383,7 +366,7 @@ void finish(Setup& setup) {
     for (const auto& [mac, remote] : setup.fdb)
         if (const Setup::Route* route = setup.route_to(remote);
             route != nullptr && route->into_itself)
-            setup.unsupported_macs[mac] = "route into itself";
+            setup.refused_macs[mac] = "route_into_itself";
     // As the kernel does over IPv4, what is too long leaves in fragments.
     setup.options.fragments = !setup.ipv6 && !setup.options.dont_fragment;
     constexpr std::uint16_t kUnbound = 1500;  // of a device without `dev`

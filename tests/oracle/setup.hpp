@@ -28,6 +28,9 @@ struct Setup {
 
     std::string unsupported{};  ///< the first option that vxplane does not have; empty: all is fine
     std::map<std::string, std::string> unsupported_macs{};  ///< FDB entries: MAC -> what is missing
+    std::map<std::string, std::string> refused_macs{};      ///< FDB entries: MAC -> fact
+    std::set<std::string>
+        said{};  ///< facts of what no frame shows and the data plane does not have
 
     std::uint32_t vni = 0;
     std::uint16_t dstport = 8472;  ///< the kernel's own default

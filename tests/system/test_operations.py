@@ -69,6 +69,8 @@ def test_link_of_an_underlay_port_goes_and_comes_back(lab):
     scene.host.ip("link set und0 down")
     wait_until(lambda: alarms(daemon) == ["port uplink0 has no link"], 5, "an alarm about the uplink")
     assert daemon.port("uplink0")["link"] is False
+    assert tenant.ping(peer.inner4, count=2, wait=0.3) == 0
+    assert daemon.rpc("health")["packets_unaccounted"] == 0
     wait_until(lambda: "alarm: port uplink0 has no link" in daemon.log(), 3, "the alarm is in the log")
     scene.host.ip("link set und0 up")
     wait_until(lambda: alarms(daemon) == [], 5, "the alarm is over")
