@@ -36,6 +36,15 @@ std::string numbers_text(std::uint32_t vni, std::uint16_t dstport) {
            (dstport == 0 ? "" : " dstport " + std::to_string(dstport));
 }
 
+/// A member has a group and source once, but several entries may be of one group.
+std::string mdb_text(const MdbEntry& entry) {
+    std::string text = entry.group.text();
+    if (entry.source) text += " source " + entry.source->text();
+    for (const IpAddress& dst : entry.dst) text += " dst " + dst.text();
+    for (const std::string& port : entry.ports) text += " port " + port;
+    return text;
+}
+
 /// `100-200,300`
 std::string ranges_text(const std::set<std::uint32_t>& numbers) {
     std::string list;
@@ -212,6 +221,9 @@ class Differ {
                                       });
             objects<TunnelInfo>(from.tunnel_info, to.tunnel_info, [&](const TunnelInfo& info) {
                 return path + ".tunnel-info[" + info.vid + "]";
+            });
+            objects<MdbEntry>(from.mdb, to.mdb, [&](const MdbEntry& entry) {
+                return path + ".mdb[" + mdb_text(entry) + "]";
             });
             objects<FdbEntry>(from.fdb, to.fdb, [&](const FdbEntry& entry) {
                 // A list may have remotes with other numbers in entries of their own.

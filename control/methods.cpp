@@ -53,7 +53,8 @@ std::optional<rpc::Error> select_segment(const Bridge& bridge, const std::string
     if (filter.segment) {
         return std::nullopt;
     }
-    for (std::uint16_t i = 0; i < bridge.segment_count(); ++i) {
+    const auto count = static_cast<std::uint16_t>(bridge.segment_count());
+    for (std::uint16_t i = 0; i < count; ++i) {
         if (bridge.is_used(i) && bridge.segment(i).part_of == name) {
             filter.part_of = name;
             return has_vni ? std::optional(rpc::refuse("segment '" + name + "' has no VNI " + vni))

@@ -169,3 +169,8 @@ def test_VX74_tenants_get_the_groups_that_they_report(lab):
     assert "239.7.7.9" in scene.daemon.ctl("mdb", "show", "dev", "vx100").stdout
     scene.daemon.ctl("mdb", "del", "dev", "vx100", "port", "acc1", "grp", "239.7.7.9")
     assert got("239.7.7.9") == (True, True)
+    # What the file says changes while it runs, too.
+    topology = copy.deepcopy(scene.daemon.topology)
+    topology["vxlans"]["vx100"]["mdb"] = [{"group": "239.7.7.8", "port": "acc1"}]
+    assert any("mdb[239.7.7.8 port acc1]" in line for line in reload(scene.daemon, topology))
+    assert got("239.7.7.8") == (True, False)

@@ -36,7 +36,7 @@ def test_RP95_a_crash_loses_no_more_than_the_last_snapshot(lab):
                                  f"vx100 100 02:00:00:00:00:78 1 port vm9\n"
                                  f"vx100 100 02:00:00:00:00:79 1 dst 192.0.2.1\n"
                                  f"vx100 100 02:00:00:00:00:7a 301 dst 192.0.2.11\nend {count + 4}"))
-    time.sleep(1)
+    time.sleep(2)  # ages are told in whole seconds
     daemon.start()
     after = learned(daemon)
     assert before.keys() <= after.keys()
