@@ -41,12 +41,12 @@ bool Network::hears(const net::IpAddress& group) const {
 }
 
 std::vector<std::uint64_t> Network::group_macs() const {
-    std::set<std::uint64_t> all{group_mac(ip_address("224.0.0.1")).number(),
-                                group_mac(ip_address("ff02::1")).number()};
-    for (const net::IpAddress& group : joined) all.insert(group_mac(group).number());
+    std::set<std::uint64_t> all{mac_of_group(ip_address("224.0.0.1")).number(),
+                                mac_of_group(ip_address("ff02::1")).number()};
+    for (const net::IpAddress& group : joined) all.insert(mac_of_group(group).number());
     for (const Address& one : addresses)
         if (!one.address.is_v4() && one.device == device)
-            all.insert(group_mac(net::solicited_node(one.address)).number());
+            all.insert(mac_of_group(net::solicited_node(one.address)).number());
     return {all.begin(), all.end()};
 }
 
@@ -75,7 +75,7 @@ bool within(const net::IpAddress& address, const net::IpAddress& prefix, unsigne
     return true;
 }
 
-net::MacAddress group_mac(const net::IpAddress& group) {
+net::MacAddress mac_of_group(const net::IpAddress& group) {
     net::MacAddress mac{};
     if (group.is_v4())
         mac.bytes = {0x01,

@@ -82,6 +82,6 @@ IpvlanSetup ipvlan_setup_of(const IpvlanRecording& recording,
 /// Throws std::runtime_error.
 net::IpAddress ip_address(const std::string& text);
 bool within(const net::IpAddress& address, const net::IpAddress& prefix, unsigned length);
-net::MacAddress group_mac(const net::IpAddress& group);
+net::MacAddress mac_of_group(const net::IpAddress& group);
 
 }  // namespace vxplane::oracle
