@@ -6,7 +6,8 @@ packages_build=(build-essential ca-certificates pkg-config meson ninja-build lib
   libspdlog-dev libcli11-dev nlohmann-json3-dev libpcap-dev)
 packages_lab=(iproute2 iputils-ping iperf3 tcpdump)
 packages_test=(libgtest-dev libbenchmark-dev ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev
-  llvm-14 python3 python3-pytest python3-scapy python3-jsonschema python3-yaml ethtool nftables shellcheck valgrind lua5.4)
+  llvm-14 python3 python3-pytest python3-scapy python3-jsonschema python3-yaml curl ethtool nftables procps shellcheck
+  valgrind lua5.4)
 # What bench/compare/run.sh sets beside vxplane, and draws with.
 packages_compare=(dpdk openvswitch-switch-dpdk openvswitch-common iproute2 nftables tcpdump python3-scapy python3-matplotlib)
 # Shared libraries of the running daemon; librte-meta-all brings every DPDK driver.
