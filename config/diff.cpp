@@ -107,7 +107,7 @@ class Differ {
         modify("system", from_.system, to_.system);
         objects<Port>(from_.ports, to_.ports, [](const Port& p) { return "ports." + p.name; });
         objects<Route>(from_.routes, to_.routes,
-                       [](const Route& r) { return "routes[" + r.to.text() + "]"; });
+                       [](const Route& r) { return "routes[" + name_of(r) + "]"; });
         objects<Neighbour>(from_.neighbours, to_.neighbours, [](const Neighbour& n) {
             return "neighbours[" + n.address.text() + " dev " + n.dev + "]";
         });

@@ -26,6 +26,8 @@ inline constexpr std::uint64_t segments_max = 65'000;
 inline constexpr std::uint64_t ports_max = 32;
 inline constexpr std::uint64_t mtu_min = 68;  ///< RFC 791
 inline constexpr std::uint64_t mtu_max = 9216;
+/// Bits of the outer TOS by which IPv4 routes are chosen: Linux' IPTOS_RT_MASK.
+inline constexpr std::uint64_t route_tos_mask = 0x1C;
 inline constexpr std::uint64_t queues_max = 64;
 inline constexpr std::uint64_t rss_key_max = 64;  ///< bytes; 40 and 52 are usual
 inline constexpr std::uint64_t descriptors_min = 32;

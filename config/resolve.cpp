@@ -2,6 +2,8 @@
 #include "config/resolve.hpp"
 
 #include <algorithm>
+#include <sstream>
+#include <utility>
 
 #include "config/limits.hpp"
 
@@ -93,12 +95,14 @@ const Port* owner_of(const Topology& topology, const IpAddress& address) {
     return nullptr;
 }
 
-Egress egress_to(const Topology& topology, const IpAddress& address) {
+Egress egress_to(const Topology& topology, const IpAddress& address, std::uint8_t tos) {
     const Connected direct = connected_to(topology, address);
     const Route* best = nullptr;
+    const auto rank = [](const Route& route) { return std::pair(route.to.length, route.tos); };
     for (const Route& route : topology.routes) {
         if (!contains(route.to, address)) continue;
-        if (best == nullptr || route.to.length > best->to.length) best = &route;
+        if (route.tos != 0 && route.tos != (tos & limits::route_tos_mask)) continue;
+        if (best == nullptr || rank(route) > rank(*best)) best = &route;
     }
     // The subnet wins over a route of the same length, as a metric of 0 does in the kernel.
     if (direct.port != nullptr && (best == nullptr || best->to.length <= direct.subnet.length)) {
@@ -110,6 +114,13 @@ Egress egress_to(const Topology& topology, const IpAddress& address) {
     if (port == nullptr || port->role != PortRole::underlay) return {};
     const IpAddress next_hop = best->via.value_or(address);
     return {port, next_hop, source_on(*port, next_hop)};
+}
+
+std::string name_of(const Route& route) {
+    if (route.tos == 0) return route.to.text();
+    std::ostringstream text;
+    text << route.to.text() << " tos 0x" << std::hex << unsigned{route.tos};
+    return text.str();
 }
 
 std::size_t flood_copies(const Vxlan& vxlan) {
@@ -176,7 +187,9 @@ std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& 
         if (const auto source = first_address(*dev, vxlan.group->family)) return source;
     }
     if (const auto remote = first_remote(topology, vxlan)) {
-        if (const Egress egress = egress_to(topology, *remote); egress.source) return egress.source;
+        if (const Egress egress = egress_to(topology, *remote, vxlan.tos); egress.source) {
+            return egress.source;
+        }
     }
     for (const auto family : {IpAddress::Family::ipv4, IpAddress::Family::ipv6}) {
         for (const Port& port : topology.ports) {

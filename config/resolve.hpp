@@ -35,13 +35,17 @@ struct Connected {
 
 /// Where a packet to `address` leaves: the longest match among subnets and routes. `port` is null
 /// when there is no route or it refuses; `source` is the address of the port that the kernel would
-/// choose too (in the next hop's subnet, else the first).
+/// choose too (in the next hop's subnet, else the first). `tos`: of the packet.
 struct Egress {
     const Port* port = nullptr;
     std::optional<IpAddress> next_hop{};
     std::optional<IpAddress> source{};
 };
-[[nodiscard]] Egress egress_to(const Topology& topology, const IpAddress& address);
+[[nodiscard]] Egress egress_to(const Topology& topology, const IpAddress& address,
+                               std::uint8_t tos = 0);
+
+/// `10.1.0.0/16 tos 0x10`: what tells a route from all others.
+[[nodiscard]] std::string name_of(const Route& route);
 
 /// `group`, `remote` and the destinations of the all-zero entries, each once, in the order of the
 /// file.

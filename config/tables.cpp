@@ -31,6 +31,8 @@ constexpr std::array route_keys{
         scalar<&Route::src>()},
     Key<Route>{{"mtu", false, &mtu, "of the way, where it takes less than the port"},
                scalar<&Route::mtu>()},
+    Key<Route>{{"tos", false, &route_tos, "of outer headers over IPv4; without it all others"},
+               scalar<&Route::tos>()},
     Key<Route>{
         {"slave", false, &text, "instead of via and dev: what is behind a slave of an ipvlan"},
         scalar<&Route::slave>()},

@@ -94,6 +94,8 @@ struct Route {
     std::string slave{};
     std::optional<IpAddress> src;  ///< our address for tunnels without `local`; none = chosen
     std::uint16_t mtu = 0;  ///< of the way, where it takes less than the port; 0 = the port's
+    /// Only for packets that carry it outside; 0 = for all that have no route by theirs.
+    std::uint8_t tos = 0;
     Position where;
     KeyPositions keys{};
 };

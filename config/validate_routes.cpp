@@ -107,9 +107,27 @@ void judge_way(Judge& judge, const Route& route, const std::string& path) {
     }
 }
 
+void judge_tos(Judge& judge, const Route& route, const std::string& path) {
+    if (route.tos == 0) return;
+    const Position where = route.keys.of("tos", route.where);
+    if ((route.tos & ~limits::route_tos_mask) != 0) {
+        judge.refuse(where, path + ".tos",
+                     "routes are looked for by the bits 0x1c of the outer TOS (4, 8, 12, 16, 20, "
+                     "24 or 28)");
+    } else if (!route.to.address.is_ipv4()) {
+        judge.refuse(
+            where, path + ".tos",
+            route.to.text() + " is of IPv6, whose routes have no tos (tos over IPv4 only)");
+    } else if (!route.slave.empty()) {
+        judge.refuse(where, path + ".tos",
+                     "no tunnel leads to what is behind a slave (tos, or slave)");
+    }
+}
+
 void judge_route(Judge& judge, const Route& route, const std::string& path) {
     const auto at = [&](std::string_view key) { return route.keys.of(key, route.where); };
     judge_way(judge, route, path);
+    judge_tos(judge, route, path);
     if (network_of(route.to) != route.to) {
         judge.refuse(at("to"), path + ".to",
                      route.to.text() + " has host bits set (" + network_of(route.to).text() + ")");
@@ -157,16 +175,17 @@ std::string_view type_name(RouteType type) {
 }
 
 void judge_routes(Judge& judge) {
-    std::map<IpPrefix, Position> seen;
+    std::map<std::pair<IpPrefix, std::uint8_t>, Position> seen;
     const auto& routes = judge.topology().routes;
     for (std::size_t i = 0; i < routes.size(); ++i) {
         const std::string path = item_path("routes", i);
         judge_route(judge, routes[i], path);
-        const auto [earlier, fresh] = seen.try_emplace(routes[i].to, routes[i].where);
+        const auto [earlier, fresh] =
+            seen.try_emplace({routes[i].to, routes[i].tos}, routes[i].where);
         if (!fresh) {
             judge.refuse(routes[i].keys.of("to", routes[i].where), path + ".to",
-                         "there is a route to " + routes[i].to.text() + " already" +
-                             line_text(earlier->second) + " (one route per prefix)");
+                         "there is a route to " + name_of(routes[i]) + " already" +
+                             line_text(earlier->second) + " (one route per prefix and tos)");
         }
     }
 }

@@ -153,6 +153,7 @@ inline constexpr ValueType ttl{
     .kind = Kind::named_number, .min = 0, .max = 255, .words = ttl_words, .numbers = ttl_numbers};
 inline constexpr ValueType tos{
     .kind = Kind::named_number, .min = 0, .max = 255, .words = tos_words, .numbers = tos_numbers};
+inline constexpr ValueType route_tos = integer(0, limits::route_tos_mask);
 inline constexpr ValueType df = one_of(df_words);
 inline constexpr ValueType flow_label{.kind = Kind::named_number,
                                       .min = 0,

@@ -95,12 +95,7 @@ void Daemon::follow_mtus(Neighbours::Time now) {
 }
 
 void Daemon::load_routes() {
-    for (const auto& [prefix, route] : routes_of(topology_, machine_)) {
-        routes_.v4.add(prefix.first, prefix.second, route);
-    }
-    for (const auto& [prefix, route] : routes6_of(topology_, machine_)) {
-        routes_.v6.add(prefix.first, prefix.second, route);
-    }
+    set_routes(routes_, topology_, machine_);
 }
 
 void Daemon::load_neighbours() {

@@ -261,36 +261,6 @@ Reply neigh(Daemon& daemon) {
     return out;
 }
 
-std::string_view name_of(table::RouteType type) {
-    constexpr std::array<std::string_view, 6> kNames{"unicast",     "local",    "blackhole",
-                                                     "unreachable", "prohibit", "throw"};
-    return kNames[static_cast<std::size_t>(type)];
-}
-
-Reply routes(Daemon& daemon) {
-    Json out = Json::array();
-    const auto add = [&](const std::string& to, const auto& route, const std::string& via) {
-        Json row{{"to", to}, {"type", name_of(route.type)}, {"via", ""}, {"dev", ""}};
-        if (route.type == table::RouteType::unicast || route.type == table::RouteType::local) {
-            const OpenPort* port = daemon.machine().by_id(route.port);
-            row["dev"] = port == nullptr ? "?" : port->port->name();
-            row["via"] = via;
-        }
-        out.push_back(std::move(row));
-    };
-    daemon.routes().v4.for_each([&](std::uint32_t prefix, std::uint8_t length, table::Route route) {
-        add(length == 0 ? "default"
-                        : text(net::Ipv4Address::of(prefix)) + "/" + std::to_string(length),
-            route, route.via == 0 ? "" : text(net::Ipv4Address::of(route.via)));
-    });
-    daemon.routes().v6.for_each(
-        [&](const net::IpAddress& prefix, std::uint8_t length, const table::Route6& route) {
-            add(length == 0 ? "default6" : text(prefix) + "/" + std::to_string(length), route,
-                route.via.is_unset() ? "" : text(route.via));
-        });
-    return out;
-}
-
 Reply reload(Daemon& daemon, const Json& params) {
     const bool dry = params.value("dry_run", false);
     const Daemon::ReloadReport report = daemon.reload(dry);
@@ -371,7 +341,6 @@ void add_methods(Daemon& daemon) {
          [&daemon](const Json&) { return daemon.stats().stages(); });
     read("neigh", "next hops of the underlay", {},
          [&daemon](const Json&) { return neigh(daemon); });
-    read("routes", "routes of the underlay", {}, [&daemon](const Json&) { return routes(daemon); });
     const rpc::Param vni{"vni",
                          Type::integer,
                          false,

@@ -42,12 +42,18 @@ namespace vxplane::control {
 /// Prefix (host order) and its length.
 using Prefix = std::pair<std::uint32_t, std::uint8_t>;
 using Prefix6 = std::pair<net::IpAddress, std::uint8_t>;
-/// Networks of our addresses, the addresses themselves, and what `routes:` says.
+/// Networks of our addresses, the addresses themselves, and what `routes:` says of packets with
+/// that TOS.
 [[nodiscard]] std::map<Prefix, table::Route> routes_of(const config::Topology& topology,
-                                                       const Machine& machine);
+                                                       const Machine& machine,
+                                                       std::uint8_t tos = 0);
 
 [[nodiscard]] std::map<Prefix6, table::Route6> routes6_of(const config::Topology& topology,
                                                           const Machine& machine);
+
+/// Makes `routes` those of a topology. False when they have no room: some are missing then.
+bool set_routes(table::UnderlayRoutes& routes, const config::Topology& topology,
+                const Machine& machine);
 
 /// Ports by their DPDK ids.
 [[nodiscard]] SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vxlan,

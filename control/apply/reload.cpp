@@ -25,25 +25,6 @@ const config::Vxlan* find_vxlan(const config::Topology& topology, const std::str
     return at == topology.vxlans.end() ? nullptr : &*at;
 }
 
-/// Makes the routes of one family those that are wanted; false when they have no room.
-template <class Fib, class Wanted>
-bool set_family(Fib& fib, const Wanted& wanted) {
-    std::vector<typename Wanted::key_type> gone;
-    fib.for_each([&](const auto& prefix, std::uint8_t length, const auto& /*route*/) {
-        if (!wanted.contains({prefix, length})) {
-            gone.emplace_back(prefix, length);
-        }
-    });
-    for (const auto& [prefix, length] : gone) {
-        fib.remove(prefix, length);
-    }
-    bool room = true;
-    for (const auto& [prefix, route] : wanted) {
-        room = room && fib.add(prefix.first, prefix.second, route);
-    }
-    return room;
-}
-
 bool is_list(const FdbRequest& request) {
     return request.mac.is_zero() || request.mac.is_group();
 }
@@ -161,8 +142,8 @@ Reload::Problem Reload::prepare() {
         return problem;
     }
     set_underlay(to_);
-    undo([this] { set_routes(from_); });
-    if (auto problem = set_routes(to_)) {
+    undo([this] { lead_by(from_); });
+    if (auto problem = lead_by(to_)) {
         return problem;
     }
     if (auto problem = prepare_neighbours()) {
@@ -205,13 +186,12 @@ void Reload::set_underlay(const config::Topology& topology) {
     parts_.bridge.set_addresses(std::move(addresses));
 }
 
-Reload::Problem Reload::set_routes(const config::Topology& topology) {
-    const bool done = set_family(parts_.routes.v4, routes_of(topology, parts_.machine)) &&
-                      set_family(parts_.routes.v6, routes6_of(topology, parts_.machine));
-    return !done ? Problem("routes: there is room for " +
-                           std::to_string(parts_.routes.v4.capacity()) +
-                           " since the process started, addresses included")
-                 : std::nullopt;
+Reload::Problem Reload::lead_by(const config::Topology& topology) {
+    if (set_routes(parts_.routes, topology, parts_.machine)) {
+        return std::nullopt;
+    }
+    return "routes: there is room for " + std::to_string(parts_.routes.v4.capacity()) +
+           " since the process started, addresses included";
 }
 
 Reload::Problem Reload::prepare_neighbours() {

@@ -59,7 +59,7 @@ class Reload {
     void set_ports();
     void announce();
     void set_underlay(const config::Topology& topology);
-    Problem set_routes(const config::Topology& topology);
+    Problem lead_by(const config::Topology& topology);
     Problem prepare_neighbours();
     Problem prepare_segments();
     Problem prepare_segment(const config::Vxlan& next, const config::Vxlan* before);

@@ -117,6 +117,9 @@ RouteSpecs main_routes(const config::Topology& topology, const Machine& machine,
         }
     });
     for (const config::Route& route : topology.routes) {
+        if (route.tos != 0) {
+            continue;  // tunnels alone are led by their TOS
+        }
         RouteSpec spec{type_of(route.type), {}};
         const config::SlaveRef behind = config::resolve_slave(topology, nullptr, route.slave);
         if (behind) {

@@ -68,7 +68,7 @@ std::optional<std::uint32_t> Tunnels::acquire(std::uint32_t profile, const net::
         free_.pop_back();
     }
     high_water_ = std::max(high_water_, ++used_);
-    records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_, {}};
+    records_[id] = {profile, remote, 1, std::nullopt, ++last_serial_, {}, std::nullopt};
     by_peer_[{profile, remote}] = id;
     build(id, now);
     return id;
@@ -80,6 +80,8 @@ void Tunnels::release(std::uint32_t id) {
         return;
     }
     by_peer_.erase({record.profile, record.remote});
+    record.tos_values.reset();
+    release_ways(id);
     if (record.next_hop) {
         by_next_hop_.erase({*record.next_hop, id});
         neighbours_.unwant(*record.next_hop);
@@ -98,12 +100,12 @@ void Tunnels::allow_reuse() {
     rested_.clear();
 }
 
-Tunnels::Found Tunnels::route_to(const net::IpAddress& remote) const {
+Tunnels::Found Tunnels::route_to(const net::IpAddress& remote, std::uint8_t tos) const {
     const auto or_none = [](std::uint32_t address) {
         return address == 0 ? net::IpAddress{} : net::IpAddress(net::Ipv4Address::of(address));
     };
     if (remote.is_v4()) {
-        const auto route = routes_.v4.lookup(remote.v4().number());
+        const auto route = routes_.v4_for(tos).lookup(remote.v4().number());
         return !route ? Found{}
                       : Found{route->type, route->port,
                               route->via == 0 ? remote : net::Ipv4Address::of(route->via),
@@ -135,15 +137,30 @@ void Tunnels::plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
 
 Tunnels::Found Tunnels::way_to(const TunnelProfile& profile, const net::IpAddress& remote) const {
     if (!remote.is_multicast()) {
-        return route_to(remote);
+        return route_to(remote, profile.route_tos.value_or(profile.tos));
     }
     return uplinks_.contains(profile.group_port)
                ? Found{table::RouteType::unicast, profile.group_port, remote, {}, 0}
                : Found{};
 }
 
-std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
-    const Record& record) const {
+std::optional<Tunnels::TosValues> Tunnels::tos_values(const Record& record) const {
+    const TunnelProfile& profile = profile_list_[record.profile];
+    if (!profile.inherit.tos || profile.route_tos || routes_.by_tos.empty() ||
+        !record.remote.is_v4() || record.remote.is_multicast()) {
+        return std::nullopt;
+    }
+    std::array<Found, table::kRouteTosValues> found;
+    TosValues values{};
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        found[i] = route_to(record.remote, static_cast<std::uint8_t>(i * table::kRouteTosStep));
+        const auto same = std::find(found.begin(), found.end(), found[i]) - found.begin();
+        values[i] = static_cast<std::uint8_t>(same * table::kRouteTosStep);
+    }
+    return values == TosValues{} ? std::nullopt : std::optional(values);
+}
+
+Tunnels::Plan Tunnels::plan(const Record& record) const {
     using packet::DropReason;
     std::optional<NeighbourKey> next_hop;
     const TunnelProfile& profile = profile_list_[record.profile];
@@ -173,6 +190,10 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         spec.state = state;
         spec.refusal = reason;
     };
+    if (auto values = tos_values(record)) {
+        spec.by_tos = true;
+        return {spec, std::nullopt, values};
+    }
     const Found route = way_to(profile, record.remote);
     if (!route.type || route.type == table::RouteType::throw_) {
         refuse(table::TunnelState::told, DropReason::tunnel_no_route);
@@ -201,19 +222,54 @@ std::pair<table::TunnelSpec, std::optional<NeighbourKey>> Tunnels::plan(
         spec.state = table::TunnelState::waiting;
         next_hop = NeighbourKey{route.port, route.via};
     }
-    return {spec, next_hop};
+    return {spec, next_hop, std::nullopt};
 }
 
 void Tunnels::build(std::uint32_t id, Time now) {
-    const auto [spec, next_hop] = plan(records_[id]);
-    lead(id, spec, next_hop, now);
+    lead(id, plan(records_[id]), now);
 }
 
-void Tunnels::lead(std::uint32_t id, const table::TunnelSpec& spec,
-                   std::optional<NeighbourKey> next_hop, Time now) {
+bool Tunnels::acquire_ways(std::uint32_t id, const TosValues& values, Time now) {
+    TunnelProfile profile = profile_list_[records_[id].profile];
+    const net::IpAddress remote = records_[id].remote;
+    table::TosWays ways{};
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+        profile.route_tos = values[i];
+        const auto way = acquire(profile_id(profile), remote, now, true);
+        if (!way) {
+            while (i-- != 0) {
+                release(ways[i]);
+            }
+            return false;
+        }
+        ways[i] = *way;
+    }
+    tos_ways_[id] = ways;
+    return true;
+}
+
+void Tunnels::release_ways(std::uint32_t id) {
+    if (const auto ways = tos_ways_.extract(id)) {
+        for (const std::uint32_t way : ways.mapped()) {
+            release(way);
+        }
+    }
+}
+
+void Tunnels::lead(std::uint32_t id, const Plan& plan, Time now) {
+    table::TunnelSpec spec = plan.spec;
+    std::optional<TosValues> tos_values = plan.tos_values;
+    if (tos_values && !acquire_ways(id, *tos_values, now)) {
+        spec.state = table::TunnelState::refused;
+        spec.refusal = packet::DropReason::tunnel_no_route;
+        spec.by_tos = false;
+        tos_values.reset();
+    }
+    // Not before: records move when some are acquired.
     Record& record = records_[id];
     record.built = spec;
-    record.next_hop = next_hop;
+    record.next_hop = plan.next_hop;
+    record.tos_values = tos_values;
     lines_[id] = table::make_tunnel(spec);
     lines6_.erase(id);
     if (!spec.remote.is_v4() && spec.state != table::TunnelState::local) {
@@ -239,98 +295,27 @@ void Tunnels::reroute_one(std::uint32_t id, Time now) {
     if (records_[id].users == 0) {
         return;
     }
-    const auto [spec, next_hop] = plan(records_[id]);
+    const Plan next = plan(records_[id]);
     const std::optional<NeighbourKey> before = records_[id].next_hop;
-    if (spec == records_[id].built && next_hop == before) {
+    if (next.spec == records_[id].built && next.next_hop == before &&
+        next.tos_values == records_[id].tos_values) {
         return;
     }
     if (before) {
         by_next_hop_.erase({*before, id});
     }
-    lead(id, spec, next_hop, now);
+    // Their users change hands: the same way is acquired before it is released.
+    const auto ways = tos_ways_.extract(id);
+    lead(id, next, now);
+    if (ways) {
+        for (const std::uint32_t way : ways.mapped()) {
+            release(way);
+        }
+    }
     // After the new one is wanted: a next hop that stays is not forgotten in between.
     if (before) {
         neighbours_.unwant(*before);
     }
-}
-
-void Tunnels::reroute_to(const net::IpAddress& remote, Time now) {
-    for (std::uint32_t profile = 0; profile < profile_list_.size(); ++profile) {
-        if (const auto id = find(profile, remote)) {
-            reroute_one(*id, now);
-        }
-    }
-}
-
-std::optional<std::uint16_t> Tunnels::path_mtu(const net::IpAddress& remote) const {
-    const auto at = path_mtus_.find(remote);
-    return at == path_mtus_.end() ? std::nullopt : std::optional(at->second.mtu);
-}
-
-PathMtuResult Tunnels::learn_path_mtu(const PathMtuNews& news, Time now) {
-    std::optional<std::uint16_t> uplink_mtu;
-    for (std::uint32_t profile = 0; profile < profile_list_.size() && !uplink_mtu; ++profile) {
-        const auto id = find(profile, news.remote);
-        if (!id) {
-            continue;
-        }
-        const table::TunnelSpec& spec = records_[*id].built;
-        const auto uplink = uplinks_.find(spec.out_port);
-        const unsigned port = unsigned{news.source_port} - spec.source_port_lo;
-        if (uplink != uplinks_.end() && records_[*id].next_hop && spec.local == news.local &&
-            spec.dstport == news.dstport && port < spec.source_port_span && news.dont_fragment &&
-            (spec.dont_fragment || spec.inherit.df || !news.remote.is_v4()) &&
-            news.length <= uplink->second.mtu) {
-            uplink_mtu = uplink->second.mtu;
-        }
-    }
-    // What fits is no reason to complain.
-    if (!uplink_mtu || news.mtu >= news.length) {
-        return PathMtuResult::forged;
-    }
-    if (!news.remote.is_v4() && news.mtu < kLeastPathMtu6) {
-        return PathMtuResult::forged;
-    }
-    const auto mtu = static_cast<std::uint16_t>(std::max<std::uint32_t>(news.mtu, kLeastPathMtu));
-    if (mtu >= *uplink_mtu) {
-        return PathMtuResult::known;
-    }
-    const auto [at, is_new] = path_mtus_.try_emplace(news.remote);
-    if (!is_new && mtu > at->second.mtu) {
-        return PathMtuResult::known;  // of a packet that left before we knew
-    }
-    const bool lower = is_new || mtu < at->second.mtu;
-    at->second = {mtu, now + kPathMtuLife};
-    if (lower) {
-        reroute_to(news.remote, now);
-    }
-    return lower ? PathMtuResult::lowered : PathMtuResult::known;
-}
-
-void Tunnels::tick(Time now) {
-    for (auto at = path_mtus_.begin(); at != path_mtus_.end();) {
-        if (at->second.until > now) {
-            ++at;
-            continue;
-        }
-        const net::IpAddress remote = at->first;
-        at = path_mtus_.erase(at);
-        reroute_to(remote, now);
-    }
-}
-
-std::size_t Tunnels::flush_path_mtus(const std::optional<net::IpAddress>& remote, Time now) {
-    std::vector<net::IpAddress> gone;
-    for (const auto& [address, path] : path_mtus_) {
-        if (!remote || *remote == address) {
-            gone.push_back(address);
-        }
-    }
-    for (const net::IpAddress& address : gone) {
-        path_mtus_.erase(address);
-        reroute_to(address, now);
-    }
-    return gone.size();
 }
 
 std::vector<std::uint32_t> Tunnels::behind(NeighbourKey key) const {
@@ -380,6 +365,12 @@ void Tunnels::fill(table::Tables& tables) {
             peers6.emplace_back(table::ScopedAddress{remote, profile}, id);
         }
     }
+    std::vector<table::TosWays> tos_ways;
+    for (const auto& [id, ways] : tos_ways_) {
+        lines_[id].set_tos_ways(static_cast<std::uint32_t>(tos_ways.size()));
+        tos_ways.push_back(ways);
+    }
+    tables.tos_ways = table::Shared<table::TosWays>(std::move(tos_ways));
     std::vector<table::Tunnel6> lines6;
     for (const auto& [id, line6] : lines6_) {
         lines_[id].set_line6(static_cast<std::uint32_t>(lines6.size()));

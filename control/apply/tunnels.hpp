@@ -3,6 +3,7 @@
 // after a grace period, because FDB entries hold them.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -34,6 +35,8 @@ struct TunnelProfile {
     std::uint8_t group_ttl = 1;                 ///< to a multicast group
     std::uint16_t group_port = table::kNoPort;  ///< DPDK id of the underlay port it is sent by
     std::uint8_t tos = 0;
+    /// By which routes are chosen over IPv4; none: `tos`, or that of each packet inside.
+    std::optional<std::uint8_t> route_tos;
     bool dont_fragment = false;
     table::Inherit inherit;
     table::FlowLabel flow_label;
@@ -172,6 +175,8 @@ class Tunnels {
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
 
   private:
+    /// By TOS inside, in steps of kRouteTosStep: the least one that takes the same way.
+    using TosValues = std::array<std::uint8_t, table::kRouteTosValues>;
     struct Record {
         std::uint32_t profile = 0;
         net::IpAddress remote;
@@ -179,6 +184,7 @@ class Tunnels {
         std::optional<NeighbourKey> next_hop;
         std::uint64_t serial = 0;
         table::TunnelSpec built;  ///< what the line was made from
+        std::optional<TosValues> tos_values;
     };
     using Way = std::pair<NeighbourKey, std::uint32_t>;
 
@@ -192,21 +198,31 @@ class Tunnels {
         net::IpAddress via;
         net::IpAddress src;  ///< `::`: chosen
         std::uint16_t mtu = 0;
+        bool operator==(const Found&) const = default;
     };
-    [[nodiscard]] Found route_to(const net::IpAddress& remote) const;
+    [[nodiscard]] Found route_to(const net::IpAddress& remote, std::uint8_t tos) const;
+    /// None where the TOS inside makes no difference.
+    [[nodiscard]] std::optional<TosValues> tos_values(const Record& record) const;
     /// Groups are on the link of their port, whatever routes say.
     [[nodiscard]] Found way_to(const TunnelProfile& profile, const net::IpAddress& remote) const;
+    struct Plan {
+        table::TunnelSpec spec;
+        std::optional<NeighbourKey> next_hop;
+        std::optional<TosValues> tos_values;
+    };
     /// What the routes of now say of a remote.
-    [[nodiscard]] std::pair<table::TunnelSpec, std::optional<NeighbourKey>> plan(
-        const Record& record) const;
+    [[nodiscard]] Plan plan(const Record& record) const;
     /// The remote is an address of ours, at that port.
     void plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
                     std::uint16_t port) const;
     void build(std::uint32_t id, Time now);
     void reroute_one(std::uint32_t id, Time now);
     void reroute_to(const net::IpAddress& remote, Time now);
-    void lead(std::uint32_t id, const table::TunnelSpec& spec, std::optional<NeighbourKey> next_hop,
-              Time now);
+    void lead(std::uint32_t id, const Plan& plan, Time now);
+    /// Tunnels of their own for the ways that the TOS inside chooses among. False when the table is
+    /// full.
+    bool acquire_ways(std::uint32_t id, const TosValues& values, Time now);
+    void release_ways(std::uint32_t id);
 
     std::uint32_t capacity_;
     const table::UnderlayRoutes& routes_;
@@ -218,6 +234,7 @@ class Tunnels {
     std::vector<TunnelProfile> profile_list_;
     std::vector<Record> records_;
     std::vector<table::Tunnel> lines_;
+    std::map<std::uint32_t, table::TosWays> tos_ways_;      ///< by id; numbered by fill()
     std::map<std::uint32_t, table::Tunnel6> lines6_;        ///< by id; numbered by fill()
     using Peer = std::pair<std::uint32_t, net::IpAddress>;  ///< profile, remote
     struct PeerHash {

@@ -149,8 +149,8 @@ const std::map<View, Shape>& shapes() {
            {"TIMER", "/timer_s", number}}, {"/segment", "/group", "/source", "/_to"}, "no entries"}},
         // clang-format on
         {View::routes,
-         {{{"TO", "/to"}, {"VIA", "/via"}, {"DEV", "/dev"}, {"TYPE", "/type"}},
-          {"/to"},
+         {{{"TO", "/to"}, {"TOS", "/tos"}, {"VIA", "/via"}, {"DEV", "/dev"}, {"TYPE", "/type"}},
+          {"/to", "/tos"},
           "no routes"}},
         {View::drops,
          {{{"REASON", "/reason"},

@@ -17,11 +17,30 @@ Written6 add_line(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMet
     return {p.mbuf(), verdict};
 }
 
+/// As the kernel, which looks for the route with the TOS that the outer header is to have.
+Written6 add_by_tos(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
+                    Context& ctx) noexcept {
+    packet::Packet p(mbuf);
+    std::uint8_t tos = 0;
+    if (meta.inner_is_ip) {
+        const auto* v4 = p.at<net::Ipv4Header>(meta.l3_offset);
+        tos = v4->version() == 4 ? v4->tos : p.at<net::Ipv6Header>(meta.l3_offset)->traffic_class();
+    }
+    meta.tunnel =
+        ctx.tables
+            ->tos_ways[tunnel.tos_ways()][(tos & table::kRouteTosMask) / table::kRouteTosStep];
+    const packet::Verdict verdict = AddTunnel(ctx)(p, meta, ctx);
+    return {p.mbuf(), verdict};
+}
+
 }  // namespace
 
 Written6 add_special(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
                      Context& ctx) noexcept {
     using table::Tunnel;
+    if ((tunnel.special & Tunnel::kByTos) != 0) {
+        return add_by_tos(mbuf, tunnel, meta, ctx);
+    }
     if ((tunnel.special & Tunnel::kOwnVni) != 0) {
         const bool ipv6 = (tunnel.special & Tunnel::kOverIpv6) != 0;
         const net::VxlanHeader& header =

@@ -199,6 +199,17 @@ std::uint32_t tunnel_back(packet::Packet p, const table::Segment& segment,
                                     : tables.peers6->find(segment.profile, sender);
 }
 
+/// What fits whichever way a frame is going to take.
+std::uint16_t longest_by(const table::Tunnel& tunnel, const table::Tables& tables) noexcept {
+    std::uint16_t longest = tunnel.max_frame;
+    if ((tunnel.special & table::Tunnel::kByTos) != 0) {
+        for (const std::uint32_t way : tables.tos_ways[tunnel.tos_ways()]) {
+            longest = std::min(longest, tables.tunnels[way].max_frame);
+        }
+    }
+    return longest;
+}
+
 }  // namespace
 
 rte_mbuf* clamp_mss_into(rte_mbuf* mbuf, std::uint32_t at, const table::Tunnel& tunnel,
@@ -232,7 +243,7 @@ void clamp_mss_from(packet::Packet p, std::uint32_t at, std::uint16_t number,
     Longest fits{segment.max_frame};
     const std::uint32_t back = tunnel_back(p, segment, meta, *ctx.tables);
     if (back != table::FlatMap::kNone) {
-        fits.tagged = ctx.tables->tunnels[back].max_frame;
+        fits.tagged = longest_by(ctx.tables->tunnels[back], *ctx.tables);
     }
     if (const Change change = change_in(p.mbuf(), at, fits); change.count != 0) {
         write(p.mbuf(), at, change);

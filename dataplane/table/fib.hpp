@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -29,6 +31,7 @@ struct Route {
     std::uint32_t via = 0;   ///< next hop, host order; 0: the destination itself is on the link
     std::uint32_t src = 0;   ///< our address for what goes there, host order; 0: chosen
     std::uint16_t mtu = 0;   ///< of the way, where it takes less than the port; 0: the port's
+    std::uint8_t tos = 0;    ///< of the packets that it is for; 0: whatever they have
     friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -132,12 +135,26 @@ class Fib6 {
     std::vector<std::uint32_t> free_;
 };
 
+/// The bits of the TOS by which Linux chooses among routes to a prefix (IPTOS_RT_MASK), over IPv4.
+inline constexpr std::uint8_t kRouteTosMask = 0x1C;
+inline constexpr std::uint8_t kRouteTosStep = 4;
+inline constexpr std::size_t kRouteTosValues = kRouteTosMask / kRouteTosStep + 1;
+
 /// The underlay's routes of both families.
 struct UnderlayRoutes {
-    /// `capacity`: of each family.
+    /// `capacity`: of each table.
     explicit UnderlayRoutes(std::uint32_t capacity = 1024) : v4(capacity), v6(capacity) {}
+
+    /// As a packet with that TOS sees them.
+    [[nodiscard]] const Fib4& v4_for(std::uint8_t tos) const {
+        const auto own = by_tos.find(tos & kRouteTosMask);
+        return own == by_tos.end() ? v4 : own->second;
+    }
+
     Fib4 v4;
     Fib6 v6;
+    /// By TOS, where some routes are for it alone: those, and of the others what they leave.
+    std::map<std::uint8_t, Fib4> by_tos;
 };
 
 }  // namespace vxplane::table

@@ -2,6 +2,7 @@
 // replaced as a whole. What churns (the FDB) is reached through it and outlives it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "dataplane/net/headers.hpp"
 #include "dataplane/table/address_map.hpp"
 #include "dataplane/table/fdb.hpp"
+#include "dataplane/table/fib.hpp"
 #include "dataplane/table/flat_map.hpp"
 #include "dataplane/table/hook_set.hpp"
 #include "dataplane/table/multicast.hpp"
@@ -131,6 +133,9 @@ struct RemoteList {
     std::uint32_t count = 0;
 };
 
+/// The tunnels to one remote by the TOS inside, in steps of kRouteTosStep.
+using TosWays = std::array<std::uint32_t, kRouteTosValues>;
+
 /// Key of Tables::dstports.
 constexpr std::uint64_t dstport_key(std::uint16_t dstport, bool ipv6 = false) noexcept {
     return std::uint64_t{ipv6} << 16 | dstport;
@@ -186,6 +191,7 @@ struct Tables {
     Shared<Segment> segments;               ///< by segment index
     Shared<Tunnel> tunnels;                 ///< by tunnel id
     Shared<Tunnel6> tunnels6;               ///< by Tunnel::line6()
+    Shared<TosWays> tos_ways;               ///< by Tunnel::tos_ways()
     Shared<RemoteList> flood_lists;         ///< by flood list id; 0 is empty
     Shared<RemoteList> groups;              ///< by next-hop group id; 0 is empty
     Shared<std::uint32_t> remotes;          ///< tunnel ids of flood lists and groups

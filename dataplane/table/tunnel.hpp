@@ -63,6 +63,8 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kFragments = 4;
     /// The header says what is inside: Ethernet, or for peers without it IP (step/gpe.hpp).
     static constexpr std::uint8_t kGpe = 8;
+    /// The TOS inside chooses another tunnel, of Tables::tos_ways; no header is made from this one.
+    static constexpr std::uint8_t kByTos = 16;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -70,6 +72,9 @@ struct alignas(64) Tunnel {
     /// UDP port are known.
     [[nodiscard]] std::uint32_t line6() const noexcept { return vxlan.vni_reserved.value(); }
     void set_line6(std::uint32_t index) noexcept { vxlan.vni_reserved = net::Be32::of(index); }
+    /// Of kByTos: where in Tables::tos_ways.
+    [[nodiscard]] std::uint32_t tos_ways() const noexcept { return vxlan.vni_reserved.value(); }
+    void set_tos_ways(std::uint32_t index) noexcept { vxlan.vni_reserved = net::Be32::of(index); }
 };
 static_assert(sizeof(Tunnel) == 64);
 static_assert(sizeof(Tunnel) - Tunnel::kPrefix == net::kVxlanIpv4Overhead);
@@ -139,6 +144,7 @@ struct TunnelSpec {
     std::uint32_t vni = 0;      ///< of the header; 0: that of the segment
     bool group_policy = false;  ///< headers tell group policies
     bool gpe = false;           ///< headers say what is inside
+    bool by_tos = false;        ///< the TOS inside chooses another tunnel
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
     net::MacAddress source_mac;
@@ -151,9 +157,9 @@ struct TunnelSpec {
 
 /// Of a tunnel whose next hop is known.
 inline TunnelState ready_state(const TunnelSpec& spec) noexcept {
-    return spec.vni != 0 || spec.gpe ? TunnelState::special
-           : spec.remote.is_v4()     ? TunnelState::ready
-                                     : TunnelState::ipv6;
+    return spec.vni != 0 || spec.gpe || spec.by_tos ? TunnelState::special
+           : spec.remote.is_v4()                    ? TunnelState::ready
+                                                    : TunnelState::ipv6;
 }
 
 inline net::VxlanHeader make_vxlan(const TunnelSpec& spec) noexcept {
@@ -170,7 +176,8 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.state = spec.state == TunnelState::ready ? ready_state(spec) : spec.state;
     t.special = static_cast<std::uint8_t>(
         (ipv6 ? Tunnel::kOverIpv6 : 0) | (spec.vni != 0 ? Tunnel::kOwnVni : 0) |
-        (spec.fragments ? Tunnel::kFragments : 0) | (spec.gpe ? Tunnel::kGpe : 0));
+        (spec.fragments ? Tunnel::kFragments : 0) | (spec.gpe ? Tunnel::kGpe : 0) |
+        (spec.by_tos ? Tunnel::kByTos : 0));
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |

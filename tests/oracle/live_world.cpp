@@ -163,10 +163,7 @@ void Live::load_ports() {
     for (const auto& [own, port] : addresses) all.push_back(own);
     punts_->set_addresses(std::move(all));
     bridge_->set_addresses(std::move(addresses));
-    for (const auto& [prefix, route] : control::routes_of(*topology_, world_.machine))
-        routes_.v4.add(prefix.first, prefix.second, route);
-    for (const auto& [prefix, route] : control::routes6_of(*topology_, world_.machine))
-        routes_.v6.add(prefix.first, prefix.second, route);
+    control::set_routes(routes_, *topology_, world_.machine);
     for (const config::Neighbour& one : topology_->neighbours)
         neighbours_->add_permanent(control::neighbour_of(one, world_.machine),
                                    control::mac_of(one.lladdr), world_.now);

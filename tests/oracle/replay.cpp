@@ -209,6 +209,30 @@ class Scene {
     support::TunnelId tunnel_to(const net::IpAddress& remote, Setup::Numbers numbers) {
         if (const auto known = tunnels_.find({remote, numbers}); known != tunnels_.end())
             return known->second;
+        const std::uint32_t profile = numbers == Setup::Numbers{} ? 1 : 0;
+        table::TunnelSpec spec = tunnel_spec(remote, numbers, setup_.options.tos);
+        const bool by_tos = std::any_of(setup_.routes.begin(), setup_.routes.end(),
+                                        [](const auto& route) { return route.tos != 0; });
+        support::TunnelId id = 0;
+        if (by_tos && setup_.options.inherit.tos && remote.is_v4()) {
+            table::TosWays ways{};
+            for (std::size_t i = 0; i < ways.size(); ++i)
+                ways[i] =
+                    lab_.tunnel(tunnel_spec(remote, numbers,
+                                            static_cast<std::uint8_t>(i * table::kRouteTosStep)),
+                                0);
+            spec.by_tos = true;
+            spec.underlay_mtu = 0xFFFF;
+            spec.state = table::TunnelState::special;
+            id = lab_.tunnel_by_tos(spec, ways, profile);
+        } else {
+            id = lab_.tunnel(spec, profile);
+        }
+        return tunnels_[{remote, numbers}] = id;
+    }
+    /// `tos`: by which routes are chosen.
+    table::TunnelSpec tunnel_spec(const net::IpAddress& remote, Setup::Numbers numbers,
+                                  std::uint8_t tos) {
         table::TunnelSpec spec = setup_.options;
         spec.local = setup_.local;
         spec.remote = remote;
@@ -218,7 +242,7 @@ class Scene {
         spec.out_port = ports_["wire"];
         spec.source_mac = support::mac(topology_.macs.at("under"));
         spec.underlay_mtu = setup_.underlay_mtu;
-        const Setup::Route* route = setup_.route_to(remote);
+        const Setup::Route* route = setup_.route_to(remote, tos);
         if (route != nullptr && !route->src.is_unset() && !setup_.local_given)
             spec.local = route->src;
         if (route != nullptr && route->mtu != 0)
@@ -247,7 +271,7 @@ class Scene {
             else
                 spec.next_hop = support::mac(hop->second);
         }
-        return tunnels_[{remote, numbers}] = lab_.tunnel(spec, numbers == Setup::Numbers{} ? 1 : 0);
+        return spec;
     }
 
     Lab lab_{};

@@ -8,6 +8,7 @@
 #include "around.hpp"
 #include "bare.hpp"
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/table/fib.hpp"
 #include "dataplane/table/segment_watch.hpp"
 #include "tests/support/frame.hpp"
 #include "words.hpp"
@@ -274,10 +275,10 @@ void add_route(Words words, Setup& setup) {
             words.skip("lock");
             route.mtu = static_cast<std::uint16_t>(number(words.next(), 10));
         } else if (word == "tos") {
-            // The kernel looks for routes by these bits of the outer TOS, which are 0 unless said.
-            constexpr unsigned long kLookedAt = 0x1C;
-            if ((number(words.next(), 16) & kLookedAt) != 0) throw Unsupported{"route tos"};
-            return;
+            const unsigned long tos = number(words.next(), 16);
+            // Never looked for, and refused by us.
+            if ((tos & ~std::uint32_t{table::kRouteTosMask}) != 0) return;
+            route.tos = static_cast<std::uint8_t>(tos);
         } else {
             throw Unsupported{"route " + word};
         }
@@ -380,11 +381,13 @@ std::uint16_t Setup::most() const {
     return static_cast<std::uint16_t>(underlay_mtu - (ipv6 ? 70 : 50));
 }
 
-const Setup::Route* Setup::route_to(const net::IpAddress& address) const {
+const Setup::Route* Setup::route_to(const net::IpAddress& address, std::uint8_t tos) const {
     const Route* best = nullptr;
+    const auto rank = [](const Route& route) { return std::pair(route.length, route.tos); };
     for (const Route& route : routes)
         if (route.to.is_v4() == address.is_v4() && network_of(address, route.length) == route.to &&
-            (best == nullptr || route.length > best->length))
+            (route.tos == 0 || route.tos == (tos & table::kRouteTosMask)) &&
+            (best == nullptr || rank(route) > rank(*best)))
             best = &route;
     return best;
 }

@@ -23,6 +23,7 @@ struct Setup {
         packet::DropReason refusal = packet::DropReason::none;
         net::IpAddress src{};      ///< `::`: chosen
         std::uint16_t mtu = 0;     ///< 0: that of the port
+        std::uint8_t tos = 0;      ///< of the packets that it is for; 0: of all others
         bool into_itself = false;  ///< by the vxlan device
     };
 
@@ -82,7 +83,7 @@ struct Setup {
     /// The longest inner packet that the underlay can carry.
     [[nodiscard]] std::uint16_t most() const;
     /// The most specific route.
-    [[nodiscard]] const Route* route_to(const net::IpAddress& address) const;
+    [[nodiscard]] const Route* route_to(const net::IpAddress& address, std::uint8_t tos = 0) const;
 };
 
 /// Never throws: what cannot be read is unsupported.

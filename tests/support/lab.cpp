@@ -114,6 +114,13 @@ TunnelId Lab::tunnel(const table::TunnelSpec& spec, std::uint32_t profile) {
     return static_cast<TunnelId>(tunnels_.size() - 1);
 }
 
+TunnelId Lab::tunnel_by_tos(const table::TunnelSpec& spec, const table::TosWays& ways,
+                            std::uint32_t profile) {
+    const TunnelId id = tunnel(spec, profile);
+    tos_ways_[id] = ways;
+    return id;
+}
+
 void Lab::replace_tunnel(TunnelId id, const table::TunnelSpec& spec) {
     tunnels_[id].spec = spec;
 }
@@ -214,6 +221,12 @@ void Lab::publish() {
         peers[table::peer_key(profile, table::peer6_name(id))] = id;
         peers6.push_back({{spec.remote, profile}, id});
     }
+    std::vector<table::TosWays> tos_ways;
+    for (const auto& [id, ways] : tos_ways_) {
+        tunnels[id].set_tos_ways(static_cast<std::uint32_t>(tos_ways.size()));
+        tos_ways.push_back(ways);
+    }
+    t->tos_ways = table::Shared{std::move(tos_ways)};
     for (table::PortEntry& port : ports) {
         port.plain_exit = table::plain_exit_of(port);
         port.plain_frame =

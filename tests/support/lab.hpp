@@ -131,6 +131,9 @@ class Lab {
     /// Known as a peer of the segments of `profile`, unless that is 0.
     TunnelId tunnel(const table::TunnelSpec& spec, std::uint32_t profile = 1);
     void replace_tunnel(TunnelId id, const table::TunnelSpec& spec);
+    /// A tunnel of TunnelSpec::by_tos: the TOS inside chooses one of these.
+    TunnelId tunnel_by_tos(const table::TunnelSpec& spec, const table::TosWays& ways,
+                           std::uint32_t profile = 1);
     /// The remotes of the segment's all-zero entry.
     void flood_to(SegmentId segment, std::vector<TunnelId> remotes);
     std::uint32_t flood_list(std::vector<TunnelId> remotes);
@@ -224,6 +227,7 @@ class Lab {
         std::uint32_t profile;
     };
     std::vector<TunnelState> tunnels_{};
+    std::map<TunnelId, table::TosWays> tos_ways_{};
     std::vector<table::RemoteList> flood_lists_{{}};
     std::vector<table::RemoteList> groups_{{}};
     std::vector<std::uint32_t> remotes_{};

@@ -159,8 +159,8 @@ class Twin:
             self.lab.undo.append(made.close)
         return self
 
-    def encapsulated(self, options, port, frames, last):
-        """What both put on the wire for these inner frames: (kernel's, vxplane's)."""
+    def encapsulated(self, options, port, frames, last, next_hops=(mac(REMOTE_MAC),)):
+        """What both put on the wire to `next_hops` for these inner frames: (kernel's, vxplane's)."""
         send, address = self.kernel_mouth.sendto, (options.name, 0)
         for frame in frames:
             send(frame, address)
@@ -169,10 +169,9 @@ class Twin:
         for frame in frames:
             send(frame)
         send(last)
-        to_remote = mac(REMOTE_MAC)
 
         def wanted(frame):
-            return frame[:6] == to_remote
+            return frame[:6] in next_hops
         return until(self.kernel_ear, SENTINEL, wanted), until(self.ear, SENTINEL, wanted)
 
     def decapsulated(self, options, port, frames, last):

@@ -137,6 +137,8 @@ def topologies(first, version):
         yield f"ports.{port}.{key}", topology
     yield "routes[", first | {"routes": [{"to": "198.51.100.0/24", "via": "192.0.2.99"} if version == 4 else
                                          {"to": "2001:db8:9::/48", "via": "2001:db8::99"}]}
+    if version == 4:
+        yield "routes[", first | {"routes": [{"to": "198.51.100.0/24", "via": "192.0.2.99", "tos": 16}]}
     yield "vxlans.other", first | {"vxlans": first["vxlans"] | {"other": {"id": 7, "remote": SECOND[version]}}}
     yield "system.log", first | {"system": first["system"] | {"log": "warning"}}
 

@@ -137,6 +137,9 @@ TEST(ConfigDiff, says_what_needs_a_restart) {
               "add ports.vm1: device t1, role access (needs a restart)\n");
     EXPECT_EQ(steps(head, head + "routes: [{to: default, via: 10.0.0.9}]\n"),
               "add routes[0.0.0.0/0]: to default, via 10.0.0.9\n");
+    const std::string plain = head + "routes: [{to: default, via: 10.0.0.9}";
+    EXPECT_EQ(steps(plain + "]\n", plain + ", {to: default, via: 10.0.0.8, tos: 0x10}]\n"),
+              "add routes[0.0.0.0/0 tos 0x10]: to default, via 10.0.0.8, tos 16\n");
 }
 
 TEST(ConfigDiff, addresses_of_a_port_change_one_by_one) {

@@ -105,6 +105,29 @@ TEST(ConfigResolve, egress_is_the_longest_match) {
     EXPECT_EQ(name("192.0.2.1"), "one 10.0.1.254");
 }
 
+TEST(ConfigResolve, VX18_egress_follows_the_tos) {
+    Topology t = topology("learning: true");
+    const auto add = [&](const char* to, const char* via, std::uint8_t tos) {
+        Route route;
+        route.to = *parse_prefix(to);
+        route.via = parse_ip(via);
+        route.tos = tos;
+        t.routes.push_back(route);
+    };
+    add("198.51.100.0/24", "10.0.1.1", 0);
+    add("198.51.100.0/24", "10.0.1.2", 0x10);
+    add("198.51.0.0/16", "10.0.1.3", 0x08);
+    const auto by = [&](unsigned tos) {
+        return egress_to(t, *parse_ip("198.51.100.9"), static_cast<std::uint8_t>(tos))
+            .next_hop->text();
+    };
+    EXPECT_EQ(by(0), "10.0.1.1");
+    EXPECT_EQ(by(0x10), "10.0.1.2");
+    EXPECT_EQ(by(0xF3), "10.0.1.2") << "of the TOS, the bits 0x1c";
+    EXPECT_EQ(by(0x08), "10.0.1.1") << "the longer prefix, though the shorter is for this TOS";
+    EXPECT_EQ(name_of(t.routes.back()), "198.51.0.0/16 tos 0x8");
+}
+
 TEST(ConfigResolve, flood_list_is_remote_and_all_zero_entries) {
     const Topology t = topology(
         "remote: 10.0.2.7, fdb: [{mac: 00:00:00:00:00:00, dst: [10.0.2.8, 10.0.2.9]}, "
