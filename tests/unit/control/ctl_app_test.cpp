@@ -75,7 +75,8 @@ class CtlApp : public testing::Test {
 TEST_F(CtlApp, prints_a_table_for_people) {
     const Result result = ask({"route"});
     EXPECT_EQ(result.code, 0);
-    EXPECT_EQ(result.out, "TO       TOS  VIA       DEV  TYPE\ndefault  -    10.0.0.1  u0   unicast\n");
+    EXPECT_EQ(result.out,
+              "TO       TOS  VIA       DEV  TYPE\ndefault  -    10.0.0.1  u0   unicast\n");
     EXPECT_EQ(result.err, "");
 }
 
