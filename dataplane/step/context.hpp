@@ -80,7 +80,7 @@ struct PeerMemo {
     std::uint32_t tunnel = table::FlatMap::kNone;
 };
 
-/// The outer headers of the packet that was judged last and let in; good for one port and one
+/// The first bytes of the packet that was judged last and let in; good for one port and one
 /// generation of tables.
 struct OuterMemo {
     /// Compared as vectors, by whatever instructions the processor has.
@@ -116,7 +116,8 @@ struct Context {
     std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
     port::WorkerPools* pools = nullptr;
     PeerMemo peer;
-    OuterMemo outer;
+    OuterMemo outer;   ///< over IPv4, as without UDP checksum and with a plain VXLAN header
+    OuterMemo outer6;  ///< over IPv6
     std::uint32_t group_copies = 0;  ///< made for ipvlan slaves in this poll
     std::uint32_t now = 0;           ///< milliseconds of the shared clock
     table::RuleCounters* rule_counters = nullptr;
@@ -145,6 +146,7 @@ struct Context {
             generation = published->generation;
             peer = {};
             outer = {};
+            outer6 = {};
         }
         epoch = now_epoch;
         group_copies = 0;
