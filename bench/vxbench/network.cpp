@@ -229,6 +229,7 @@ void Network::fill_tunnels() {
     tables_.flood_lists = table::Shared{std::vector<table::RemoteList>{{0, 0}, {0, remotes_}}};
     tables_.remotes = table::Shared{std::move(flooded)};
     tables_.groups = table::Shared{std::vector<table::RemoteList>(1)};
+    tables_.group_slots = table::Shared{std::vector<table::RemoteList>(1)};
     tables_.tunnels = table::Shared{std::move(tunnels)};
     tables_.peers = std::make_shared<table::FlatMap>(peers);
     tables_.addresses =

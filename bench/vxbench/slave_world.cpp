@@ -138,6 +138,7 @@ void SlaveWorld::fill_tables(PortIds ports) {
     t.tunnels = table::Shared{std::vector{table::make_tunnel(spec)}};
     t.flood_lists = table::Shared{std::vector<table::RemoteList>(1)};
     t.groups = table::Shared{std::vector<table::RemoteList>(1)};
+    t.group_slots = table::Shared{std::vector<table::RemoteList>(1)};
     t.remotes = table::Shared{std::vector<std::uint32_t>(1)};
     t.members = table::Shared{std::vector<std::uint16_t>(1)};
     t.vnis = std::make_shared<table::FlatMap>();

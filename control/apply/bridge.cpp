@@ -183,6 +183,11 @@ std::unique_ptr<table::Tables> Bridge::build() {
         };
         next->flood_lists = flatten(lists_);
         next->groups = flatten(groups_);
+        std::vector<List> slots;
+        for (std::uint32_t i = 0; i < groups_.size(); ++i) {
+            slots.push_back(slots_of(i));
+        }
+        next->group_slots = flatten(slots);
         next->remotes = table::Shared<std::uint32_t>(std::move(remotes));
     }
     if (tunnels_.changed()) {

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "control/apply/hop_slots.hpp"
 #include "control/apply/moves.hpp"
 #include "control/apply/publisher.hpp"
 #include "control/apply/tunnels.hpp"
@@ -246,7 +247,7 @@ class Bridge {
         bool operator==(const Member&) const = default;
     };
     using Nexthops = std::map<std::uint32_t, std::vector<Member>>;
-    void set_nexthops(Nexthops groups) { nexthops_ = std::move(groups); }
+    void set_nexthops(Nexthops groups);
 
     // --- changes while workers run
     /// Until release_shape(), ports, segments and addresses are published as they were: what
@@ -345,6 +346,10 @@ class Bridge {
     [[nodiscard]] OwnNumbers plain(std::uint16_t segment, OwnNumbers own) const;
     [[nodiscard]] OwnNumbers own_of(std::uint16_t segment, std::uint32_t profile) const;
     /// The number of a profile with other numbers.
+    /// After a change of its members: flows of those who stay do not move.
+    void share_out(std::uint32_t nhid);
+    /// Tunnels by slots of the group.
+    [[nodiscard]] List slots_of(std::uint32_t group) const;
     std::uint32_t profile_with(const TunnelProfile& profile, OwnNumbers own);
     /// `profile` with what another one of the segment has of its own.
     std::uint32_t profile_like(std::uint16_t segment, const TunnelProfile& profile,
@@ -398,7 +403,13 @@ class Bridge {
     std::vector<List> lists_{1};       ///< flood lists; 0 is empty
     std::vector<std::uint32_t> free_lists_;
     Nexthops nexthops_;
-    std::vector<List> groups_{1};
+    struct Shares {
+        std::vector<Member> members;  ///< the number of one in `slots` is its place here, from 1
+        GroupSlots slots;
+    };
+    /// By nhid: which member serves which flows, the same in all segments.
+    std::map<std::uint32_t, Shares> shares_;
+    std::vector<List> groups_{1};  ///< in the order of nexthops_
     std::vector<std::uint32_t> group_nhid_{0};
     std::vector<std::uint32_t> group_profile_{0};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> group_ids_;

@@ -260,25 +260,6 @@ bool Bridge::is_at(std::uint16_t segment, std::uint32_t tunnel, const FdbPlace& 
                           (place.own.dstport == 0 || place.own.dstport == own.dstport));
 }
 
-std::optional<Bridge::List> Bridge::tunnels_of(const std::vector<Member>& members,
-                                               std::uint32_t profile, Time now) {
-    List all;
-    for (const Member& member : members) {
-        const std::uint32_t number = member.own == OwnNumbers{}
-                                         ? profile
-                                         : profile_with(tunnels_.profile(profile), member.own);
-        const auto tunnel = tunnels_.acquire(number, member.remote, now);
-        if (!tunnel) {
-            for (const std::uint32_t taken : all) {
-                tunnels_.release(taken);
-            }
-            return std::nullopt;
-        }
-        all.push_back(*tunnel);
-    }
-    return all;
-}
-
 Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profile, Time now) {
     std::vector<std::pair<FdbKey, std::uint32_t>> entries;  // key, tunnel or group
     std::vector<std::pair<std::uint32_t, List>> lists;
@@ -343,39 +324,6 @@ Bridge::Problem Bridge::lead_to(std::uint16_t index, const TunnelProfile& profil
                 : "a worker does not answer; see the health of the daemon";
 }
 
-Bridge::Problem Bridge::change_nexthops(const Nexthops& groups, Time now) {
-    std::vector<std::pair<std::uint32_t, List>> changed;
-    bool full = false;
-    for (const auto& [key, id] : group_ids_) {
-        const auto next = groups.find(key.second);
-        if (groups_[id].empty() || next == groups.end() ||
-            next->second == nexthops_.at(key.second)) {
-            continue;
-        }
-        auto members = tunnels_of(next->second, key.first, now);
-        full = full || !members;
-        if (members) {
-            changed.emplace_back(id, *std::move(members));
-        }
-    }
-    for (auto& [id, members] : changed) {
-        if (!full) {
-            groups_[id].swap(members);
-            lists_changed_ = true;
-        }
-        for (const std::uint32_t tunnel : members) {
-            tunnels_.release(tunnel);
-        }
-    }
-    if (full) {
-        return "the tunnel table is full (system: tunnel-capacity)";
-    }
-    for (const auto& [nhid, members] : groups) {
-        nexthops_[nhid] = members;
-    }
-    return std::nullopt;
-}
-
 std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
     std::uint32_t removed = 0;
     fdb_.count_correction();
@@ -406,6 +354,7 @@ std::uint32_t Bridge::sweep(const Nexthops& groups, Time now) {
         }
     }
     nexthops_ = groups;
+    std::erase_if(shares_, [&groups](const auto& one) { return !groups.contains(one.first); });
     for (std::size_t i = 0; i < segments_.size(); ++i) {
         if (!segments_[i].in_use && segments_[i].flood_remotes != 0) {
             drop_list(segments_[i].flood_remotes);

@@ -18,7 +18,7 @@ namespace {
 // A slave that joins and leaves without end makes us publish this often, and no oftener.
 constexpr std::chrono::milliseconds kPublishEvery{50};
 constexpr std::chrono::seconds kLogEvery{10};
-constexpr std::size_t kEthernet = sizeof(net::EthernetHeader);
+constexpr std::size_t kEthernetBytes = sizeof(net::EthernetHeader);
 
 }  // namespace
 
@@ -99,11 +99,11 @@ Slaves::Problem Slaves::lease_problem(std::uint16_t slave, const net::IpAddress&
 void Slaves::hear_dhcp_request(std::uint16_t slave_port, std::span<const std::byte> frame,
                                Time now) {
     const std::uint16_t number = bridge_.port(slave_port).slave;
-    if (number == table::kNoSlave || frame.size() <= kEthernet) {
+    if (number == table::kNoSlave || frame.size() <= kEthernetBytes) {
         return;
     }
     const table::Slave& slave = slaves_[number];
-    const auto message = net::read_dhcp(frame.subspan(kEthernet));
+    const auto message = net::read_dhcp(frame.subspan(kEthernetBytes));
     // Addresses of tenants mean nothing on the wire.
     if (message && !message->from_server && slave.vrf == 0 && masters_[slave.master].dhcp_snoop) {
         leases_->ask(slave.master, number, *message, now);
@@ -113,9 +113,9 @@ void Slaves::hear_dhcp_request(std::uint16_t slave_port, std::span<const std::by
 Slaves::DhcpAnswer Slaves::hear_dhcp_reply(std::uint16_t link_port,
                                            std::span<const std::byte> frame, Time now) {
     const std::uint16_t master = bridge_.port(link_port).master;
-    const auto message = frame.size() <= kEthernet || master == table::kNoMaster
+    const auto message = frame.size() <= kEthernetBytes || master == table::kNoMaster
                              ? std::nullopt
-                             : net::read_dhcp(frame.subspan(kEthernet));
+                             : net::read_dhcp(frame.subspan(kEthernetBytes));
     if (!message || !message->from_server) {
         return {};
     }
@@ -180,8 +180,8 @@ std::vector<std::pair<table::ScopedAddress, std::uint32_t>> Slaves::all_addresse
 
 void Slaves::hear_report(std::uint16_t slave_port, std::span<const std::byte> frame, Time now) {
     const std::uint16_t number = bridge_.port(slave_port).slave;
-    if (number != table::kNoSlave && frame.size() > kEthernet) {
-        memberships_.hear(number, frame.subspan(kEthernet), now);
+    if (number != table::kNoSlave && frame.size() > kEthernetBytes) {
+        memberships_.hear(number, frame.subspan(kEthernetBytes), now);
     }
 }
 

@@ -57,14 +57,14 @@ class FindDestination {
         if (kFrom == packet::Side::tunnel) {
             return Verdict::drop(DropReason::fdb_split_horizon);
         }
-        const table::RemoteList& group = tables.groups[found.index()];
-        if (group.count == 0) {
+        const table::RemoteList& slots = tables.group_slots[found.index()];
+        if (slots.count == 0) {
             return Verdict::drop(DropReason::fdb_miss);
         }
         // The source port is made from the same hash: without another mix each member
         // would see only its share of the ports.
         const auto choice = static_cast<std::uint32_t>(net::mix(meta.flow_hash, 1));
-        return into_tunnel(tables.remotes[group.begin + net::scale(choice, group.count)], meta,
+        return into_tunnel(tables.remotes[slots.begin + (choice & (slots.count - 1))], meta,
                            tables.tunnels.data());
     }
 

@@ -193,7 +193,8 @@ struct Tables {
     Shared<Tunnel6> tunnels6;               ///< by Tunnel::line6()
     Shared<TosWays> tos_ways;               ///< by Tunnel::tos_ways()
     Shared<RemoteList> flood_lists;         ///< by flood list id; 0 is empty
-    Shared<RemoteList> groups;              ///< by next-hop group id; 0 is empty
+    Shared<RemoteList> groups;              ///< members, by next-hop group id; 0 is empty
+    Shared<RemoteList> group_slots;         ///< who serves which flows; a power of two, or none
     Shared<std::uint32_t> remotes;          ///< tunnel ids of flood lists and groups
     Shared<std::uint16_t> members;          ///< DPDK port ids of segments
     Shared<std::uint16_t> trunks;           ///< segments by PortEntry::trunk * kVids + VLAN id

@@ -243,7 +243,16 @@ void Lab::publish() {
     if (!own6_.empty()) t->addresses6 = std::make_shared<const table::AddressMap>(own6_);
     t->flood_lists = table::Shared{flood_lists_};
     t->groups = table::Shared{groups_};
-    t->remotes = table::Shared{remotes_};
+    std::vector<std::uint32_t> remotes = remotes_;
+    std::vector<table::RemoteList> slots;
+    for (const table::RemoteList& group : groups_) {
+        const std::uint32_t count = group.count == 0 ? 0 : 256;
+        slots.push_back({static_cast<std::uint32_t>(remotes.size()), count});
+        for (std::uint32_t i = 0; i < count; ++i)
+            remotes.push_back(remotes_[group.begin + i % group.count]);
+    }
+    t->group_slots = table::Shared{std::move(slots)};
+    t->remotes = table::Shared{std::move(remotes)};
     t->members = table::Shared{std::move(members)};
     t->vnis = std::make_shared<const table::FlatMap>(vnis);
     t->peers = std::make_shared<const table::FlatMap>(pairs(peers));
