@@ -371,7 +371,14 @@ void Routing::fill(table::Tables& next) {
             slots.insert(slots.end(), own.begin(), own.end());
         }
         hops.push_back(record.line);
+        if (record.line.kind == NextHopKind::vxlan && record.users != 0) {
+            // What does not fit the path is found before a packet is in the segment: its sender is
+            // told then, or it is cut.
+            table::NextHop& line = hops.back();
+            line.max_frame = std::min(line.max_frame, tunnels_.longest(line.index));
+        }
     }
+    lengths_ = tunnels_.lengths();
     std::vector<table::Neighbour> neighbours;
     std::vector<std::pair<table::ScopedAddress, std::uint32_t>> addresses;
     for (const Known& known : known_) {

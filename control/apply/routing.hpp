@@ -136,7 +136,9 @@ class Routing final : public TablePart {
     [[nodiscard]] std::uint64_t hops_refused() const noexcept { return refused_; }
 
     // --- TablePart
-    [[nodiscard]] bool changed() const noexcept override { return changed_; }
+    [[nodiscard]] bool changed() const noexcept override {
+        return changed_ || lengths_ != tunnels_.lengths();
+    }
     void fill(table::Tables& next) override;
     /// Grace periods of tables that were edited in place.
     void reclaim();
@@ -221,6 +223,7 @@ class Routing final : public TablePart {
     std::size_t followed_ = 0;
     bool any_failed_ = false;
     bool changed_ = false;
+    std::uint64_t lengths_ = 0;    ///< Tunnels::lengths() of the last fill()
     bool late_ = false;            ///< neighbours have come that workers may hear of a little later
     unsigned ticks_ = kNewsTicks;  ///< since the last of these were told
     bool active_ = false;          ///< there was a table once

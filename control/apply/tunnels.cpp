@@ -270,7 +270,9 @@ void Tunnels::lead(std::uint32_t id, const Plan& plan, Time now) {
     record.built = spec;
     record.next_hop = plan.next_hop;
     record.tos_values = tos_values;
+    const std::uint16_t longest_before = lines_[id].max_frame;
     lines_[id] = table::make_tunnel(spec);
+    lengths_ += lines_[id].max_frame != longest_before ? 1U : 0U;
     lines6_.erase(id);
     if (!spec.remote.is_v4() && spec.state != table::TunnelState::local) {
         lines6_[id] = table::make_tunnel6(spec);
@@ -316,6 +318,16 @@ void Tunnels::reroute_one(std::uint32_t id, Time now) {
     if (before) {
         neighbours_.unwant(*before);
     }
+}
+
+std::uint16_t Tunnels::longest(std::uint32_t id) const {
+    std::uint16_t least = lines_[id].max_frame;
+    if (const auto ways = tos_ways_.find(id); ways != tos_ways_.end()) {
+        for (const std::uint32_t way : ways->second) {
+            least = std::min(least, lines_[way].max_frame);
+        }
+    }
+    return least;
 }
 
 std::vector<std::uint32_t> Tunnels::behind(NeighbourKey key) const {

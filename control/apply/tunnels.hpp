@@ -162,6 +162,10 @@ class Tunnels {
     /// ended: ids whose grace period is over may be used again.
     void allow_reuse();
     [[nodiscard]] const table::Tunnel& line(std::uint32_t id) const { return lines_[id]; }
+    /// The longest inner frame, whichever way it takes.
+    [[nodiscard]] std::uint16_t longest(std::uint32_t id) const;
+    /// Another number after each change of what longest() says of some tunnel.
+    [[nodiscard]] std::uint64_t lengths() const noexcept { return lengths_; }
     /// What a line of state ipv6 names.
     [[nodiscard]] const table::Tunnel6& line6(std::uint32_t id) const { return lines6_.at(id); }
 
@@ -229,6 +233,7 @@ class Tunnels {
     Neighbours& neighbours_;
     Publisher& publisher_;
     std::map<std::uint16_t, Uplink> uplinks_;
+    std::uint64_t lengths_ = 0;
     std::map<net::IpAddress, PathMtu> path_mtus_;  ///< by remote
     std::map<TunnelProfile, std::uint32_t> profiles_;
     std::vector<TunnelProfile> profile_list_;
