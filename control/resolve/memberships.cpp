@@ -111,21 +111,58 @@ void Memberships::refuse(Listener listener, Member& member, const net::IpAddress
 
 void Memberships::want(Group& group, const net::GroupRecord& record, Time now) {
     const Time until = now + options_.interval;
-    if (record.change == net::GroupChange::is_exclude ||
-        record.change == net::GroupChange::to_exclude) {
-        group.any = until;  // which sources it does not want is finer than what we tell apart
-    }
-    for (std::size_t i = 0; i < record.source_count() && group.any != until; ++i) {
-        const net::IpAddress source = record.source(i);
-        if (group.sources.size() < kSources || group.sources.contains(source)) {
-            group.sources[source] = until;
-        } else {
-            group.any = until;
-        }
-    }
     group.leaves = false;
     group.asked = 0;
     group.ask = now + options_.silence;
+    if (record.change == net::GroupChange::is_exclude ||
+        record.change == net::GroupChange::to_exclude) {
+        want_all_but(group, record, now);
+        return;
+    }
+    for (std::size_t i = 0; i < record.source_count(); ++i) {
+        const net::IpAddress source = record.source(i);
+        group.unwanted.erase(source);
+        if (group.sources.size() + group.unwanted.size() >= kSources &&
+            !group.sources.contains(source)) {
+            group.any = until;
+            group.sources.clear();
+            group.unwanted.clear();
+            return;
+        }
+        group.sources[source] = until;
+    }
+}
+
+/// What one host does not want, others of the same port may: a source that was wanted until now
+/// stays so until they had time to say it.
+void Memberships::want_all_but(Group& group, const net::GroupRecord& record, Time now) {
+    const Time until = now + options_.interval;
+    const Time soon = now + 2 * options_.last_member;
+    const bool to_exclude = record.change == net::GroupChange::to_exclude;
+    const bool had_all = group.any > now;
+    std::map<net::IpAddress, Time> asked_for;
+    std::set<net::IpAddress> unwanted;
+    for (std::size_t i = 0; i < record.source_count(); ++i) {
+        if (asked_for.size() + unwanted.size() >= kSources) {
+            break;
+        }
+        const net::IpAddress source = record.source(i);
+        const auto at = group.sources.find(source);
+        const bool wanted = at != group.sources.end() && at->second > now;
+        if (!wanted && (!had_all || group.unwanted.contains(source))) {
+            unwanted.insert(source);
+            continue;
+        }
+        const Time left = wanted ? at->second : until;
+        asked_for[source] = to_exclude ? std::min(left, soon) : left;
+    }
+    if (to_exclude && !asked_for.empty()) {
+        group.leaves = true;
+        group.ask = now;
+    }
+    group.any = until;
+    group.sources = std::move(asked_for);
+    group.unwanted = std::move(unwanted);
 }
 
 void Memberships::leave(Group& group, const net::GroupRecord& record, Time now) {
@@ -137,15 +174,23 @@ void Memberships::leave(Group& group, const net::GroupRecord& record, Time now) 
         for (auto& [source, until] : group.sources) {
             until = std::min(until, soon);
         }
-    } else if (group.any <= now) {
+    } else {
+        bool is_news = false;
         for (std::size_t i = 0; i < record.source_count(); ++i) {
-            const auto at = group.sources.find(record.source(i));
+            const net::IpAddress source = record.source(i);
+            auto at = group.sources.find(source);
+            if (at == group.sources.end() && group.any > now && !group.unwanted.contains(source) &&
+                group.sources.size() + group.unwanted.size() < kSources) {
+                at = group.sources.emplace(source, group.any).first;
+            }
             if (at != group.sources.end()) {
                 at->second = std::min(at->second, soon);
+                is_news = true;
             }
         }
-    } else {
-        return;
+        if (!is_news) {
+            return;
+        }
     }
     // Hosts say it twice; the questions are asked once.
     if (!group.leaves && before > soon) {
@@ -157,16 +202,42 @@ void Memberships::leave(Group& group, const net::GroupRecord& record, Time now) 
 
 void Memberships::settle(Listener listener, Member& member, Groups::iterator at, Time now) {
     Group& group = at->second;
-    std::erase_if(group.sources, [now](const auto& one) { return one.second <= now; });
+    bool ended = false;
+    if (group.any <= now) {
+        ended = group.any != Time{};
+        group.any = {};
+        group.unwanted.clear();
+    }
+    for (auto one = group.sources.begin(); one != group.sources.end();) {
+        if (one->second > now) {
+            ++one;
+            continue;
+        }
+        ended = true;
+        if (group.any > now) {
+            group.unwanted.insert(one->first);
+        }
+        one = group.sources.erase(one);
+    }
+    changed_ = changed_ || ended;
     group.until = group.any;
+    group.next = group.any > now ? group.any : kNever;
     for (const auto& [source, until] : group.sources) {
         group.until = std::max(group.until, until);
+        group.next = std::min(group.next, until);
     }
     if (group.until <= now) {
         member.groups.erase(at);
         --size_;
         changed_ = true;
         return;
+    }
+    if (ended && group.ask == kNever) {
+        group.leaves = false;
+        group.asked = 0;
+        group.ask = std::min(now + options_.silence,
+                             group.until - options_.response - options_.last_member);
+        group.ask = std::max(group.ask, now + options_.last_member);
     }
     due_.insert({due_of(group), {listener, at->first}});
 }
@@ -209,6 +280,9 @@ std::vector<Memberships::View> Memberships::groups(Listener listener, Time now) 
                           std::max(group.until, now) - now),
                       group.any > now,
                       {}};
+            if (view.any) {
+                view.sources.assign(group.unwanted.begin(), group.unwanted.end());
+            }
             for (const auto& [source, until] : group.sources) {
                 if (!view.any && until > now) {
                     view.sources.push_back(source);

@@ -71,7 +71,7 @@ class Memberships {
     struct View {
         net::IpAddress group;
         std::chrono::milliseconds left{0};
-        bool any = true;                        ///< source; otherwise
+        bool any = true;                        ///< source but these; otherwise
         std::vector<net::IpAddress> sources{};  ///< only these, in order
     };
     [[nodiscard]] std::vector<View> groups(Listener listener, Time now) const;
@@ -85,13 +85,17 @@ class Memberships {
     [[nodiscard]] std::size_t high_water() const noexcept { return high_water_; }
 
   private:
-    /// Sources of one group; who names more is taken to want them all.
+    /// Sources of one group, wanted and unwanted; who names more is taken to want them all.
     static constexpr std::size_t kSources = 32;
 
+    /// RFC 3376 section 6.4: while `any` lasts the filter mode is EXCLUDE, `sources` are those of
+    /// the requested list and `unwanted` those of the exclude list; otherwise it is INCLUDE.
     struct Group {
-        Time any{};  ///< until then wanted from all sources
+        Time any{};  ///< until then wanted from all sources but `unwanted`
         std::map<net::IpAddress, Time> sources;
+        std::set<net::IpAddress> unwanted;
         Time until{};
+        Time next{};             ///< when `any` or a source ends
         Time ask{};              ///< next question
         std::uint8_t asked = 0;  ///< questions since the last report that wants it
         bool leaves = false;     ///< the last report does not want it any more
@@ -108,6 +112,7 @@ class Memberships {
     void apply(Listener listener, Member& member, const net::GroupRecord& record, Time now);
     Groups::iterator make(Listener listener, Member& member, const net::IpAddress& address);
     void want(Group& group, const net::GroupRecord& record, Time now);
+    void want_all_but(Group& group, const net::GroupRecord& record, Time now);
     void leave(Group& group, const net::GroupRecord& record, Time now);
     void ask(Listener listener, Member& member, Groups::iterator at, Time now);
     /// After every change: the group ends, or its next due time is noted.
@@ -116,9 +121,7 @@ class Memberships {
     void refuse(Listener listener, Member& member, const net::IpAddress& address);
     [[nodiscard]] static bool has_room(const Member& member, const net::IpAddress& address,
                                        std::size_t room);
-    [[nodiscard]] static Time due_of(const Group& group) {
-        return std::min(group.until, group.ask);
-    }
+    [[nodiscard]] static Time due_of(const Group& group) { return std::min(group.next, group.ask); }
 
     MembershipOptions options_;
     std::map<Listener, Member> members_;

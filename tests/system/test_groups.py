@@ -1,8 +1,12 @@
 """Multicast: groups of the underlay with the kernel's vxlan device as the peer, across a bridge that snoops and
 gives groups to nobody who has not joined; groups of tenants."""
 import copy
+import pathlib
+import subprocess
+import sys
 import time
 
+import pytest
 from frames import IP, UDP, Ether, Raw
 from lab import wait_until
 from scene import TENANT4, Scene
@@ -10,6 +14,7 @@ from test_reload import reload
 from test_underlay6 import VTEP6, six, six_scene
 
 GROUP, OTHER = "239.1.1.1", "239.1.1.2"
+HEAR_GROUP = pathlib.Path(__file__).with_name("hear_group.py")
 
 
 def mac_of(group):
@@ -131,10 +136,10 @@ def test_VX73_after_the_link_was_down_the_group_is_joined_again(lab):
     assert scene.members["acc0"][0].ping(peer.inner4) == 3
 
 
-def multicast(src, group):
-    """An untagged UDP datagram of 10.0.0.1 to a group."""
+def multicast(src, group, source="10.0.0.1"):
+    """An untagged UDP datagram to a group."""
     mac = ":".join(f"{byte:02x}" for byte in mac_of(group))
-    return bytes(Ether(src=src, dst=mac) / IP(src="10.0.0.1", dst=group, ttl=16) / UDP(sport=1000, dport=2000) /
+    return bytes(Ether(src=src, dst=mac) / IP(src=source, dst=group, ttl=16) / UDP(sport=1000, dport=2000) /
                  Raw(b"x" * 20))
 
 
@@ -174,3 +179,41 @@ def test_VX74_tenants_get_the_groups_that_they_report(lab):
     topology["vxlans"]["vx100"]["mdb"] = [{"group": "239.7.7.8", "port": "acc1"}]
     assert any("mdb[239.7.7.8 port acc1]" in line for line in reload(scene.daemon, topology))
     assert got("239.7.7.8") == (True, False)
+
+
+@pytest.mark.parametrize("how, mode, wanted, unwanted", [("only", "include", "10.0.0.1", "10.0.0.3"),
+                                                         ("but", "exclude", "10.0.0.3", "10.0.0.1")])
+def test_VX74_tenants_get_the_sources_that_they_ask_for(lab, how, mode, wanted, unwanted):
+    scene = Scene(lab, peers=1)
+    scene.tenant("acc0", "10.0.0.1/24")
+    scene.tenant("acc1", "10.0.0.2/24")
+    scene.tenant("acc2", "10.0.0.3/24")
+    scene.peers[0].vxlan()
+    scene.segment(ports=("acc0", "acc1", "acc2"), **{"mcast-snooping": True})
+    scene.start()
+    namespaces = {f"10.0.0.{number + 1}": (scene.members[f"acc{number}"][0], f"acc{number}") for number in range(3)}
+    listener = namespaces["10.0.0.2"][0]
+    joined_by = lab.spawn(listener, f"{sys.executable} {HEAR_GROUP} 10.0.0.2 239.7.7.7 {how} 10.0.0.1",
+                          stdin=subprocess.PIPE)
+    assert joined_by.stdout.readline().strip() == "ready"
+
+    def row():
+        rows = scene.daemon.rpc("mdb.show", segment="vx100")["entries"]
+        return next(({"filter_mode": row["filter_mode"], "source_list": row["source_list"]} for row in rows
+                     if (row["group"], row["port"], row["state"]) == ("239.7.7.7", "acc1", "temp")), None)
+    wait_until(lambda: row() == {"filter_mode": mode, "source_list": ["10.0.0.1"]}, 10, "the report was heard")
+    time.sleep(0.05)
+    mouths = {source: lab.wire(*namespaces[source]) for source in (wanted, unwanted)}
+    near, peer = lab.wire(listener, "acc1"), lab.wire(scene.peers[0].namespace, "vx0")
+
+    def heard(wire):
+        frames = wire.frames(0.3, lambda frame: frame[:6] == mac_of("239.7.7.7") and frame[23] == 17)
+        return sorted(".".join(str(byte) for byte in frame[26:30]) for frame in frames)
+    for source, mouth in mouths.items():
+        namespace, port = namespaces[source]
+        mouth.send(multicast(namespace.mac(port), "239.7.7.7", source))
+    assert heard(near) == [wanted]
+    assert heard(peer) == sorted((wanted, unwanted)), "what is behind VTEPs is theirs to filter"
+    # With its end all sources end.
+    joined_by.stdin.close()
+    wait_until(lambda: row() is None, 10, "the leave was heard")

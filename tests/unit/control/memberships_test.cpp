@@ -78,6 +78,16 @@ class MembershipTable : public testing::Test {
         return table.groups(who, now).size();
     }
 
+    /// Of the first group: which sources it is wanted from.
+    [[nodiscard]] std::string shown() const {
+        const auto view = table.groups(kOne, now).at(0);
+        std::string words = view.any ? "all but" : "only";
+        for (const net::IpAddress& one : view.sources) {
+            words += " " + std::to_string(one.v4().number() & 0xFFU);
+        }
+        return words;
+    }
+
     const Memberships::Time begin{1h};
     Memberships::Time now = begin;
     Memberships table;
@@ -191,6 +201,84 @@ TEST_F(MembershipTable, who_excludes_sources_or_names_very_many_wants_the_group)
     says(GroupChange::block, {group(2)}, many);
     pass(10s);
     EXPECT_EQ(count(), 2U);
+}
+
+TEST_F(MembershipTable, VX74_a_source_that_is_excluded_from_the_start_is_unwanted_at_once) {
+    says(GroupChange::is_exclude, {group(1)}, {source(2), source(1)});
+    EXPECT_EQ(shown(), "all but 1 2");
+    // Another host behind the port wants one of them, and later all.
+    says(GroupChange::allow, {group(1)}, {source(2)});
+    EXPECT_EQ(shown(), "all but 1");
+    says(GroupChange::is_exclude, {group(1)});
+    EXPECT_EQ(shown(), "all but");
+    // When nobody wants all any more, those that were asked for stay.
+    says(GroupChange::allow, {group(1)}, {source(3)});
+    pass(100s);
+    says(GroupChange::allow, {group(1)}, {source(3)});
+    pass(161s);
+    EXPECT_EQ(shown(), "only 3");
+}
+
+TEST_F(MembershipTable, VX74_a_blocked_source_ends_when_nobody_else_asks_for_it) {
+    for (const auto change : {GroupChange::block, GroupChange::to_exclude}) {
+        says(GroupChange::is_exclude, {group(1)});
+        static_cast<void>(table.take_changed());
+        asked.clear();
+        says(change, {group(1)}, {source(1)});
+        says(change, {group(1)}, {source(1)});  // hosts say it twice
+        EXPECT_EQ(shown(), "all but") << "others may want it";
+        table.tick(now);
+        EXPECT_EQ(table.take_questions().size(), 1U);
+        pass(1s);
+        says(GroupChange::is_exclude, {group(1)}, {source(1)});  // the answer
+        EXPECT_FALSE(table.take_changed());
+        pass(1s);
+        EXPECT_EQ(shown(), "all but 1");
+        EXPECT_TRUE(table.take_changed()) << "workers hear of it";
+        // And again with another host that answers.
+        says(GroupChange::is_exclude, {group(1)});
+        says(change, {group(1)}, {source(1)});
+        says(GroupChange::is_exclude, {group(1)});
+        pass(5s);
+        EXPECT_EQ(shown(), "all but");
+    }
+}
+
+TEST_F(MembershipTable, VX74_one_of_two_sources_ends_in_its_own_time) {
+    says(GroupChange::allow, {group(1)}, {source(1), source(2)});
+    EXPECT_EQ(shown(), "only 1 2");
+    static_cast<void>(table.take_changed());
+    says(GroupChange::block, {group(1)}, {source(1)});
+    pass(2s);
+    EXPECT_EQ(shown(), "only 2");
+    EXPECT_TRUE(table.take_changed());
+    says(GroupChange::is_exclude, {group(1)});
+    says(GroupChange::to_include, {group(1)}, {source(2)});
+    EXPECT_EQ(shown(), "all but");
+    static_cast<void>(table.take_changed());
+    pass(2s);
+    EXPECT_EQ(shown(), "only 2");
+    EXPECT_TRUE(table.take_changed());
+    // Who is silent about what is left is asked.
+    asked.clear();
+    pass(300s);
+    EXPECT_EQ(count(), 0U);
+    EXPECT_GE(asked.size(), 2U);
+}
+
+TEST_F(MembershipTable, unwanted_sources_are_bounded_and_what_has_no_room_is_wanted) {
+    Sources many;
+    for (unsigned i = 1; i <= 200; ++i) {
+        many.push_back(source(i));
+    }
+    says(GroupChange::is_exclude, {group(1)}, many);
+    EXPECT_EQ(table.groups(kOne, now).front().sources.size(), 32U);
+    says(GroupChange::block, {group(1)}, many);
+    pass(5s);
+    EXPECT_EQ(table.groups(kOne, now).front().sources.size(), 32U);
+    // More than 32 that are asked for are all.
+    says(GroupChange::allow, {group(1)}, many);
+    EXPECT_EQ(shown(), "all but");
 }
 
 TEST_F(MembershipTable, leaving_what_nobody_joined_is_nothing) {
