@@ -141,3 +141,26 @@ def test_VX96_VX97_vnis_come_and_go_without_the_others(lab):
     topology["vxlans"]["ext"] |= {"vni": "100-200", "tunnel-info": [{"vid": "10-110", "id": "100-200"}]}
     reload(scene.daemon, topology)
     assert answer_to(wire, 11, peer.inner4) == (11, peer.mac("vx101"))
+
+
+def test_VX96_VX97_external_or_not_is_a_new_segment_and_its_filter_is_always_on(lab):
+    scene = scene_of(lab)
+    scene.start()
+    peer = scene.peers[0]
+    wire = Trunk(lab.wire(scene.members["acc0"][0], "acc0"))
+    assert answer_to(wire, 10, peer.inner4)
+    first = copy.deepcopy(scene.daemon.topology)
+    topology = copy.deepcopy(first)
+    topology["vxlans"]["ext"]["vnifilter"] = True
+    assert not [line for line in reload(scene.daemon, topology) if "vxlans" in line], "as it is without"
+    assert answer_to(wire, 10, peer.inner4) == (10, peer.mac("vx100"))
+    # One VNI, and untagged.
+    for key in ("external", "vnifilter", "vni", "tunnel-info"):
+        topology["vxlans"]["ext"].pop(key, None)
+    topology["vxlans"]["ext"]["id"] = 100
+    changes = reload(scene.daemon, topology)
+    assert any(line.startswith("remove vxlans.ext") for line in changes), changes
+    wait_until(lambda: answer_to(wire, 0, peer.inner4) == (0, peer.mac("vx100")), 5, "without a tag")
+    changes = reload(scene.daemon, first)
+    assert any(line.startswith("add vxlans.ext") for line in changes), changes
+    wait_until(lambda: answer_to(wire, 10, peer.inner4) == (10, peer.mac("vx100")), 5, "with a tag again")

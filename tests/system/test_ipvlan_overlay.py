@@ -1,10 +1,13 @@
 """A pod network as flannel makes it: two vxplane nodes whose pods are l3 slaves, and one plain Linux
 node with a kernel vxlan device, static entries and routes. Every pod reaches every pod."""
+import copy
+
 import pytest
 
 from ipvlan import reaches
 from lab import wait_until
 from streams import Echo
+from test_reload import reload, varied
 
 VNI, PORT = 1, 8472
 NODES = {1: "192.0.2.1", 2: "192.0.2.2", 3: "192.0.2.13"}
@@ -134,3 +137,15 @@ def test_frames_for_the_router_that_no_pod_has_are_counted(lab, cluster):
                10, "who sent it is told")
     assert nodes[0].daemon.drops()["route_ttl"] >= 1
     assert pods["10.244.3.5"].ping("10.244.1.5", count=2, wait=4) == 2
+
+
+def test_VX97_the_router_goes_and_comes_while_it_runs(lab, cluster):
+    nodes, linux, _ = cluster
+    daemon = nodes[0].daemon
+    reaches(linux, "10.244.1.5")
+    first = copy.deepcopy(daemon.topology)
+    changes = reload(daemon, varied(daemon, lambda topology: topology["vxlans"]["flannel.1"].pop("router")))
+    assert any("vxlans.flannel.1.router" in line for line in changes), changes
+    assert linux.ping("10.244.1.5", count=2, wait=0.3) == 0, "nobody has that address"
+    reload(daemon, first)
+    reaches(linux, "10.244.1.5")
