@@ -1,6 +1,8 @@
 // Frames that go to more than one place: one copy each, payload shared, never back.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/support/scene.hpp"
 
 namespace vxplane::support {
@@ -218,6 +220,114 @@ TEST(Flood, a_copy_in_one_piece_needs_a_buffer) {
                                     {"pool.refused", 1},
                                     {"segment.red.tx_packets", 1},
                                     {"segment.red.tx_bytes", 60}});
+}
+
+/// Red has 4,096 remotes: 10.1.0.0 to 10.1.15.255, each behind a next hop of its own.
+struct CrowdedScene : Scene {
+    static constexpr std::uint32_t kRemotes = 4096;
+
+    static SceneWords roomy() {
+        SceneWords words;
+        words.underlay.slots = 8192;
+        return words;
+    }
+    CrowdedScene() : Scene(roomy()) {
+        std::vector<TunnelId> all;
+        for (std::uint32_t i = 0; i < kRemotes; ++i) {
+            table::TunnelSpec one = spec(2);
+            one.remote = remote(i);
+            one.next_hop = next_hop(i);
+            all.push_back(lab.tunnel(one));
+        }
+        lab.flood_to(red, all);
+        lab.publish();
+    }
+    static net::Ipv4Address remote(std::uint32_t i) {
+        return net::Ipv4Address::of(10, 1, static_cast<std::uint8_t>(i >> 8),
+                                    static_cast<std::uint8_t>(i));
+    }
+    static net::MacAddress next_hop(std::uint32_t i) {
+        return {{2, 0, 0, 0xCC, static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i)}};
+    }
+    /// Every remote got the frame exactly once, in a right outer header.
+    void expect_each_once(const Seen& seen, const Bytes& frame) const {
+        std::vector<unsigned> got(kRemotes);
+        unsigned wrong = 0;
+        for (const Bytes& one : seen.sent_by(up)) {
+            const Outer outer = take_apart(one);
+            const std::uint32_t i = outer.destination.number() - remote(0).number();
+            const bool right = outer.whole && i < kRemotes && outer.to == next_hop(i) &&
+                               outer.inner == frame && outer.ip_checksum_right;
+            if (right)
+                ++got[i];
+            else
+                ++wrong;
+        }
+        EXPECT_EQ(wrong, 0U);
+        EXPECT_EQ(std::count(got.begin(), got.end(), 1U), kRemotes);
+    }
+};
+
+TEST(Flood, VX72_one_broadcast_goes_to_4096_remotes_once_each) {
+    CrowdedScene s;
+    const Frame frame = small(kBroadcast);
+    const Seen seen = s.lab.receive(s.vm1, frame);
+    expect_law(seen);
+    s.expect_each_once(seen, frame.bytes());
+    constexpr std::uint64_t n = CrowdedScene::kRemotes;
+    expect_counts(seen, {{"received", 1},
+                         {"port.vm1.rx_packets", 1},
+                         {"port.vm1.rx_bytes", 60},
+                         {"copies", n},
+                         {"segment.red.flooded", 1},
+                         {"segment.red.tx_packets", n},
+                         {"segment.red.tx_bytes", n * 60},
+                         {"sent", n + 1},
+                         {"port.vm2.tx_packets", 1},
+                         {"port.vm2.tx_bytes", 60},
+                         {"port.up.tx_packets", n},
+                         {"port.up.tx_bytes", n * 110}});
+    // Again, with the buffers of before; and nothing of what comes from a tunnel.
+    s.expect_each_once(s.lab.receive(s.vm1, frame), frame.bytes());
+    EXPECT_TRUE(
+        s.lab.receive(s.up, s.from_remote(small_from(12, kBroadcast))).sent_by(s.up).empty());
+}
+
+TEST(Flood, VX76_a_budget_bounds_floods_to_4096_remotes) {
+    CrowdedScene s;
+    table::RateLimit limit;
+    s.lab.segment_entry(s.red).flood_rate = table::Segment::flood_rate_of(100);
+    s.lab.segment_entry(s.red).flood_limit = &limit;
+    s.lab.publish();
+    s.lab.pass_time(1000);
+    const Frame frame = small(kBroadcast);
+    std::uint64_t copies = 0, limited = 0;
+    for (int i = 0; i < 12; ++i) {
+        const Seen seen = s.lab.receive(s.vm1, frame);
+        expect_law(seen);
+        copies += seen.sent_by(s.up).size();
+        const auto dropped = seen.moved.find("drop.flood_limit");
+        limited += dropped == seen.moved.end() ? 0 : dropped->second;
+        note_reasons(seen);
+    }
+    EXPECT_EQ(copies, 8U * CrowdedScene::kRemotes) << "eight may come together";
+    EXPECT_EQ(limited, 4U) << "frames that were not flooded at all";
+}
+
+TEST(Flood, copies_to_4096_remotes_that_find_no_buffer_or_no_room_are_counted) {
+    CrowdedScene s;
+    const std::vector<Bytes> burst(4, small(kBroadcast).bytes());
+    const Seen seen = s.lab.receive(s.vm1, burst);
+    expect_law(seen);
+    std::uint64_t lost = 0;
+    for (const auto& [name, times] : seen.moved)
+        if (name.rfind("drop.", 0) == 0) lost += times;
+    EXPECT_GT(lost, 0U);
+    EXPECT_EQ(seen.sent.size() + lost, 4U * (CrowdedScene::kRemotes + 1U));
+    // All is well again when they are gone.
+    const Seen after = s.lab.receive(s.vm1, small(kBroadcast));
+    expect_law(after);
+    s.expect_each_once(after, burst[0]);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ port::PoolSet* start() {
     }
     port::PoolSizes sizes;
     sizes.packets = 8191;
-    sizes.headers = 8191;
+    sizes.headers = 16383;  // a flood to 4,096 remotes takes two for each
     auto made = port::PoolSet::make(sizes, {0});
     if (!made) {
         give_up(made.failure().text);
