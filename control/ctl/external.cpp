@@ -14,9 +14,9 @@ std::string part_of(const Json& segment) {
 
 /// Adds the numbers of `more` to those of `sum`, one level deep.
 void add_numbers(Json& sum, const Json& more) {
-    for (const char* path :
-         {"/fdb_used", "/flooded", "/oversize", "/answered", "/untold", "/rx/packets", "/rx/bytes",
-          "/rx/drops", "/rx/errors", "/tx/packets", "/tx/bytes", "/tx/drops", "/tx/errors"}) {
+    for (const char* path : {"/fdb_used", "/flooded", "/oversize", "/answered", "/untold",
+                             "/ecn_odd", "/rx/packets", "/rx/bytes", "/rx/drops", "/rx/errors",
+                             "/tx/packets", "/tx/bytes", "/tx/drops", "/tx/errors"}) {
         const Json& one = at(more, path);
         if (!one.is_number_integer()) continue;
         Json& total = sum[Json::json_pointer(path)];

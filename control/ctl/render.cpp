@@ -315,7 +315,8 @@ std::string show_segment(const Json& segment) {
                                      {"ageing", "/ageing"},
                                      {"maxaddr", "/maxaddr"},
                                      {"fdb", "/fdb_used"}}));
-    const Named received{{"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}};
+    const Named received{
+        {"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}, {"ecn-odd", "/ecn_odd"}};
     const Named sent{{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}};
     add_detail(text, pairs(segment, {{"gbp", "/gbp"}, {"gpe", "/gpe"}}));
     for (const Named& list : {Named{{"ports", "/ports"}}, Named{{"remotes", "/remotes"}}})

@@ -88,6 +88,7 @@ Reader::SegmentTotals Reader::segment_totals(std::size_t index) const {
         sum.tx_errors += c.tx_errors.get();
         sum.answered += c.answered.get();
         sum.untold += c.untold.get();
+        sum.ecn_odd += c.ecn_odd.get();
     }
     return sum;
 }
@@ -279,6 +280,7 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"oversize", now.oversize - zero.oversize},
                        {"answered", now.answered - zero.answered},
                        {"untold", now.untold - zero.untold},
+                       {"ecn_odd", now.ecn_odd - zero.ecn_odd},
                        {"group", spec.group.is_unset() ? "" : text(spec.group)},
                        {"state", bridge_.is_up(index) ? "up" : "down"}});
         if (!spec.part_of.empty()) {

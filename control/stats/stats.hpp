@@ -60,8 +60,8 @@ class Reader {
     };
     struct SegmentTotals {
         std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, flooded = 0,
-                      oversize = 0, answered = 0, untold = 0, rx_drops = 0, rx_errors = 0,
-                      tx_drops = 0, tx_errors = 0;
+                      oversize = 0, answered = 0, untold = 0, ecn_odd = 0, rx_drops = 0,
+                      rx_errors = 0, tx_drops = 0, tx_errors = 0;
     };
     /// Figures of one worker, in the order of kWorkerFields.
     static constexpr std::size_t kWorkerFigures = 18;

@@ -49,6 +49,7 @@ struct alignas(64) SegmentCounters {
     Counter oversize;  ///< frames that did not fit the underlay
     Counter answered;  ///< ARP and ND answered in the name of neighbours
     Counter untold;    ///< news for control left out, as it had the same within a second
+    Counter ecn_odd;   ///< Not-ECT inside and ECT outside, which RFC 6040 section 4.2 lets pass
     // Frames of the segment that were given up; errors are those whose reason is malformed or
     // unreachable, drops all others.
     Counter rx_drops;

@@ -173,6 +173,9 @@ class Exit final : public step::Listener {
     /// Shares the payload with the frame.
     void copy_to_control(packet::Packet p, const packet::PacketMeta& meta, packet::Punt why,
                          std::uint64_t key, step::Context& ctx) noexcept override;
+    void count_odd_ecn(std::uint16_t segment) noexcept override {
+        counters_.segments[segment].ecn_odd.add(1);
+    }
 
     /// Gives the time since the last poll to the rate limit of to_control().
     void earn(std::uint64_t cycles) noexcept {

@@ -96,13 +96,15 @@ class SlaveHooks;
 struct FlowKey;
 struct Context;
 
-/// Takes copies of frames for control, for the rare step that has to tell of a frame which goes its
-/// way.
+/// For the rare step that has to tell of a frame which goes its way: takes copies for control, and
+/// counts.
 class Listener {
   public:
     /// Twice with the same `key` within a second: the second one is only counted.
     virtual void copy_to_control(packet::Packet p, const packet::PacketMeta& meta, packet::Punt why,
                                  std::uint64_t key, Context& ctx) noexcept = 0;
+    /// ECT outside of a packet that does not speak ECN, which is none the worse for it.
+    virtual void count_odd_ecn(std::uint16_t segment) noexcept = 0;
 
   protected:
     ~Listener() = default;

@@ -11,11 +11,13 @@ namespace vxplane::step {
 
 struct StripTunnel {
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
-                               Context& /*ctx*/) const noexcept {
+                               Context& ctx) const noexcept {
         if (((meta.outer_tos | meta.inner_tos) & net::kEcnMask) != 0 && meta.inner_is_ip) {
             switch (net::ecn_inside(net::ecn_of(meta.inner_tos), net::ecn_of(meta.outer_tos))) {
                 case net::EcnAction::keep:
+                    break;
                 case net::EcnAction::anomaly:
+                    count_odd(meta, ctx);
                     break;
                 case net::EcnAction::set_ce:
                     set_ecn(p, meta, net::Ecn::ce);
@@ -33,6 +35,11 @@ struct StripTunnel {
     }
 
   private:
+    [[gnu::noinline]] static void count_odd(const packet::PacketMeta& meta, Context& ctx) noexcept {
+        if (ctx.listener != nullptr) {
+            ctx.listener->count_odd_ecn(meta.segment);
+        }
+    }
     static void set_ecn(packet::Packet& p, packet::PacketMeta& meta, net::Ecn ecn) noexcept {
         const std::uint32_t at = meta.outer_size + meta.l3_offset;
         const auto tos = static_cast<std::uint8_t>((meta.inner_tos & ~net::kEcnMask) |

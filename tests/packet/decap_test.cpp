@@ -235,6 +235,9 @@ TEST(VxlanDecap, VX40_congestion_is_told_inside_as_rfc_6040_says) {
                     golden.drops(DropReason::vxlan_ecn_lost);
                 else
                     golden.out(s.vm1, after).arrived(s.red, after.size());
+                // Figure 4 of RFC 6040: currently unused, and worth a count.
+                if (inner == 0 && (outer == 1 || outer == 2))
+                    golden.counts("segment.red.ecn_odd", 1);
                 golden.uncut().check();
             };
             const auto v4 = [](std::uint8_t ecn) {

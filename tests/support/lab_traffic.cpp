@@ -295,6 +295,7 @@ Counts Lab::counts() const {
             note(name + "oversize", s.oversize.get());
             note(name + "answered", s.answered.get());
             note(name + "untold", s.untold.get());
+            note(name + "ecn_odd", s.ecn_odd.get());
         }
     }
     return all;

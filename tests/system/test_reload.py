@@ -202,7 +202,7 @@ def test_RP91_bad_file_changes_nothing(lab):
 
     def is_told():
         """Without what frames change that nobody asked for."""
-        counted = {"rx", "tx", "flooded", "answered", "untold", "oversize", "fdb_used"}
+        counted = {"rx", "tx", "flooded", "answered", "untold", "ecn_odd", "oversize", "fdb_used"}
         return [{key: row[key] for key in row.keys() - counted} for row in daemon.rpc("segments")]
     before = is_told(), daemon.fdb()[0]["mac"]
     text = refused(good | {"vxlans": {"vx100": {"id": 99999999}, "vx101": {"ids": 1}}})

@@ -30,7 +30,7 @@ const Json ports = parse(R"([{"name":"uplink0","id":0,"role":"underlay","device"
 "rx":{"packets":1000,"bytes":64000},"tx":{"packets":7,"bytes":448,"full":1},"device_counters":{"imissed":3,"ierrors":1,"rx_nombuf":0,"oerrors":2}},
 {"name":"vm1","role":"access","link":false,"rx":{"packets":0}}])");
 const Json segments = parse(R"([{"name":"flannel.1","vni":1,"local":"10.10.10.12","dstport":8472,"srcport":[32768,60999],"mtu":1450,"learning":false,"ageing":300,"maxaddr":0,
-"ports":["vm1"],"remotes":["10.10.10.13","10.10.10.14"],"fdb_used":3,"rx":{"packets":1,"bytes":2},"tx":{"packets":3,"bytes":4},"flooded":5,"state":"up"}])");
+"ports":["vm1"],"remotes":["10.10.10.13","10.10.10.14"],"fdb_used":3,"rx":{"packets":1,"bytes":2},"tx":{"packets":3,"bytes":4},"flooded":5,"ecn_odd":6,"state":"up"}])");
 
 TEST(CtlRender, ports) {
     EXPECT_EQ(render(View::ports, ports), R"(NAME     ROLE      LINK   MTU  MAC                RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  TX-FULL  MERGED  CUT  MISSED  ERRORS
@@ -100,7 +100,7 @@ flannel.1    1  10.10.10.12     8472  1450  no        vm1    10.10.10.13,10.10.1
     learning no ageing 300 maxaddr 0 fdb 3
     ports vm1
     remotes 10.10.10.13,10.10.10.14
-    rx: packets 1 bytes 2
+    rx: packets 1 bytes 2 ecn-odd 6
     tx: packets 3 bytes 4 flooded 5
 )");
 }
