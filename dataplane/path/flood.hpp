@@ -11,8 +11,10 @@
 namespace vxplane::path {
 
 /// Sends one frame that has its exit: a local port, or a tunnel. False when it does not leave.
-inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
-                     Exit& exit) noexcept {
+/// `tell_size`: a copy that is too long goes to control, which tells the sender what fits, and
+/// the next ones do not.
+inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit,
+                     bool* tell_size = nullptr) noexcept {
     packet::Verdict verdict = step::CheckExit(ctx)(p, meta, ctx);
     if (verdict.goes_on()) {
         verdict = step::AddTunnel(ctx)(p, meta, ctx);
@@ -31,6 +33,11 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
     }
     if (verdict == packet::Verdict::divert(packet::Lane::special)) {
         return put_special(p, meta, ctx, exit);
+    }
+    if (verdict == packet::Verdict::drop(packet::DropReason::tunnel_oversize) &&
+        meta.punt == packet::Punt::too_big && tell_size != nullptr && *tell_size) {
+        *tell_size = false;
+        verdict = packet::Verdict::divert(packet::Lane::control);
     }
     if (verdict.is_drop()) {
         note_refusal(exit, meta, verdict.reason());
@@ -86,6 +93,8 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
     const bool many = left > 1;
     const std::uint32_t length = p.length();
     bool left_somewhere = false;
+    // Who sends to a group or to all is told nothing.
+    bool tell_size = ((meta.destination_key >> 16) & net::kMacGroupBit) == 0;
     const auto copy_to = [&](std::uint16_t out_port, std::uint32_t tunnel) {
         rte_mbuf* copy = p.mbuf();
         if (--left != 0) {
@@ -100,7 +109,7 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         copy_meta.out_port = out_port;
         copy_meta.tunnel = tunnel;
         copy_meta.one_of_many = many;
-        left_somewhere |= send_one(packet::Packet(copy), copy_meta, ctx, exit);
+        left_somewhere |= send_one(packet::Packet(copy), copy_meta, ctx, exit, &tell_size);
     };
     for (std::uint32_t i = 0; i < to.port_count; ++i) {
         const std::uint16_t member = to.ports[i];

@@ -118,7 +118,7 @@ class AddTunnel {
 
     /// A large packet is judged by the frames that the exit is going to cut it into. Whose datagram
     /// may not be fragmented is told what fits; control knows the further rules. One of many copies
-    /// is dropped: the sender would be told once for each remote.
+    /// is dropped, ready for control: its flood lets the sender be told once, not for each remote.
     [[gnu::noinline]] static packet::Verdict judge_long(const rte_mbuf* mbuf,
                                                         const table::Tunnel& tunnel,
                                                         const table::Segment& segment,
@@ -141,7 +141,7 @@ class AddTunnel {
             return packet::Verdict::divert(packet::Lane::too_long);
         }
         const bool told =
-            meta.inner_is_ip && !meta.one_of_many &&
+            meta.inner_is_ip &&
             (ip->version() == 6 || (ip->fragment.value() & net::Ipv4Header::kDontFragment) != 0);
         if (!told) {
             return packet::Verdict::drop(DropReason::tunnel_oversize);
@@ -152,7 +152,8 @@ class AddTunnel {
         meta.tunnel = longest - std::min<std::uint32_t>(kIp, longest);
         meta.punt = packet::Punt::too_big;
         meta.if_refused = DropReason::tunnel_oversize;
-        return packet::Verdict::divert(packet::Lane::control);
+        return meta.one_of_many ? packet::Verdict::drop(DropReason::tunnel_oversize)
+                                : packet::Verdict::divert(packet::Lane::control);
     }
 
     /// As the kernel's skb_tunnel_check_pmtu(): whose sender is told what fits, though its tunnel

@@ -58,18 +58,59 @@ TEST(TooBig, VX26_who_may_be_fragmented_and_who_speaks_no_ip_is_told_nothing) {
             .check();
 }
 
-TEST(TooBig, copies_of_a_flood_are_not_told_of_one_by_one) {
+TEST(TooBig, VX23_VX25_copies_of_a_flood_are_told_of_once_and_not_one_by_one) {
     SceneWords words;
     words.red.mtu = 1400;
     Scene s(words);
-    const Frame frame = datagram(1401, kDontFragment, 77);
-    Golden(s.lab, s.vm1, frame)
-        .out(s.vm2, frame)
-        .flooded(s.red, 3)
-        .drops(DropReason::tunnel_oversize, 3)
-        .counts("segment.red.oversize", 3)
-        .uncut()
-        .check();
+    const Frame v6 = a_frame().to(host(77)).ipv6().udp(1, 2).payload(1401 - 48);
+    for (const Frame& frame : {datagram(1401, kDontFragment, 77), v6}) {
+        Golden(s.lab, s.vm1, frame)
+            .out(s.vm2, frame)
+            .flooded(s.red, 3)
+            .punts(packet::Punt::too_big)
+            .drops(DropReason::tunnel_oversize, 2)
+            .counts("segment.red.oversize", 3)
+            .uncut()
+            .check();
+        const Seen seen = s.lab.receive(s.vm1, {frame.bytes()});
+        ASSERT_EQ(seen.punted.size(), 1U);
+        EXPECT_EQ(seen.punted[0].tunnel, 1400U);
+        EXPECT_EQ(seen.punted[0].in_port, s.vm1);
+    }
+}
+
+TEST(TooBig, VX23_of_a_flood_whose_copies_fit_in_part_the_first_that_does_not_is_told) {
+    Scene s;
+    table::TunnelSpec narrow = s.spec(3);
+    narrow.underlay_mtu = 1350;
+    s.lab.replace_tunnel(s.t3, narrow);
+    s.lab.publish();
+    const Frame frame = datagram(1400, kDontFragment, 77);
+    const Seen seen = s.lab.receive(s.vm1, {frame.bytes()});
+    ASSERT_EQ(seen.punted.size(), 1U);
+    EXPECT_EQ(seen.punted[0].tunnel, 1300U);
+    EXPECT_EQ(seen.moved.at("segment.red.oversize"), 1U);
+    EXPECT_EQ(seen.moved.at("segment.red.tx_packets"), 2U);
+    EXPECT_EQ(seen.moved.count("drop.tunnel_oversize"), 0U);
+    EXPECT_EQ(seen.broken_law, "");
+}
+
+TEST(TooBig, VX26_of_floods_to_all_and_of_what_may_be_fragmented_nobody_is_told) {
+    SceneWords words;
+    words.red.mtu = 1400;
+    Scene s(words);
+    Frame to_all = datagram(1401);
+    to_all.to(mac("ff:ff:ff:ff:ff:ff"));
+    Frame to_group = a_frame().ipv6({.destination = "ff05::77"}).udp(1, 2).payload(1401 - 48);
+    to_group.to(mac("33:33:00:00:00:77"));
+    for (const Frame& frame : {to_all, to_group, datagram(1401, 0, 77)})
+        Golden(s.lab, s.vm1, frame)
+            .out(s.vm2, frame)
+            .flooded(s.red, 3)
+            .drops(DropReason::tunnel_oversize, 3)
+            .counts("segment.red.oversize", 3)
+            .uncut()
+            .check();
 }
 
 /// From a router, about a packet of ours.

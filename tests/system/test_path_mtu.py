@@ -73,6 +73,30 @@ def test_VX28_what_we_cannot_have_sent_is_not_believed(lab, lie):
     wait_until(lambda: scene.daemon.rpc("health")["path_mtus"] == 1, 3, "the truth is believed")
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_VX23_VX25_the_sender_of_what_is_flooded_is_told_what_fits(lab, family):
+    """Nothing is learned from tunnels: all that the tenant sends goes to both peers."""
+    scene = Scene(lab, peers=2)
+    tenant, peer = scene.tenant(), scene.peers[0]
+    for one in scene.peers:
+        one.vxlan()
+    scene.segment(learning=False)
+    scene.start()
+    tenant.ip("link set acc0 mtu 1500")
+    address = peer.inner4 if family == 4 else peer.inner6
+    assert tenant.ping(address) == 3
+    assert not scene.daemon.fdb(peer.mac()), "nobody knows where the peer is"
+    assert "mtu" not in tenant.ip(f"route get {address}")
+    tenant.ping(address, count=1, options=f"-s {1472 if family == 4 else 1452} -M do")
+    assert "mtu 1450" in tenant.ip(f"route get {address}"), "the tenant knows what fits"
+    with Echo(peer.namespace, address) as echo:
+        assert echo.round_trip(tenant, megabytes=1) == 1 << 20
+    health = scene.daemon.rpc("health")
+    assert health["control"]["made"] >= 1 and health["packets_unaccounted"] == 0
+    # One copy of each frame is for control, the other is not, and both are drops in the end.
+    assert scene.daemon.drops()["tunnel_oversize"] % 2 == 0
+
+
 def behind_a_narrow_link6(lab, mtu=1400, **words):
     """The same over IPv6."""
     scene = six_scene(lab)
