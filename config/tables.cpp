@@ -159,6 +159,10 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::learning>()},
     Key<Vxlan>{{"ageing", false, &ageing, "seconds; 0: never; 300 unless said"},
                scalar<&Vxlan::ageing>()},
+    Key<Vxlan>{{"fdb-conflict", false, &fdb_conflict,
+                "frames from an address whose entry is fixed elsewhere: drop them, or forward them "
+                "and learn nothing; drop unless said"},
+               scalar<&Vxlan::fdb_conflict>()},
     Key<Vxlan>{{"flood-limit", false, &flood_limit,
                 "frames a second that are flooded to all members; 0: any number; 0 unless said"},
                scalar<&Vxlan::flood_limit>()},

@@ -169,6 +169,7 @@ struct PortRange {
 enum class Df : std::uint8_t { unset, set, inherit };
 enum class Ecn : std::uint8_t { rfc6040, rfc3168 };
 enum class Fragment : std::uint8_t { off, outer, inner };
+enum class FdbConflict : std::uint8_t { drop, forward };
 enum class LinkState : std::uint8_t { up, down };
 
 /// Ports lo to hi, both included; 0 to 65535 is any.
@@ -208,6 +209,7 @@ struct Vxlan {
     static constexpr std::uint32_t kEntropyLabel = 1U << 20;
     static constexpr std::uint32_t kInheritLabel = kEntropyLabel + 1;
     std::uint32_t flowlabel = 0;  ///< over IPv6; or kEntropyLabel, kInheritLabel
+    FdbConflict fdb_conflict = FdbConflict::drop;
     Fragment fragment = Fragment::off;
     bool local_bypass = true;       ///< what is for our own addresses does not leave
     bool mss_clamp = false;         ///< TCP through tunnels is told of segments that fit

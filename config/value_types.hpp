@@ -39,6 +39,7 @@ inline constexpr std::array<std::int64_t, 1> tos_numbers{1};
 inline constexpr std::array label_words{Words("entropy"), Words("inherit")};
 inline constexpr std::array<std::int64_t, 2> label_numbers{1 << 20, (1 << 20) + 1};
 inline constexpr std::array fragment_words{Words("off"), Words("outer"), Words("inner")};
+inline constexpr std::array conflict_words{Words("drop"), Words("forward")};
 inline constexpr std::array ecn_words{Words("rfc6040"), Words("rfc3168")};
 inline constexpr std::array fallback_words{Words("flood"), Words("kernel")};
 inline constexpr std::array link_state_words{Words("up"), Words("down")};
@@ -162,6 +163,7 @@ inline constexpr ValueType flow_label{.kind = Kind::named_number,
                                       .numbers = label_numbers};
 inline constexpr ValueType ecn = one_of(ecn_words);
 inline constexpr ValueType fragment = one_of(fragment_words);
+inline constexpr ValueType fdb_conflict = one_of(conflict_words);
 inline constexpr ValueType proxy_fallback = one_of(fallback_words);
 inline constexpr ValueType link_state = one_of(link_state_words);
 inline constexpr ValueType filter_mode = one_of(filter_words);

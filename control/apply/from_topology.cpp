@@ -80,6 +80,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.state == config::LinkState::down ? watch::kDown : 0U;
     bits |= vxlan.gbp ? watch::kGroupPolicy : 0U;
     bits |= vxlan.gpe ? watch::kGpe : 0U;
+    bits |= vxlan.fdb_conflict == config::FdbConflict::forward ? watch::kConflictPass : 0U;
     return static_cast<std::uint16_t>(bits);
 }
 

@@ -1,5 +1,6 @@
 // Compares where a frame came from with what the FDB says of its source address. News is told to
-// control, which alone writes the table; a source that is fixed elsewhere is not believed.
+// control, which alone writes the table; a source that is fixed elsewhere is not believed, and
+// dropped unless its segment lets it pass.
 #pragma once
 
 #include "dataplane/packet/verdict.hpp"
@@ -58,8 +59,10 @@ class LearnSource {
                                                   Context& ctx) noexcept {
         using packet::Verdict;
         if (known.kind() != table::FdbKind::none && known.is_fixed()) {
-            return kFrom == packet::Side::tunnel &&
-                           is_from(known, peer_address(frame, meta), *ctx.tables)
+            const bool passes =
+                (ctx.tables->segments[meta.segment].watch & table::watch::kConflictPass) != 0;
+            return passes || (kFrom == packet::Side::tunnel &&
+                              is_from(known, peer_address(frame, meta), *ctx.tables))
                        ? Verdict::go_on()
                        : Verdict::drop(packet::DropReason::fdb_conflict);
         }

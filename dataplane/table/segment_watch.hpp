@@ -26,9 +26,10 @@ constexpr std::uint16_t kDown = 512;           ///< the segment is down: nothing
 constexpr std::uint16_t kGroupPolicy = 1024;   ///< headers may tell a group policy
 constexpr std::uint16_t kMulticast = 2048;     ///< floods to groups ask Tables::mdb
 constexpr std::uint16_t kGpe = 4096;           ///< headers say what is inside
+constexpr std::uint16_t kConflictPass = 8192;  ///< a source that is fixed elsewhere goes on
 /// What no frame of a tenant is looked at for.
 constexpr std::uint16_t kNotForTenants =
-    kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe;
+    kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe | kConflictPass;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

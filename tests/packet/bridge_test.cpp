@@ -233,6 +233,38 @@ TEST(Learning, VX54_VX57_a_fixed_entry_is_not_moved_and_its_impostor_dropped) {
     }
 }
 
+TEST(Learning, VX54_where_conflicts_pass_the_frame_goes_on_and_nothing_is_learned) {
+    for (const auto state : {FdbState::static_, FdbState::permanent, FdbState::controller}) {
+        Scene s;
+        s.lab.segment_entry(s.red).watch = table::watch::kConflictPass;
+        s.lab.fdb(s.red, host(60), FdbKind::tunnel, s.t2, state);
+        s.lab.fdb(s.red, host(61), FdbKind::port, s.vm2, state);
+        const table::FdbValue before = s.lab.fdb_find(s.red, host(60));
+        for (const std::uint8_t source : {60, 61}) {
+            // From another VTEP, from one that nobody knows, and from a port.
+            const Frame inner = small_from(source, host(1));
+            for (const unsigned remote : {3U, 9U})
+                Golden(s.lab, s.up, s.from_remote(inner, remote))
+                    .out(s.vm1, inner)
+                    .arrived(s.red, 60)
+                    .check();
+            const Frame local = small_from(source, host(2));
+            Golden(s.lab, s.vm1, local)
+                .out(s.vm2, local)
+                .cut_may({DropReason::eth_bad_source})
+                .check();
+        }
+        EXPECT_EQ(s.lab.fdb_find(s.red, host(60)).raw(), before.raw());
+        // What is not fixed moves as ever.
+        const Frame moved = small_from(12, host(1));
+        Golden(s.lab, s.up, s.from_remote(moved, 3))
+            .out(s.vm1, moved)
+            .arrived(s.red, 60)
+            .learns_behind("10.0.0.3")
+            .check();
+    }
+}
+
 TEST(Learning, VX55_a_group_is_where_its_members_are) {
     Scene s;
     s.lab.fdb(s.red, host(60), FdbKind::nexthop_group, s.lab.group({s.t2, s.t3}));

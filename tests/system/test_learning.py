@@ -1,5 +1,6 @@
 """The FDB as traffic shapes it: learning, moving, ageing, limits. Single frames are sent from raw
 sockets on the kernel's vxlan devices, so that each test says exactly what was on the wire."""
+import copy
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from frames import BROADCAST, is_tagged, numbers, tagged
 from lab import wait_until
 from scene import vtep_pair
+from test_reload import reload
 
 ROAMER = "02:00:00:00:77:01"
 STRANGER = "02:00:00:00:66:01"
@@ -50,6 +52,24 @@ def test_VX54_permanent_entry_does_not_move_and_the_frame_is_dropped(lab):
     assert scene.daemon.drops().get("fdb_conflict") == 1
     entry = scene.daemon.fdb(ROAMER)
     assert entry["dst"] == "192.0.2.11" and entry["state"] == "permanent"
+
+
+def test_VX54_a_frame_in_conflict_goes_on_where_it_may_and_teaches_nothing(lab):
+    scene = vtep_pair(lab, peers=2, fdb=[{"mac": ROAMER, "dst": "192.0.2.11"}], **{"fdb-conflict": "forward"})
+    ear = lab.wire(scene.members["acc0"][0], "acc0")
+    mouth = lab.wire(scene.peers[1].namespace, "vx0")
+    mouth.send(tagged(ROAMER, BROADCAST))
+    assert len(ear.frames(1, is_tagged, enough=1)) == 1
+    assert "fdb_conflict" not in scene.daemon.drops()
+    entry = scene.daemon.fdb(ROAMER)
+    assert entry["dst"] == "192.0.2.11" and entry["state"] == "permanent"
+    # By a reload it changes its mind.
+    changed = copy.deepcopy(scene.daemon.topology)
+    changed["vxlans"]["vx100"]["fdb-conflict"] = "drop"
+    reload(scene.daemon, changed)
+    mouth.send(tagged(ROAMER, BROADCAST))
+    assert ear.frames(0.3, is_tagged) == []
+    assert scene.daemon.drops().get("fdb_conflict") == 1
 
 
 def test_VX56_dynamic_entry_ages_in_time(lab):
