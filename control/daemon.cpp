@@ -260,6 +260,9 @@ void Daemon::start_events() {
         if (!news.entry.remotes.empty()) {
             event["dst"] = text(news.entry.remotes.front());
         }
+        if (news.kind == FdbNews::Kind::refused && news.entry.nhid) {
+            event["nhid"] = *news.entry.nhid;
+        }
         if (news.entry.previous) {
             event["previous"] = text(*news.entry.previous);
         }

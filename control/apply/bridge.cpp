@@ -29,8 +29,9 @@ Bridge::Bridge(std::uint32_t fdb_capacity, Tunnels& tunnels, Publisher& publishe
       wheel_(fdb_capacity, 0) {}
 
 std::string_view name(FdbNews::Kind kind) noexcept {
-    constexpr std::array<std::string_view, 8> kNames{
-        "learned", "moved", "aged", "added", "replaced", "removed", "duplicate", "recovered"};
+    constexpr std::array<std::string_view, 9> kNames{"learned",   "moved",     "aged",
+                                                     "added",     "replaced",  "removed",
+                                                     "duplicate", "recovered", "refused"};
     return kNames[static_cast<std::size_t>(kind)];
 }
 

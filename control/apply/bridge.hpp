@@ -145,7 +145,8 @@ struct FdbNews {
         replaced,
         removed,
         duplicate,
-        recovered
+        recovered,
+        refused  ///< as a controller asked for it: a person made the entry that is there
     };
     Kind kind = Kind::learned;
     FdbView entry;
@@ -158,6 +159,7 @@ struct BridgeCounters {
     std::uint64_t aged = 0;
     std::uint64_t duplicates = 0;      ///< addresses that were found to move too often
     std::uint64_t learn_refused = 0;   ///< table, tunnel table or segment limit full
+    std::uint64_t adds_refused = 0;    ///< of controllers, over entries that a person made
     std::uint64_t learn_deferred = 0;  ///< a worker did not pass its quiescent point in time
 };
 
@@ -369,6 +371,10 @@ class Bridge {
     std::optional<std::uint32_t> group_of(std::uint32_t profile, std::uint32_t nhid, Time now);
     void give_back(table::FdbValue value);
     Problem check_owner(const FdbRequest& request, table::FdbKey key, table::FdbValue before) const;
+    /// A person made it, and it is no controller's to change.
+    [[nodiscard]] bool is_guarded(const FdbRequest& request, table::FdbKey key,
+                                  table::FdbValue before) const;
+    void tell_refused(const FdbRequest& request, Time now);
     void freeze(table::FdbKey key, table::FdbValue value, Time now);
     void thaw(table::FdbKey key, Time now);
     void learn_one(const step::LearnEvent& event, std::optional<std::uint32_t> tunnel, Time now);
@@ -421,6 +427,8 @@ class Bridge {
     std::map<std::uint16_t, table::FdbKey> routers_;       ///< entries of set_router(), by segment
     std::vector<std::pair<Time, std::uint16_t>> resting_;  ///< numbers of segments that are gone
     BridgeCounters counters_;
+    Time refusals_since_{};  ///< `refusals_told_` are of the second that began then
+    unsigned refusals_told_ = 0;
     std::uint64_t shape_version_ = 0;
     bool loading_ = true;
     bool shape_held_ = false;

@@ -150,10 +150,40 @@ Bridge::Problem Bridge::replace(const FdbRequest& request, Time now) {
     return put(request, true, now);
 }
 
+bool Bridge::is_guarded(const FdbRequest& request, FdbKey key, FdbValue before) const {
+    return request.state == FdbState::controller && before.is_fixed() &&
+           before.state() != FdbState::controller && before.kind() != FdbKind::router &&
+           !moves_.is_duplicate(key.raw);
+}
+
+void Bridge::tell_refused(const FdbRequest& request, Time now) {
+    // A controller that asks without end leaves room for other news.
+    constexpr unsigned kMostTold = 10;
+    ++counters_.adds_refused;
+    if (now - refusals_since_ >= std::chrono::seconds(1)) {
+        refusals_since_ = now;
+        refusals_told_ = 0;
+    }
+    if (refusals_told_ == kMostTold) {
+        return;
+    }
+    ++refusals_told_;
+    FdbView asked;
+    asked.segment = request.segment;
+    asked.mac = request.mac;
+    asked.state = request.state;
+    if (request.place.remote) {
+        asked.remotes = {*request.place.remote};
+        asked.own = {request.place.own};
+    }
+    asked.nhid = request.place.nhid;
+    asked.port = request.place.port;
+    asked.sequence = request.sequence;
+    tell(FdbNews::Kind::refused, std::move(asked));
+}
+
 Bridge::Problem Bridge::check_owner(const FdbRequest& request, FdbKey key, FdbValue before) const {
-    const bool is_controllers = before.state() == FdbState::controller;
-    if (request.state == FdbState::controller && before.is_fixed() && !is_controllers &&
-        !moves_.is_duplicate(key.raw)) {
+    if (is_guarded(request, key, before)) {
         return text(request.mac) + " is a " + std::string(text(before.state())) +
                " entry that a person made, and no controller changes it";
     }
@@ -177,6 +207,9 @@ Bridge::Problem Bridge::put(const FdbRequest& request, bool replacing, Time now)
     }
     const FdbKey key = FdbKey::make(request.mac.number(), request.segment);
     const auto before = fdb_.find(key);
+    if (before && is_guarded(request, key, before.value)) {
+        tell_refused(request, now);
+    }
     if (before && !replacing) {
         return text(request.mac) +
                " is there already; a unicast address has one remote (use replace, or a "

@@ -156,6 +156,7 @@ Json Reader::health() const {
             {"duplicates_now", bridge_.moves().duplicates()},
             {"moves_unwatched", bridge_.moves().unwatched()},
             {"learn_refused", bridge_.counters().learn_refused},
+            {"adds_refused", bridge_.counters().adds_refused},
             {"learn_deferred", bridge_.counters().learn_deferred},
             {"icmp_suppressed", punts_.icmp_suppressed()},
             {"path_mtus", punts_.path_mtus()},

@@ -1,4 +1,7 @@
 """Addresses that move from VTEP to VTEP: too often, and as a controller says."""
+import json
+import socket
+
 from frames import BROADCAST, is_tagged, tagged
 from lab import wait_until
 from scene import vtep_pair
@@ -49,8 +52,20 @@ def test_VX67_VX58_a_controllers_entry_moves_by_a_newer_sequence_number_only(lab
     told(other, 6)
     assert scene.daemon.fdb(ROAMER)["dst"] == other
     scene.daemon.ctl("fdb", "replace", ROAMER, "dev", "vx100", "dst", one, "permanent")
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(3)
+    client.connect(scene.daemon.socket)
+    client.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"topics": ["fdb"]}}\n')
+    lines = client.makefile()
+    assert "result" in json.loads(lines.readline())
     refused = told(other, 7, check=False)
     assert refused.returncode == 1 and "a person made" in refused.stderr
+    event = {"what": ""}
+    while event["what"] != "refused":  # peers are learned, too
+        event = json.loads(lines.readline())["params"]
+    client.close()
+    assert event["mac"] == ROAMER and event["dst"] == other and event["segment"] == "vx100" and event["vni"] == 100
+    assert scene.daemon.fdb(ROAMER)["dst"] == one and scene.daemon.rpc("health")["adds_refused"] == 1
     wrong = scene.daemon.ctl("fdb", "replace", ROAMER, "dev", "vx100", "dst", one, "permanent",
                              "sequence", "8", check=False)
     assert wrong.returncode != 0 and "controller" in wrong.stderr

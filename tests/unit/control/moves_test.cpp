@@ -141,6 +141,39 @@ TEST_F(MacMoves, VX58_a_controller_does_not_take_over_what_a_person_made) {
     EXPECT_EQ(dst(host(20)), "10.0.0.3");
 }
 
+TEST_F(MacMoves, VX58_what_a_controller_is_refused_is_told_and_told_at_most_ten_times_a_second) {
+    begin();
+    EXPECT_FALSE(bridge.add(to_remote(host(20), "10.0.0.2"), now));
+    // As an add, too, which another entry is in the way of.
+    EXPECT_TRUE(bridge.add(told("10.0.0.3", 1), now));
+    EXPECT_TRUE(bridge.replace(told("10.0.0.4", 1), now));
+    ASSERT_EQ(count(Kind::refused), 2U);
+    const FdbView& asked = news.back().entry;
+    EXPECT_EQ(news.back().kind, Kind::refused);
+    EXPECT_EQ(name(news.back().kind), "refused");
+    EXPECT_EQ(asked.segment, 0U);
+    EXPECT_EQ(asked.mac, host(20));
+    ASSERT_EQ(asked.remotes.size(), 1U);
+    EXPECT_EQ(asked.remotes[0], ip("10.0.0.4"));
+    EXPECT_EQ(asked.state, State::controller);
+    EXPECT_EQ(dst(host(20)), "10.0.0.2");
+    for (unsigned i = 0; i < 100; ++i) {
+        EXPECT_TRUE(bridge.replace(told("10.0.0.4", 1), now));
+    }
+    EXPECT_EQ(count(Kind::refused), 10U);
+    now += 1s;
+    EXPECT_TRUE(bridge.replace(told("10.0.0.4", 1), now));
+    EXPECT_EQ(count(Kind::refused), 11U);
+    EXPECT_EQ(bridge.counters().adds_refused, 103U);
+    // Nobody is refused what is a controller's, or a person's own mistake.
+    EXPECT_TRUE(bridge.add(to_remote(host(20), "10.0.0.5"), now));
+    EXPECT_FALSE(bridge.replace(to_remote(host(20), "10.0.0.5"), now));
+    EXPECT_FALSE(bridge.remove(0, host(20), std::nullopt));
+    EXPECT_FALSE(bridge.replace(told("10.0.0.3", 5), now));
+    EXPECT_TRUE(bridge.replace(told("10.0.0.4", 5), now));
+    EXPECT_EQ(count(Kind::refused), 11U);
+}
+
 TEST(Moves, are_counted_within_a_time_from_the_first) {
     Moves moves;
     const MoveLimits limits{.moves = 2, .seconds = 10, .freeze = 0};
