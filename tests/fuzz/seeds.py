@@ -205,6 +205,37 @@ def extended_frames():
         yield b"\x10\0\0\0\0", tenant / data
 
 
+def watched_frames():
+    """Frames behind the four bytes of their way: see fuzz_watch.cpp."""
+    everybody = Ether(src=host(1), dst="ff:ff:ff:ff:ff:ff")
+    asks = [everybody / ARP(hwsrc=host(1), psrc="192.0.2.1", pdst=f"192.0.2.{last}") for last in (1, 2, 12, 40, 77)]
+    asks.append(everybody / ARP(op=2, hwsrc=host(1), psrc="192.0.2.1", pdst="192.0.2.1"))
+    for last in ("2", "c", "d", "77"):
+        group = IPv6(src="2001:db8::1", dst=f"ff02::1:ff00:{last}", hlim=255)
+        asks.append(Ether(src=host(1), dst="33:33:ff:00:00:01") / group / ICMPv6ND_NS(tgt=f"2001:db8::{last}") /
+                    ICMPv6NDOptSrcLLAddr(lladdr=host(1)))
+    near = IPv6(src="2001:db8::1", dst="2001:db8::c", hlim=255)
+    asks.append(Ether(src=host(1), dst=host(13)) / near / ICMPv6ND_NA(tgt="2001:db8::1") /
+                ICMPv6NDOptDstLLAddr(lladdr=host(1)))
+    for to in (host(13), host(77)):
+        asks += [Ether(src=host(1), dst=to) / IP(src="192.0.2.1", dst=f"192.0.2.{last}") / UDP(dport=port)
+                 for last, port in ((12, 9), (77, 9), (12, 4789))]
+        asks += [Ether(src=host(1), dst=to) / near / UDP(dport=4789), Ether(src=host(1), dst=to) / Dot1Q(vlan=5) / near]
+    many = Ether(src=host(1), dst="01:00:5e:09:09:09")
+    asks += [many / IP(src=f"192.0.2.{last}", dst="239.9.9.9") / UDP() for last in (1, 7)]
+    asks += [many / IP(src="192.0.2.1", dst="224.0.0.22", ttl=1, proto=2) / IGMPv3(type=0x22) / IGMPv3mr(
+        records=[IGMPv3gr(rtype=4, maddr="239.9.9.9")]), many / IP(dst="224.0.0.1", ttl=1) / IGMP(type=0x11)]
+    asks.append(Ether(src=host(1), dst="33:33:00:00:00:16") / IPv6(src="fe80::1", dst="ff02::16", hlim=1) /
+                IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLReport2(records=[
+                    ICMPv6MLDMultAddrRec(rtype=4, dst="ff05::9")]))
+    asks.append(Ether(src=host(1), dst="33:33:00:00:00:09") / IPv6(dst="ff05::9") / UDP())
+    for number, frame in enumerate(asks):
+        yield bytes([number % 3, 0, 0, 0]), frame
+        yield bytes([number % 3 | (0x20, 0x40)[number % 2], 0, 0, 0]), frame
+        frame.src = host(12)
+        yield bytes([number % 3 | 0x10 | (number % 4 == 0) << 5, 0xA0, 0, (2, 8, 2, 3)[number % 4]]), frame
+
+
 def write(target, seeds):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -235,6 +266,7 @@ def main():
     write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
     write("fuzz-group", [head + raw(frame) for head, frame in grouped_frames()])
     write("fuzz-gpe", [head + raw(frame) for head, frame in extended_frames()])
+    write("fuzz-watch", [head + raw(frame) for head, frame in watched_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
     write("fuzz-topology", [file.read_bytes() for file in files])
