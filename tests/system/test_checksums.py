@@ -5,6 +5,7 @@ import pytest
 
 from frames import ICMP, IP, TCP, UDP, Ether, IPv6
 from scapy.layers.inet6 import ICMPv6EchoRequest
+from scene import vtep_pair
 from test_frames import REMOTE_MAC, TENANT_MAC, PcapBench
 
 NETWORKS = {"IPv4": lambda: IP(src="10.0.0.1", dst="10.0.0.2"), "IPv6": lambda: IPv6(src="fd00::1", dst="fd00::2")}
@@ -42,3 +43,14 @@ def test_RP82_outer_and_inner_checksums_of_every_kind_of_frame(lab, udpcsum):
         computed = IP(bytes(packet))
         assert given[0] == computed.chksum
         assert given[1] == (computed[UDP].chksum if udpcsum else 0)
+
+
+def test_the_log_names_what_devices_do_and_what_is_left_to_workers(lab):
+    scene = vtep_pair(lab, start=False)
+    scene.topology["ports"]["acc0"]["rx-checksum"] = "off"
+    log = scene.start().log()
+    for port in ("uplink0", "acc0"):
+        shown = scene.daemon.port(port)
+        who = "device" if shown["rx_checksum"] else "workers"
+        assert f"port {port}: checksums of received packets are verified by the {who}, large TCP packets" in log, log
+    assert scene.daemon.port("acc0")["rx_checksum"] is False
