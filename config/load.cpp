@@ -136,4 +136,60 @@ LoadResult check_text(std::string_view text, const std::string& name) {
     return checked(load_text(text, name));
 }
 
+namespace {
+
+bool is_live(const KeyDescription& row) {
+    using Kind = ValueType::Kind;
+    const Kind kind = row.type->kind;
+    const bool plain = kind != Kind::list && kind != Kind::one_or_list && kind != Kind::map &&
+                       kind != Kind::object;
+    return row.effect == Effect::live && (plain || row.name == "peers");
+}
+
+/// `a,b` as a file has it; nothing is the empty list.
+std::string list_of_words(std::string_view text) {
+    std::string list;
+    while (!text.empty() && text != "none") {
+        const std::size_t end = std::min(text.find(','), text.size());
+        list += (list.empty() ? "\"" : ", \"") + std::string(text.substr(0, end)) + "\"";
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return "[" + list + "]";
+}
+
+}  // namespace
+
+std::vector<LiveKey> live_keys_of_vxlans() {
+    std::vector<LiveKey> all;
+    for (const Key<Vxlan>& key : keys_of<Vxlan>()) {
+        const KeyDescription& row = key.description;
+        if (is_live(row)) all.push_back({std::string(row.name), std::string(row.help)});
+    }
+    return all;
+}
+
+std::optional<std::string> set_live_key(Vxlan& vxlan, std::string_view key, std::string_view text) {
+    for (const Key<Vxlan>& row : keys_of<Vxlan>()) {
+        if (row.description.name != key || !is_live(row.description)) continue;
+        const bool is_list = row.description.type->kind == ValueType::Kind::list;
+        const YamlTree tree =
+            parse_yaml(is_list ? list_of_words(text) : std::string(text), std::string(key));
+        if (tree.problem) return tree.problem->message;
+        Vxlan changed = vxlan;
+        if (key == "peers") {
+            changed.peers.clear();
+            changed.peer_where.clear();
+        }
+        Reader reader{std::string(key)};
+        row.access.read(reader, tree.root, *row.description.type, changed);
+        if (const Problems problems = reader.take(); !problems.empty()) {
+            return problems.front().message;
+        }
+        if (!changed.keys.has(key)) changed.keys.add(row.description.name, vxlan.where);
+        vxlan = std::move(changed);
+        return std::nullopt;
+    }
+    return "is no key that changes while the vxlan runs";
+}
+
 }  // namespace vxplane::config

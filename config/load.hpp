@@ -2,8 +2,10 @@
 // by the fuzzer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/problem.hpp"
 #include "config/topology.hpp"
@@ -26,5 +28,18 @@ struct LoadResult {
 /// `load_file`, and `validate` when it found nothing: what every user of a file wants.
 [[nodiscard]] LoadResult check_file(const std::string& path);
 [[nodiscard]] LoadResult check_text(std::string_view text, const std::string& name);
+
+/// A key of a vxlan that has one value, or a list of plain ones, and can change while it runs.
+struct LiveKey {
+    std::string name;
+    std::string description;
+};
+[[nodiscard]] std::vector<LiveKey> live_keys_of_vxlans();
+
+/// Puts `text`, written as the value in a file, in the place of what the vxlan has for that key; a
+/// list is written `a,b` or `none`. What is wrong with it, if anything: the vxlan stays as it was
+/// then.
+[[nodiscard]] std::optional<std::string> set_live_key(Vxlan& vxlan, std::string_view key,
+                                                      std::string_view text);
 
 }  // namespace vxplane::config

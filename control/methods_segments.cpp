@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "config/load.hpp"
 #include "config/parse.hpp"
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
@@ -131,18 +132,13 @@ Reply set(Daemon& daemon, const Json& params) {
             continue;
         }
         found = true;
-        if (params.contains("state")) {
-            vxlan.state =
-                params.at("state") == "up" ? config::LinkState::up : config::LinkState::down;
-        }
-        if (params.contains("group")) {
-            vxlan.group = config::parse_ip(params.at("group").get<std::string>());
-            if (!vxlan.group) {
-                return rpc::invalid("group: not an IP address");
+        for (const auto& [key, value] : params.items()) {
+            if (key == "name") {
+                continue;
             }
-        }
-        if (params.contains("dev")) {
-            vxlan.dev = params.at("dev");
+            if (const auto problem = config::set_live_key(vxlan, key, value.get<std::string>())) {
+                return rpc::invalid(key + ": " + *problem);
+            }
         }
     }
     if (!found) {
@@ -160,14 +156,13 @@ void add_segment_methods(Daemon& daemon) {
     const rpc::Param address{"address", Type::string, true, "IP address of a host in the segment"};
     const rpc::Param lladdr{"lladdr", Type::string, true, "its MAC address"};
     const rpc::Param router{"router", Type::boolean, false, "advertised as a router"};
-    table.add({"segment.set",
-               "sets a segment up or down, or changes its group, until the next reload",
-               {{"name", Type::string, true, "name of a segment"},
-                {"state", Type::string, false, "whether anything passes", {"up", "down"}},
-                {"group", Type::string, false, "multicast group of the underlay"},
-                {"dev", Type::string, false, "underlay port where it is joined"}},
-               true,
-               [&daemon](const Json& params) { return set(daemon, params); }});
+    std::vector<rpc::Param> live{{"name", Type::string, true, "name of a segment"}};
+    for (const config::LiveKey& key : config::live_keys_of_vxlans()) {
+        live.push_back({key.name, Type::string, false, key.description});
+    }
+    table.add(
+        {"segment.set", "changes keys of a segment, written as in a file, until the next reload",
+         std::move(live), true, [&daemon](const Json& params) { return set(daemon, params); }});
     table.add({"segments.neigh",
                "who has which IP address in segments",
                {segment},

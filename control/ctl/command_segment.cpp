@@ -10,14 +10,15 @@ Command parse_segment(Line& line) {
         Json& params = command.calls[0];
         params["name"] = line.take("name of a segment");
         while (!line.empty()) {
-            std::string key = line.choose("word", {"up", "down", "group", "dev"});
+            std::string key = line.take("up, down or a key of a vxlan");
             const bool state = key == "up" || key == "down";
             std::string value = state ? key : line.take("value of " + key);
             if (state) key = "state";
             if (params.contains(key)) throw Refused{key + " is given twice"};
             params[key] = std::move(value);
         }
-        if (params.size() == 1) throw Refused{"missing up, down, group or dev"};
+        if (params.size() == 1)
+            throw Refused{"missing up, down, or a key of a vxlan and its value"};
         return command;
     }
     Command command{.method = "segments", .view = View::segments};

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from lab import wait_until
+from scene import vtep_pair
 from sequence import TAIL
 from test_reload import reload, varied
 from wire_frames import A4, B4, Outside, ethernet, ip4, mac, udp
@@ -157,8 +158,20 @@ def by_hand(site):
     ctl("fdb", "flush", *segment, "dynamic")
     ctl("neigh", "add", "10.0.0.99", "lladdr", FAR, *segment, "router")
     ctl("neigh", "del", "10.0.0.99", *segment)
+    set_by_hand(ctl)
     ctl("port", "set", "acc1", "mtu", "1400")
     ctl("port", "set", "acc1", "mtu", "1500")
+
+
+def set_by_hand(ctl):
+    """Keys of a segment one after the other, and back."""
+    for key, value, was in (("learning", "false", "true"), ("ageing", "20", "300"), ("df", "set", "unset"), ("ttl", "9", "auto"),
+                            ("tos", "0x20", "0"), ("proxy", "true", "false"), ("neigh-learning", "true", "false"),
+                            ("peers", "192.0.2.0/24,2001:db8::/32", "none"), ("flood-limit", "100000", "0"),
+                            ("mss-clamp", "true", "false"), ("maxaddr", "900", "0")):
+        for one in (value, was):
+            shown = ctl("segment", "set", "vx100", key, one).stdout
+            assert f"modify vxlans.vx100.{key}" in shown or f"vxlans.vx100.{key}" in shown, (key, one, shown)
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["over_ipv4", "over_ipv6"])
@@ -236,3 +249,22 @@ def test_VX97_number_and_port_need_a_new_segment_and_the_diff_says_so(lab, key, 
     found = flow.stop()
     assert found["different"] == found["sent"] - found["socket_lost"] and found["backwards"] == [0, 0], found
     assert not daemon.drops(), daemon.drops()
+
+
+def test_VX97_a_key_that_is_set_by_hand_is_judged_as_in_a_file(lab):
+    scene = vtep_pair(lab)
+    ctl, tenant, peer = scene.daemon.ctl, scene.members["acc0"][0], scene.peers[0]
+    for words, says in ((("ttl", "300"), "ttl: '300' is not valid here"), (("tos", "fast"), "tos: 'fast' is not valid here"),
+                        (("mtu", "1500"), "exceed the mtu 1500 of uplink 'uplink0'"), (("id", "7"), "id"),
+                        (("peers", "10.0.0.1/33"), "peers: '10.0.0.1/33' is not valid here"), (("ttl",), "missing value of ttl"),
+                        (("learning", "{"), "learning:"), (("remote", "192.0.2.1"), "192.0.2.1")):
+        done = ctl("segment", "set", "vx100", *words, check=False)
+        assert done.returncode != 0 and says in done.stderr, (words, done.returncode, done.stdout, done.stderr)
+    assert ctl("segment", "set", "nobody", "ttl", "9", check=False).returncode != 0
+    ear = lab.wire(peer.namespace, "eth0")
+    ctl("segment", "set", "vx100", "ttl", "9", "df", "set")
+    assert tenant.ping(peer.inner4) == 3
+    sent = ear.frames(1, lambda frame: frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[36:38] == b"\x12\xb5" and
+                      frame[26:30] == bytes([192, 0, 2, 1]), enough=3)
+    assert sent and all(frame[22] == 9 and frame[20] & 0x40 for frame in sent)
+    assert scene.daemon.rpc("reload")["changes"], "the file is what holds in the end"

@@ -38,8 +38,10 @@ TEST(CtlCommand, shows) {
     EXPECT_EQ(parsed("segment set blue down"), R"(segment.set {"name":"blue","state":"down"})");
     EXPECT_EQ(parsed("segment set blue group 239.1.1.1 dev up0"),
               R"(segment.set {"dev":"up0","group":"239.1.1.1","name":"blue"})");
-    EXPECT_EQ(parsed("segment set blue"), "? missing up, down, group or dev");
-    EXPECT_EQ(parsed("segment set blue off"), "? 'off' is not a known word (up, down, group, dev)");
+    EXPECT_EQ(parsed("segment set blue"), "? missing up, down, or a key of a vxlan and its value");
+    EXPECT_EQ(parsed("segment set blue off"), "? missing value of off");
+    EXPECT_EQ(parsed("segment set blue ttl 9 learning off"),
+              R"(segment.set {"learning":"off","name":"blue","ttl":"9"})");
     EXPECT_EQ(parsed("segment set blue up down"), "? state is given twice");
     EXPECT_EQ(parsed("maddress"), "maddress {}");
     EXPECT_EQ(parsed("neigh show"), "neigh {}");
