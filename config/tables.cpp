@@ -216,6 +216,10 @@ constexpr std::array vxlan_keys{
                 "what proxy cannot answer: flood it, or as the kernel keep it from remote VTEPs; "
                 "flood unless said"},
                scalar<&Vxlan::proxy_fallback>()},
+    Key<Vxlan>{{"proxy-dad", false, &boolean,
+                "answer probes for duplicate addresses, too, and not leave them to who has the "
+                "address; false unless said"},
+               scalar<&Vxlan::proxy_dad>()},
     Key<Vxlan>{{"neigh-suppress", false, &boolean,
                 "as `bridge link set neigh_suppress on`: proxy that floods what it cannot answer; "
                 "false unless said"},

@@ -236,6 +236,7 @@ struct Vxlan {
     std::string router{};  ///< an ipvlan: frames to `mac` are routed to its slaves
     bool proxy = false;    ///< ARP and ND answered for neighbours behind tunnels
     ProxyFallback proxy_fallback = ProxyFallback::flood;
+    bool proxy_dad = false;       ///< probes for duplicate addresses are answered, too
     bool neigh_suppress = false;  ///< the same, as a bridge says it of its vxlan port
     bool neigh_learning = false;  ///< neighbours learned from ARP and ND
     bool rsc = false;             ///< route short circuit

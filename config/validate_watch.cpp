@@ -51,6 +51,11 @@ void judge_watch(Judge& judge, const Vxlan& vxlan) {
         judge.refuse(vxlan.keys.of("proxy-fallback", vxlan.where), path + ".proxy-fallback",
                      "says what becomes of what proxy leaves, and proxy is false (proxy: true)");
     }
+    if (vxlan.proxy_dad && !vxlan.proxy && !vxlan.neigh_suppress) {
+        judge.refuse(vxlan.keys.of("proxy-dad", vxlan.where), path + ".proxy-dad",
+                     "says what proxy answers, and proxy is false (proxy: true or neigh-suppress: "
+                     "true)");
+    }
     if (vxlan.neigh_suppress && vxlan.proxy && vxlan.proxy_fallback == ProxyFallback::kernel) {
         judge.refuse(vxlan.keys.of("neigh-suppress", vxlan.where), path + ".neigh-suppress",
                      "floods what it cannot answer, and proxy-fallback" +

@@ -70,6 +70,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.proxy && vxlan.proxy_fallback == config::ProxyFallback::kernel
                 ? watch::kProxyLocal
                 : 0U;
+    bits |= vxlan.proxy_dad ? watch::kProxyProbes : 0U;
     bits |= vxlan.neigh_learning ? watch::kSnoop : 0U;
     bits |= vxlan.l2miss ? watch::kL2Miss : 0U;
     bits |= vxlan.l3miss ? watch::kL3Miss : 0U;

@@ -33,10 +33,14 @@ std::size_t write_nd(std::span<const std::byte> frame, const table::SegmentNeigh
                      bool router, std::byte* out) noexcept {
     const net::NdMessage nd = net::read_nd(frame.subspan(kEthernet));
     const auto asker = net::view<net::EthernetHeader>(frame.data()).source;
-    const std::uint32_t flags = net::NdHeader::kSolicited | net::NdHeader::kOverride |
-                                (router ? net::NdHeader::kRouter : 0U);
-    const auto made = net::make_nd({nd.mac.value_or(asker), who.mac, nd.target, nd.source,
-                                    net::Icmpv6Header::kAdvertisement, flags, nd.target});
+    // Who has no address yet is told as everybody is: RFC 4861, section 7.2.4.
+    const bool probe = nd.source.is_unset();
+    const std::uint32_t flags = (probe ? 0U : net::NdHeader::kSolicited) |
+                                net::NdHeader::kOverride | (router ? net::NdHeader::kRouter : 0U);
+    const auto made =
+        net::make_nd({probe ? net::group_mac(net::all_nodes()) : nd.mac.value_or(asker), who.mac,
+                      nd.target, probe ? net::all_nodes() : nd.source,
+                      net::Icmpv6Header::kAdvertisement, flags, nd.target});
     std::memcpy(out, made.data(), made.size());
     return made.size();
 }

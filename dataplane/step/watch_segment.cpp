@@ -49,8 +49,9 @@ class Head {
 struct Question {
     enum class Kind : std::uint8_t {
         none,      ///< not ARP, not neighbour discovery
-        passes,    ///< its business: answers, probes, announcements
+        passes,    ///< its business: answers, announcements
         asks,      ///< for `target`
+        probes,    ///< whether anybody has `target`
         malformed  ///< or for what nobody can have
     };
     Kind kind = Kind::none;
@@ -70,12 +71,15 @@ Question read_arp(std::span<const std::byte> payload) noexcept {
     const bool speaks = arp.sender.is_unicast() && !arp.sender.is_loopback() &&
                         !arp.sender_mac.is_zero() && !arp.sender_mac.is_group();
     const net::IpAddress speaker = speaks ? net::IpAddress(arp.sender) : net::IpAddress{};
-    // A probe (RFC 5227) and a gratuitous request are for the owner of the address.
+    const bool possible = arp.target.is_unicast() && !arp.target.is_loopback();
+    if (arp.operation == net::ArpHeader::kRequest && arp.sender.is_zero() && possible) {
+        return {Kind::probes, arp.target, {}};  // RFC 5227
+    }
+    // A gratuitous request is for the owner of the address.
     if (arp.operation != net::ArpHeader::kRequest || arp.sender.is_zero() ||
         arp.sender == arp.target) {
         return {Kind::passes, {}, speaker};
     }
-    const bool possible = arp.target.is_unicast() && !arp.target.is_loopback();
     return {possible ? Kind::asks : Kind::malformed, arp.target, speaker};
 }
 
@@ -84,8 +88,8 @@ Question read_nd(std::span<const std::byte> payload) noexcept {
     const net::NdMessage nd = net::read_nd(payload);
     switch (nd.kind) {
         case net::NdKind::solicitation:
-            // From nobody: duplicate address detection, which is for the owner.
-            return {nd.source.is_unset() ? Kind::passes : Kind::asks, nd.target,
+            // From nobody: duplicate address detection.
+            return {nd.source.is_unset() ? Kind::probes : Kind::asks, nd.target,
                     nd.mac ? nd.source : net::IpAddress{}};
         case net::NdKind::advertisement:
             return {Kind::passes, {}, nd.target};
@@ -172,6 +176,25 @@ Verdict answer(packet::Packet& p, packet::PacketMeta& meta, const Question& ques
     }
     const Verdict learned = learn_from(p, meta, ctx);
     return learned.goes_on() ? Verdict::divert(packet::Lane::answer) : learned;
+}
+
+/// A probe for duplicates is for the owner of the address, who defends it: unless the segment
+/// answers for its owners, or IPv6 asks for one whose place is fixed.
+bool answers_probe(const packet::PacketMeta& meta, const Question& question,
+                   const table::Segment& segment, const table::Tables& tables) noexcept {
+    packet::PacketMeta unused = meta;
+    const table::SegmentNeighbour* who = neighbour(meta.segment, question.target, unused, tables);
+    if (who == nullptr) {
+        return false;
+    }
+    const auto key = table::FdbKey::make(who->mac.number(), meta.segment);
+    const table::FdbValue at = tables.fdb->find(key).value;
+    const bool remote =
+        at.kind() == table::FdbKind::tunnel || at.kind() == table::FdbKind::nexthop_group;
+    const bool fixed = !question.target.is_v4() && at.state() == table::FdbState::static_;
+    // Who has come here itself is told of no duplicate.
+    return remote && key.raw != meta.source_key &&
+           (fixed || (segment.watch & watch::kProxyProbes) != 0);
 }
 
 /// `rsc` of ip-link(8): the frame is for a router behind a tunnel, and the next node is known.
@@ -294,7 +317,9 @@ Verdict watch_access(packet::Packet& p, packet::PacketMeta& meta, Context& ctx) 
                  ctx);
         }
         if ((segment.watch & watch::kProxy) != 0) {
-            if (question.kind == Question::Kind::asks) {
+            if (question.kind == Question::Kind::asks ||
+                (question.kind == Question::Kind::probes &&
+                 answers_probe(meta, question, segment, *ctx.tables))) {
                 return answer(p, meta, question, segment, ctx);
             }
             if (question.kind == Question::Kind::malformed) {

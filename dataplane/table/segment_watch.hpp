@@ -27,6 +27,7 @@ constexpr std::uint16_t kGroupPolicy = 1024;   ///< headers may tell a group pol
 constexpr std::uint16_t kMulticast = 2048;     ///< floods to groups ask Tables::mdb
 constexpr std::uint16_t kGpe = 4096;           ///< headers say what is inside
 constexpr std::uint16_t kConflictPass = 8192;  ///< a source that is fixed elsewhere goes on
+constexpr std::uint16_t kProxyProbes = 16384;  ///< kProxy: answer probes for duplicates, too
 /// What no frame of a tenant is looked at for.
 constexpr std::uint16_t kNotForTenants =
     kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe | kConflictPass;

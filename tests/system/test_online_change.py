@@ -24,7 +24,7 @@ REMOTE = {4: "192.0.2.2", 6: "2001:db8::2"}
 SECOND = {4: "192.0.2.3", 6: "2001:db8::3"}
 ELSE = {4: "192.0.2.9", 6: "2001:db8::9"}  # another address of ours
 RATE = 20_000
-COMPOUND = ("proxy-fallback", "nexthops", "remote", "group")  # changes of several keys together
+COMPOUND = ("proxy-fallback", "proxy-dad", "nexthops", "remote", "group")  # changes of several keys together
 
 
 def packed(address):
@@ -110,6 +110,7 @@ def changes(version):
     # Two addresses or two keys belong together.
     yield "group", {"group": "239.1.1.1" if version == 4 else "ff05::100", "dev": "uplink0"}
     yield "proxy-fallback", {"proxy": True, "proxy-fallback": "kernel"}
+    yield "proxy-dad", {"proxy": True, "proxy-dad": True}
     yield "nexthops", {"fdb": [{"mac": "00:00:00:00:00:00", "dst": [REMOTE[version]]}, {"mac": FAR, "nhid": 5}]}
     yield "remote", {"remote": REMOTE[version], "fdb": []}
     if version == 4:

@@ -1,5 +1,6 @@
 """ARP and ND answered for neighbours, misses told, and peers that are not believed: a tenant's kernel and
 Linux kernel VTEPs around vxplane."""
+import copy
 import json
 import socket
 
@@ -8,6 +9,7 @@ import pytest
 from frames import BROADCAST, outer, tagged
 from lab import wait_until
 from scene import TENANT4, VTEP, vtep_pair
+from test_reload import reload
 
 PEER_MAC = "02:00:00:00:0b:01"
 
@@ -112,3 +114,34 @@ def test_VX92_misses_are_events(lab):
     client.close()
     assert seen["l2miss"]["lladdr"] == "02:00:00:00:77:99" and seen["l2miss"]["vni"] == 100
     assert seen["l3miss"]["address"] == "10.0.0.88" and seen["l3miss"]["port"] == "acc0"
+
+
+def test_VX84_duplicate_detection_is_for_the_owner_unless_its_place_is_fixed_or_the_option_is_on(lab):
+    scene, peer = proxied(lab)
+    segment = scene.topology["vxlans"]["vx100"]
+    address, taken = "2001:db8:99::77", "2001:db8:99::78"
+    # Nobody has them: who answers is vxplane.
+    segment["neighbours"] = [{"ip": one, "lladdr": PEER_MAC} for one in (address, taken)]
+    segment["fdb"].append({"mac": PEER_MAC, "dst": peer.underlay})
+    scene.start()
+    tenant = scene.members["acc0"][0]
+
+    def outcome(one):
+        tenant.ip(f"address replace {one}/64 dev acc0")
+        def shown():
+            return tenant.ip(f"-6 address show dev acc0 to {one}")
+        wait_until(lambda: "tentative" not in shown() or "dadfailed" in shown(), 5, "the kernel has asked")
+        failed = "dadfailed" in shown()
+        tenant.ip(f"address del {one}/64 dev acc0")
+        return failed
+
+    def told(**words):
+        topology = copy.deepcopy(scene.daemon.topology)
+        topology["vxlans"]["vx100"] |= words
+        reload(scene.daemon, topology)
+
+    assert not outcome(address), "left to the owner"
+    told(**{"proxy-dad": True})
+    assert outcome(address)
+    told(fdb=segment["fdb"][:-1] + [segment["fdb"][-1] | {"state": "static"}])
+    assert outcome(taken)

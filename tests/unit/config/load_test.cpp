@@ -71,7 +71,7 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
         "local: 10.0.0.1, remote: 10.0.0.2, ttl: 9, tos: 0x10, df: set, ecn: rfc3168, "
         "udpcsum: true, learning: false, ageing: 0, maxaddr: 5, inner-vlan: true, mtu: 1400, "
         "reserved-bits: 0xf7ffffff000000fe, proxy: true, proxy-fallback: kernel, "
-        "fdb-conflict: forward, "
+        "proxy-dad: true, fdb-conflict: forward, "
         "neigh-learning: true, rsc: true, l2miss: true, l3miss: true, peers: [10.0.0.3, "
         "10.9.0.0/16], check-srcport: 40000-50000, refuse-vxlan: true, "
         "neighbours: [{ip: 10.1.0.3, lladdr: 16:1d:36:f4:ab:26, router: true}], "
@@ -94,6 +94,7 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     EXPECT_EQ(a.mac->text(), "02:00:00:00:00:99");
     EXPECT_TRUE(a.proxy && a.neigh_learning && a.rsc && a.l2miss && a.l3miss && a.refuse_vxlan);
     EXPECT_EQ(a.proxy_fallback, ProxyFallback::kernel);
+    EXPECT_TRUE(a.proxy_dad);
     EXPECT_EQ(a.fdb_conflict, FdbConflict::forward);
     ASSERT_EQ(a.peers.size(), 2U);
     EXPECT_EQ(a.peers[0].text(), "10.0.0.3/32");
