@@ -223,4 +223,14 @@ std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan) {
     return static_cast<std::uint16_t>(uplink->mtu - overhead);
 }
 
+std::uint16_t segment_mtu(const Topology& topology, const Port& port) {
+    std::uint16_t least = 0;
+    for (const Vxlan& vxlan : topology.vxlans) {
+        if (std::ranges::find(vxlan.ports, port.name) == vxlan.ports.end()) continue;
+        const std::uint16_t room = effective_mtu(topology, vxlan);
+        if (room != 0 && (least == 0 || room < least)) least = room;
+    }
+    return least;
+}
+
 }  // namespace vxplane::config

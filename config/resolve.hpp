@@ -86,6 +86,9 @@ struct Families {
 /// (VX-21). 0 when there is no uplink.
 [[nodiscard]] std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan);
 
+/// What the segments of an access port take, the least of them; 0 when it is in none.
+[[nodiscard]] std::uint16_t segment_mtu(const Topology& topology, const Port& port);
+
 // ipvlans: resolve_ipvlan.cpp.
 
 [[nodiscard]] const Ipvlan* find_ipvlan(const Topology& topology, std::string_view name);

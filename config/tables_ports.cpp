@@ -103,7 +103,9 @@ constexpr std::array port_keys{
     Key<Port>{
         {"addresses", false, &prefixes, "of an underlay port, with prefix length", Effect::items},
         placed<&Port::addresses, &Port::address_where>()},
-    Key<Port>{{"mtu", false, &mtu, "bytes after the Ethernet header; 1500 unless said"},
+    Key<Port>{{"mtu", false, &mtu,
+               "bytes after the Ethernet header; unless said 1500, and the kernel's end of a "
+               "net_tap has what its segments take"},
               scalar<&Port::mtu>()},
     Key<Port>{{"mac", false, &mac, "none: the device's own"}, scalar<&Port::mac>()},
     Key<Port>{{"rx-queues", false, &queues, "auto: one per worker as far as the device allows",

@@ -70,8 +70,8 @@ void Daemon::load_ports() {
             spdlog::info("{}", note);
         }
         spdlog::info("port {}: {} ({}), MAC {}, MTU {}, {} rx and {} tx queues", port.name(),
-                     port.device(), port.driver(), text(mac), mtu, port.rx_queues(),
-                     port.tx_queues());
+                     port.device(), port.driver(), text(mac), std::min(mtu, port.offered_mtu()),
+                     port.rx_queues(), port.tx_queues());
         spdlog::info("port {}: {}", port.name(), work_shared_with(port));
         if (open.is_twin || !underlay) {
             continue;

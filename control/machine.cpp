@@ -181,6 +181,7 @@ std::optional<std::string> Machine::open_port(const config::Topology& topology,
         return "port " + port.name + ": mtu " + std::to_string(options.mtu) +
                ": the device takes at most " + std::to_string((*opened)->mtu());
     }
+    (*opened)->offer_mtu(offered_mtu(topology, port));
     OpenPort open;
     open.config = &port;
     open.port = *std::move(opened);

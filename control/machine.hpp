@@ -39,6 +39,10 @@ struct WorkerRings {
 
 /// What the device of a port is to take: of a slave's port, what the slave may (IV-04).
 [[nodiscard]] std::uint16_t device_mtu(const config::Topology& topology, const config::Port& port);
+/// What the host behind the port is told to send at most: on a net_tap that has no `mtu` of its
+/// own, what its segments take (VX-21). The port itself still takes what is longer, and its sender
+/// is told (VX-23), which a device that refused it could not do.
+[[nodiscard]] std::uint16_t offered_mtu(const config::Topology& topology, const config::Port& port);
 /// A port of the topology in the words of the port room.
 [[nodiscard]] port::PortOptions options_of(const config::Port& port, unsigned workers);
 /// Names the place in the file when the failure names a key of the port.

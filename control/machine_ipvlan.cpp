@@ -33,6 +33,15 @@ std::uint16_t device_mtu(const config::Topology& topology, const config::Port& p
     return port.mtu;
 }
 
+std::uint16_t offered_mtu(const config::Topology& topology, const config::Port& port) {
+    const std::uint16_t device = device_mtu(topology, port);
+    if (port.keys.has("mtu") || !port.device.starts_with("net_tap")) {
+        return device;
+    }
+    const std::uint16_t segments = config::segment_mtu(topology, port);
+    return segments == 0 ? device : std::min(segments, device);
+}
+
 std::optional<std::string> Machine::pin_ipvlans(const config::Topology& topology) {
     unsigned turn = 0;
     // Tunnel packets arrive at any underlay port, so then all these have one worker.

@@ -98,6 +98,7 @@ Reply port_set(Daemon& daemon, const Json& params) {
     }
     if (params.contains("mtu")) {
         port->mtu = params.at("mtu");
+        port->keys.add("mtu", port->where);
     }
     return outcome(daemon.change(std::move(next)));
 }

@@ -60,6 +60,7 @@ Reload::Problem Reload::prepare_ports() {
         }
         const OpenPort* twin =
             open->partner == table::kNoPort ? nullptr : parts_.machine.by_id(open->partner);
+        undo([open, was = open->port->offered_mtu()] { open->port->offer_mtu(was); });
         if (const std::uint16_t mtu = device_mtu(to_, port); mtu != device_mtu(from_, *before)) {
             if (auto problem = tell(*open->port, mtu)) {
                 return problem;
@@ -69,6 +70,12 @@ Reload::Problem Reload::prepare_ports() {
                     return problem;
                 }
             }
+        }
+        if (const std::uint16_t mtu = offered_mtu(to_, port);
+            open->port->tap_end() && mtu != open->port->offered_mtu()) {
+            open->port->offer_mtu(mtu);
+            spdlog::info("port {}: the interface behind it has MTU {} now", port.name,
+                         open->port->offered_mtu());
         }
         if (port.mac && port.mac->bytes != open->port->mac()) {
             const auto set = [open, twin](const port::MacBytes& mac) {

@@ -116,7 +116,8 @@ void Reader::add_mtu_alarms(std::vector<std::string>& out) const {
         // A port that is larger than its segment by default was so before, too.
         const auto too_large = std::ranges::find_if(vxlan.ports, [&](const std::string& name) {
             const config::Port* const port = config::find_port(topology_, name);
-            return port != nullptr && port->mtu <= intended && port->mtu > room;
+            const int offered = port == nullptr ? 0 : offered_mtu(topology_, *port);
+            return offered <= intended && offered > room;
         });
         if (vxlan.mtu <= room && too_large == vxlan.ports.end()) {
             continue;
@@ -128,7 +129,8 @@ void Reader::add_mtu_alarms(std::vector<std::string>& out) const {
                       (too_large == vxlan.ports.end()
                            ? "its mtu " + std::to_string(vxlan.mtu)
                            : "mtu " +
-                                 std::to_string(config::find_port(topology_, *too_large)->mtu) +
+                                 std::to_string(offered_mtu(
+                                     topology_, *config::find_port(topology_, *too_large))) +
                                  " of port " + *too_large) +
                       " exceeds the " + std::to_string(std::max(room, 0)) + " that uplink " +
                       uplink->name + " leaves");

@@ -154,7 +154,7 @@ Json Reader::ports(const std::optional<std::string>& name) const {
              {"device", port.device()},
              {"driver", port.driver()},
              {"mac", text(mac)},
-             {"mtu", port.mtu()},
+             {"mtu", port.offered_mtu()},
              {"link", link.up},
              {"speed_mbps", link.mbps},
              {"numa_node", port.socket()},

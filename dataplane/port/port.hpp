@@ -89,6 +89,11 @@ class Port {
     void set_mac(const MacBytes& mac);
     /// Another MTU while it runs, at both ends of a net_tap. With a Failure nothing has changed.
     [[nodiscard]] Outcome set_mtu(std::uint16_t mtu);
+    /// A lesser one for the host behind a net_tap alone, whose interface keeps what it has when it
+    /// cannot be told. Others have no way to tell it, and nothing is done.
+    void offer_mtu(std::uint16_t mtu);
+    /// As told by set_mtu() or offer_mtu(), whichever was later.
+    [[nodiscard]] std::uint16_t offered_mtu() const noexcept { return std::min(offered_, mtu_); }
     /// Where the device is an interface of the kernel, `ip link set ... mtu` reaches it behind our
     /// back: from now on mtu() is the lesser one of that and of what was asked for. True when it
     /// has changed.
@@ -151,6 +156,7 @@ class Port {
     std::string driver_{};
     MacBytes mac_{};
     std::uint16_t mtu_ = 0;
+    std::uint16_t offered_ = 0xFFFF;
     int socket_ = -1;
     std::uint16_t rx_queues_ = 0;
     std::uint16_t tx_queues_ = 0;

@@ -71,7 +71,17 @@ Outcome Port::set_mtu(std::uint16_t mtu) {
     }
     mtu_ = mtu;
     options_.mtu = mtu;
+    offered_ = mtu;
     return Done{};
+}
+
+void Port::offer_mtu(std::uint16_t mtu) {
+    if (mtu == offered_mtu() || !tap_end_) return;
+    if (tap_end_.set_mtu(mtu)) {
+        offered_ = mtu;
+    } else {
+        note("the interface behind it was not told of MTU " + std::to_string(mtu));
+    }
 }
 
 bool Port::follow_mtu() noexcept {

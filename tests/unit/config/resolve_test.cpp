@@ -92,6 +92,32 @@ TEST(ConfigResolve, VX21_mtu_is_the_uplinks_less_50) {
     EXPECT_EQ(effective_mtu({}, {}), 0);
 }
 
+TEST(ConfigResolve, VX21_an_access_port_has_the_least_of_its_segments) {
+    const LoadResult loaded = check_text(
+        "version: 1\n"
+        "ports:\n"
+        "  up: {device: eth0, role: underlay, mtu: 1600, "
+        "addresses: [10.0.1.1/24, \"2001:db8::1/64\"]}\n"
+        "  a: {device: net_tap1, role: access}\n"
+        "  b: {device: net_tap2, role: access}\n"
+        "  trunk: {device: net_tap3, role: access}\n"
+        "  alone: {device: net_tap4, role: access}\n"
+        "vxlans:\n"
+        "  four: {id: 1, local: 10.0.1.1, ports: [a]}\n"
+        "  six: {id: 2, remote: \"2001:db8::2\", ports: [b]}\n"
+        "  many: {external: true, vni: \"10,20\", local: 10.0.1.1, ports: [trunk], "
+        "tunnel-info: [{vid: 10, id: 10}, {vid: 20, id: 20}], "
+        "fdb: [{mac: \"00:00:00:00:00:00\", dst: \"2001:db8::9\", src-vni: 20}]}\n",
+        "t.yaml");
+    for (const Problem& problem : loaded.problems) ADD_FAILURE() << problem.text();
+    const Topology& t = loaded.topology;
+    const auto of = [&t](const char* port) { return segment_mtu(t, *find_port(t, port)); };
+    EXPECT_EQ(of("a"), 1550);
+    EXPECT_EQ(of("b"), 1530);
+    EXPECT_EQ(of("trunk"), 1530) << "its VNI 20 has a remote of IPv6";
+    EXPECT_EQ(of("alone"), 0);
+}
+
 TEST(ConfigResolve, egress_is_the_longest_match) {
     const Topology t = topology("learning: true");
     const auto name = [&](const char* address) {
