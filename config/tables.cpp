@@ -227,6 +227,9 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{{"neigh-learning", false, &boolean,
                 "learn neighbours from ARP and ND; they age as FDB entries; false unless said"},
                scalar<&Vxlan::neigh_learning>()},
+    Key<Vxlan>{{"neigh-maxaddr", false, &neigh_maxaddr,
+                "most neighbours that are learned; 4096 unless said"},
+               scalar<&Vxlan::neigh_maxaddr>()},
     Key<Vxlan>{
         {"rsc", false, &boolean,
          "send IP for a router straight to the neighbour, when it is known; false unless said"},

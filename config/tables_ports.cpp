@@ -72,6 +72,10 @@ constexpr std::array system_keys{
                 scalar<&System::socket>()},
     Key<System>{{"socket-group", false, &text, "group that may use the socket", Effect::restart},
                 scalar<&System::socket_group>()},
+    Key<System>{{"icmp-rate", false, &icmp_rate,
+                 "ICMP messages a second to one source, of every kind that is not asked for; 0: "
+                 "none; 100 unless said"},
+                scalar<&System::icmp_rate>()},
     Key<System>{{"log", false, &log_level, "least severe lines that are written"},
                 scalar<&System::log_level>()},
     Key<System>{{"mbufs", false, &mbufs, "packet buffers per NUMA node", Effect::restart},

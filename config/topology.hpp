@@ -33,6 +33,7 @@ struct System {
     std::string socket = "/run/vxplane/vxplane.sock";
     std::string socket_group{};  ///< empty = group of the process
     LogLevel log_level = LogLevel::info;
+    std::uint32_t icmp_rate = 100;             ///< messages per second to one source; 0 = none
     std::uint32_t mbufs = 0;                   ///< packet buffers per NUMA node; 0 = computed
     std::uint32_t fdb_capacity = 1U << 20;     ///< entries over all segments
     std::uint32_t tunnel_capacity = 1U << 14;  ///< remotes over all segments, learned ones included
@@ -236,10 +237,11 @@ struct Vxlan {
     std::string router{};  ///< an ipvlan: frames to `mac` are routed to its slaves
     bool proxy = false;    ///< ARP and ND answered for neighbours behind tunnels
     ProxyFallback proxy_fallback = ProxyFallback::flood;
-    bool proxy_dad = false;       ///< probes for duplicate addresses are answered, too
-    bool neigh_suppress = false;  ///< the same, as a bridge says it of its vxlan port
-    bool neigh_learning = false;  ///< neighbours learned from ARP and ND
-    bool rsc = false;             ///< route short circuit
+    bool proxy_dad = false;              ///< probes for duplicate addresses are answered, too
+    bool neigh_suppress = false;         ///< the same, as a bridge says it of its vxlan port
+    bool neigh_learning = false;         ///< neighbours learned from ARP and ND
+    std::uint32_t neigh_maxaddr = 4096;  ///< of them
+    bool rsc = false;                    ///< route short circuit
     bool l2miss = false;
     bool l3miss = false;
     std::vector<IpPrefix> peers{};  ///< none: any

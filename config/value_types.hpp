@@ -170,6 +170,8 @@ inline constexpr ValueType filter_mode = one_of(filter_words);
 inline constexpr ValueType texts_or_one{.kind = Kind::one_or_list, .item = &text};
 inline constexpr ValueType networks = list_of(network);
 inline constexpr ValueType flood_limit = integer(0, 10'000'000);
+inline constexpr ValueType icmp_rate = integer(0, 1'000'000);
+inline constexpr ValueType neigh_maxaddr = integer(1, 1'000'000);
 inline constexpr ValueType max_moves = integer(0, 1000);
 inline constexpr ValueType dup_addr_time = integer(2, 1800);
 inline constexpr ValueType dup_addr_freeze = integer(0, 3600);

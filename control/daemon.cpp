@@ -132,6 +132,7 @@ std::optional<std::string> Daemon::start() {
     }
     publisher_ = std::make_unique<Publisher>(machine_.worker_count());
     punts_ = std::make_unique<Punts>(machine_, *publisher_);
+    punts_->set_icmp_rate(topology_.system.icmp_rate);
     neighbours_ = std::make_unique<Neighbours>(*punts_, NeighbourOptions{}, std::random_device{}());
     tunnels_ = std::make_unique<Tunnels>(topology_.system.tunnel_capacity, routes_, *neighbours_,
                                          *publisher_);
@@ -168,6 +169,7 @@ std::optional<std::string> Daemon::start() {
     tick_groups(Neighbours::Clock::now());
     bridge_->finish_loading();
     stats_ = std::make_unique<stats::Reader>(machine_, *punts_, *bridge_, *publisher_, topology_);
+    stats_->connect(*segment_neighbours_);
     telemetry_ = std::make_unique<Telemetry>();
     captures_ = std::make_unique<capture::Captures>(*publisher_);
     start_events();

@@ -207,6 +207,7 @@ Daemon::ReloadReport Daemon::change_to(config::LoadResult loaded, bool dry) {
     topology_ = std::move(loaded.topology);
     slaves_->adopt(topology_);
     set_log_level(topology_.system.log_level);
+    punts_->set_icmp_rate(topology_.system.icmp_rate);
     return report;
 }
 

@@ -81,6 +81,8 @@ class Punts final : public NeighbourSink {
     static constexpr std::uint32_t kHeldForOne = 256;
     /// Packets that were dropped as their port had asked for so many.
     [[nodiscard]] std::uint64_t over_quota() const noexcept { return over_quota_; }
+    /// Messages a second to one source.
+    void set_icmp_rate(std::uint32_t rate) noexcept { limiter_.set_rate(rate); }
     [[nodiscard]] std::uint64_t icmp_suppressed() const noexcept { return limiter_.suppressed(); }
 
     /// Remotes whose path takes less than the uplink.

@@ -59,6 +59,7 @@ struct SegmentSpec {
     std::uint16_t mtu = 1450;    ///< of inner frames, after their Ethernet header
     std::uint32_t ageing = 300;  ///< seconds; 0 = never
     std::uint32_t maxaddr = 0;   ///< 0 = no limit
+    std::uint32_t neigh_maxaddr = 4096;
     bool learning = true;
     bool inner_vlan = false;
     net::IpAddress group;           ///< of the underlay, in the flood list; `::` = none

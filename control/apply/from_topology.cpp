@@ -201,6 +201,7 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.mtu = config::effective_mtu(topology, vxlan);
     spec.ageing = vxlan.ageing;
     spec.maxaddr = vxlan.maxaddr;
+    spec.neigh_maxaddr = vxlan.neigh_maxaddr;
     spec.learning = vxlan.learning;
     spec.inner_vlan = vxlan.inner_vlan;
     spec.flood_limit = vxlan.flood_limit;

@@ -53,7 +53,7 @@ bool ends_with(const std::string& path, std::string_view key) {
 /// Keys of `system` and `ports` that workers and devices take while they run.
 bool is_live(const config::Change& change) {
     if (change.path.starts_with("system.")) {
-        return ends_with(change.path, "log");
+        return ends_with(change.path, "log") || ends_with(change.path, "icmp-rate");
     }
     if (change.path.starts_with("ports.")) {
         return ends_with(change.path, "addresses") || ends_with(change.path, "learning") ||

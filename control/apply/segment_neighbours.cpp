@@ -106,8 +106,9 @@ void SegmentNeighbours::hear(std::uint16_t segment, std::span<const std::byte> f
         if (is_permanent(key)) {
             return;
         }
-        if (learned_[segment] >= kMostLearned) {
+        if (learned_[segment] >= bridge_.segment(segment).neigh_maxaddr) {
             ++counters_.refused;
+            ++refused_[segment];
             return;
         }
         ++learned_[segment];
@@ -132,6 +133,16 @@ void SegmentNeighbours::hear(std::uint16_t segment, std::span<const std::byte> f
             news_(What::moved, view(key, entry, now));
         }
     }
+}
+
+std::uint32_t SegmentNeighbours::learned(std::uint16_t segment) const {
+    const auto at = learned_.find(segment);
+    return at == learned_.end() ? 0 : at->second;
+}
+
+std::uint64_t SegmentNeighbours::refused(std::uint16_t segment) const {
+    const auto at = refused_.find(segment);
+    return at == refused_.end() ? 0 : at->second;
 }
 
 void SegmentNeighbours::tick(Time now) {

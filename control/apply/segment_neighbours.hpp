@@ -25,8 +25,6 @@ class SegmentNeighbours final : public TablePart {
     /// Later ones are believed more, and take the place of earlier ones.
     enum class State : std::uint8_t { learned, controller, permanent };
 
-    /// Learned addresses of one segment.
-    static constexpr std::uint32_t kMostLearned = 4096;
     /// Addresses that controllers may tell, over all segments.
     static constexpr std::uint32_t kMostTold = 1U << 20;
     /// What was learned is published once in such a time, however much it is.
@@ -47,7 +45,7 @@ class SegmentNeighbours final : public TablePart {
         std::uint64_t learned = 0;
         std::uint64_t moved = 0;
         std::uint64_t aged = 0;
-        std::uint64_t refused = 0;  ///< no room in the segment
+        std::uint64_t refused = 0;  ///< no room in the segment (neigh-maxaddr)
         std::uint64_t foreign = 0;  ///< malformed, or spoke for another station
     };
 
@@ -66,6 +64,9 @@ class SegmentNeighbours final : public TablePart {
     void tick(Time now);
     void for_each(std::optional<std::uint16_t> segment, Time now,
                   const std::function<void(const View&)>& each) const;
+    /// Of one segment: how many there are, and how many of those heard had no room.
+    [[nodiscard]] std::uint32_t learned(std::uint16_t segment) const;
+    [[nodiscard]] std::uint64_t refused(std::uint16_t segment) const;
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
     // --- TablePart
@@ -90,6 +91,7 @@ class SegmentNeighbours final : public TablePart {
     News news_;
     std::map<Key, Entry> entries_;
     std::map<std::uint16_t, std::uint32_t> learned_;  ///< by segment
+    std::map<std::uint16_t, std::uint64_t> refused_;  ///< the same
     std::uint32_t told_ = 0;
     std::uint64_t shape_ = ~0ULL;
     bool dirty_ = false;

@@ -78,6 +78,11 @@ std::vector<std::string> Reader::alarms() const {
             out.push_back("segment " + spec.name + " holds at least 80 % of its maxaddr " +
                           std::to_string(spec.maxaddr));
         }
+        if (neighbours_ != nullptr && std::uint64_t{neighbours_->learned(index)} * 10 >=
+                                          std::uint64_t{spec.neigh_maxaddr} * 8) {
+            out.push_back("segment " + spec.name + " knows at least 80 % of its neigh-maxaddr " +
+                          std::to_string(spec.neigh_maxaddr));
+        }
     }
     for (const OpenPort& open : machine_.ports()) {
         // One alarm about the link of an ipvlan is enough.

@@ -283,6 +283,11 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"ecn_odd", now.ecn_odd - zero.ecn_odd},
                        {"group", spec.group.is_unset() ? "" : text(spec.group)},
                        {"state", bridge_.is_up(index) ? "up" : "down"}});
+        if (neighbours_ != nullptr) {
+            out.back()["neighbours"] = {{"learned", neighbours_->learned(index)},
+                                        {"most", spec.neigh_maxaddr},
+                                        {"refused", neighbours_->refused(index)}};
+        }
         if (!spec.part_of.empty()) {
             out.back()["part_of"] = spec.part_of;
             out.back()["vid"] = spec.vid;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/apply/bridge.hpp"
+#include "control/apply/segment_neighbours.hpp"
 #include "control/apply/slaves.hpp"
 #include "control/machine.hpp"
 #include "control/punts.hpp"
@@ -25,6 +26,9 @@ class Reader {
     /// `topology` is the one that runs, also after a reload.
     Reader(Machine& machine, const Punts& punts, const Bridge& bridge, const Publisher& publisher,
            const config::Topology& topology);
+
+    /// Neighbours that segments have learned.
+    void connect(const SegmentNeighbours& neighbours) noexcept { neighbours_ = &neighbours; }
 
     [[nodiscard]] Json ports(const std::optional<std::string>& name) const;
     [[nodiscard]] Json workers() const;
@@ -99,6 +103,7 @@ class Reader {
     const Bridge& bridge_;
     const Publisher& publisher_;
     const config::Topology& topology_;
+    const SegmentNeighbours* neighbours_ = nullptr;
 
     std::vector<PortTotals> port_zero_;
     std::vector<MergeTotals> merge_zero_;

@@ -93,7 +93,7 @@ def changes(version):
         "ageing": 20, "flood-limit": 10_000_000, "dup-addr-max-moves": 9, "dup-addr-time": 90, "dup-addr-freeze": 60,
         "maxaddr": 1000, "inner-vlan": True, "reserved-bits": "ignore", "mtu": 1300, "mac": "02:00:00:00:0f:99",
         "fdb-conflict": "forward", "fragment": "inner", "local-bypass": False, "mss-clamp": True, "neigh-suppress": True,
-        "proxy": True, "neigh-learning": True, "rsc": True, "l2miss": True, "l3miss": True,
+        "proxy": True, "neigh-learning": True, "neigh-maxaddr": 9, "rsc": True, "l2miss": True, "l3miss": True,
         "check-srcport": "49152-65535", "refuse-vxlan": True, "local": ELSE[version], "ports": ["acc0", "acc1"],
         "peers": [f"{REMOTE[version]}/{32 if version == 4 else 128}"],
         "neighbours": [{"ip": "10.0.0.77", "lladdr": NOBODY, "router": True}],
@@ -143,6 +143,7 @@ def topologies(first, version):
         yield "routes[", first | {"routes": [{"to": "198.51.100.0/24", "via": "192.0.2.99", "tos": 16}]}
     yield "vxlans.other", first | {"vxlans": first["vxlans"] | {"other": {"id": 7, "remote": SECOND[version]}}}
     yield "system.log", first | {"system": first["system"] | {"log": "warning"}}
+    yield "system.icmp-rate", first | {"system": first["system"] | {"icmp-rate": 7}}
 
 
 def by_hand(site):

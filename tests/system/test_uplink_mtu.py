@@ -126,3 +126,20 @@ def test_VX21_VX22_a_default_is_never_lowered_behind_the_tenants_back(lab):
     tenant.ip("link set acc0 mtu 1500")
     assert not carries(tenant, scene.peers[0].inner4, 1451)
     assert "mtu 1450" in tenant.run(f"ip route get {scene.peers[0].inner4}")
+
+
+def test_VX27_the_rate_of_messages_is_a_key_and_changes_while_it_runs(lab):
+    scene = Scene(lab)
+    scene.peers[0].vxlan()
+    tenant = scene.tenant()
+    scene.segment()
+    scene.start(icmp_rate=0)
+    address = scene.peers[0].inner4
+    tenant.ip("link set acc0 mtu 1500")
+    assert not carries(tenant, address, 1451)
+    assert "mtu" not in tenant.run(f"ip route get {address}"), "nobody tells it"
+    assert scene.daemon.rpc("health")["icmp_suppressed"] >= 1
+    assert reload(scene.daemon, varied(scene.daemon, lambda t: t["system"].update({"icmp-rate": 50}))) == \
+        ["modify system.icmp-rate: 0 -> 50"]
+    assert not carries(tenant, address, 1451)
+    assert "mtu 1450" in tenant.run(f"ip route get {address}")

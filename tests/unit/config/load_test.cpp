@@ -72,7 +72,8 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
         "udpcsum: true, learning: false, ageing: 0, maxaddr: 5, inner-vlan: true, mtu: 1400, "
         "reserved-bits: 0xf7ffffff000000fe, proxy: true, proxy-fallback: kernel, "
         "proxy-dad: true, fdb-conflict: forward, "
-        "neigh-learning: true, rsc: true, l2miss: true, l3miss: true, peers: [10.0.0.3, "
+        "neigh-learning: true, neigh-maxaddr: 77, rsc: true, l2miss: true, l3miss: true, peers: "
+        "[10.0.0.3, "
         "10.9.0.0/16], check-srcport: 40000-50000, refuse-vxlan: true, "
         "neighbours: [{ip: 10.1.0.3, lladdr: 16:1d:36:f4:ab:26, router: true}], "
         "mac: 02:00:00:00:00:99, ports: [], "
@@ -95,6 +96,7 @@ TEST(ConfigLoad, reads_every_key_of_a_segment) {
     EXPECT_TRUE(a.proxy && a.neigh_learning && a.rsc && a.l2miss && a.l3miss && a.refuse_vxlan);
     EXPECT_EQ(a.proxy_fallback, ProxyFallback::kernel);
     EXPECT_TRUE(a.proxy_dad);
+    EXPECT_EQ(a.neigh_maxaddr, 77U);
     EXPECT_EQ(a.fdb_conflict, FdbConflict::forward);
     ASSERT_EQ(a.peers.size(), 2U);
     EXPECT_EQ(a.peers[0].text(), "10.0.0.3/32");
@@ -118,7 +120,7 @@ TEST(ConfigLoad, reads_system_ports_routes_neighbours_and_nexthops) {
     const LoadResult result = check_text(R"(version: 1
 system: {workers: [1, 2], control: 0, memory: 1G, hugepages: off, idle: busy, idle-after: 50,
          idle-sleep: 700, steering: software, backlog: 300, flow-limit: true, socket: /run/s,
-         socket-group: net, log: debug, mbufs: 8192, fdb-capacity: 5, tunnel-capacity: 6,
+         socket-group: net, icmp-rate: 9, log: debug, mbufs: 8192, fdb-capacity: 5, tunnel-capacity: 6,
          eal: [--no-pci]}
 ports:
   up: {device: "0000:3b:00.0", role: underlay, addresses: [10.0.0.1/24], mtu: 1600,
@@ -147,6 +149,7 @@ nexthops: {12: {group: [10.0.0.2, 10.0.0.3]}}
     EXPECT_EQ(t.system.socket, "/run/s");
     EXPECT_EQ(t.system.socket_group, "net");
     EXPECT_EQ(t.system.log_level, LogLevel::debug);
+    EXPECT_EQ(t.system.icmp_rate, 9U);
     EXPECT_EQ(t.system.mbufs, 8192U);
     EXPECT_EQ(t.system.fdb_capacity, 5U);
     EXPECT_EQ(t.system.tunnel_capacity, 6U);

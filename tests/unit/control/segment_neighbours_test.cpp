@@ -104,16 +104,31 @@ TEST_F(SegmentNeighboursTest, a_controller_is_believed_more_than_the_wire) {
     EXPECT_EQ(found("192.0.2.1"), 0U);
 }
 
-TEST_F(SegmentNeighboursTest, learning_is_bounded_and_a_flush_makes_room) {
+TEST_F(SegmentNeighboursTest, VX82_learning_is_bounded_by_neigh_maxaddr_and_a_flush_makes_room) {
     segment(red());
     begin();
-    for (std::uint32_t i = 0; i < SegmentNeighbours::kMostLearned + 10; ++i)
-        hear(says(1, text(net::Ipv4Address::of(0x0A010000 + i)).c_str()));
-    EXPECT_EQ(known.counters().learned, SegmentNeighbours::kMostLearned);
-    EXPECT_EQ(known.counters().refused, 10U);
-    EXPECT_EQ(known.flush(0), SegmentNeighbours::kMostLearned);
+    const auto hear_many = [this](std::uint32_t from, std::uint32_t count) {
+        for (std::uint32_t i = 0; i < count; ++i)
+            hear(says(1, text(net::Ipv4Address::of(0x0A010000 + from + i)).c_str()));
+    };
+    hear_many(0, 4096 + 10);
+    EXPECT_EQ(known.counters().learned, 4096U) << "unless said";
+    EXPECT_EQ(known.learned(0), 4096U);
+    EXPECT_EQ(known.refused(0), 10U);
+    EXPECT_EQ(known.refused(1), 0U);
+    EXPECT_EQ(known.flush(0), 4096U);
+    EXPECT_EQ(known.learned(0), 0U);
     hear(says(1, "192.0.2.1"));
     EXPECT_EQ(shown(), "192.0.2.1=01 learned;");
+    // Another limit while it runs holds for what is heard from then on.
+    SegmentSpec few = red();
+    few.neigh_maxaddr = 3;
+    ASSERT_FALSE(bridge.change_segment(0, few, now));
+    bridge.commit();
+    hear_many(9000, 5);
+    EXPECT_EQ(known.learned(0), 3U);
+    EXPECT_EQ(known.refused(0), 13U);
+    EXPECT_EQ(known.counters().refused, 13U);
 }
 
 TEST_F(SegmentNeighboursTest, who_speaks_for_another_station_is_not_believed) {
