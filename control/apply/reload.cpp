@@ -16,7 +16,9 @@ namespace {
 
 /// The object that a path names is the same for a worker: VNI and port are its key.
 bool is_same_segment(const config::Vxlan& one, const config::Vxlan& other) {
-    return one.id == other.id && one.dstport == other.dstport;
+    // What peers must know of: none of it changes without them, and so without loss.
+    return one.id == other.id && one.dstport == other.dstport && one.gbp == other.gbp &&
+           one.gpe == other.gpe;
 }
 
 const config::Vxlan* find_vxlan(const config::Topology& topology, const std::string& name) {

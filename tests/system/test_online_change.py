@@ -212,9 +212,9 @@ def test_VX97_changes_under_traffic_lose_nothing(lab, version):
 
 
 # Keys that cannot be changed in a segment of one VNI without tags, and who changes them while it runs.
-ELSEWHERE = {"id": "test_online_change.py", "dstport": "test_online_change.py", "state": "test_down.py",
-             "gbp": "test_group_policy.py", "external": "test_external.py", "vni": "test_external.py",
-             "vnifilter": "test_external.py", "tunnel-info": "test_external.py", "gpe": "test_gpe.py",
+ELSEWHERE = {"id": "test_online_change.py", "dstport": "test_online_change.py", "state": "test_online_change.py",
+             "gbp": "test_online_change.py", "external": "test_online_change.py", "vni": "test_online_change.py",
+             "vnifilter": "test_external.py", "tunnel-info": "test_online_change.py", "gpe": "test_online_change.py",
              "router": "test_ipvlan_overlay.py"}
 
 
@@ -230,15 +230,22 @@ def test_VX97_every_key_of_a_segment_is_changed_while_it_runs():
         assert f'"{key}"' in pathlib.Path(__file__).with_name(name).read_text(), (key, name)
 
 
-@pytest.mark.parametrize("key, value, words", [("id", 200, "id: 100 -> 200"), ("dstport", 8472, "dstport: 4789 -> 8472")])
-def test_VX97_number_and_port_need_a_new_segment_and_the_diff_says_so(lab, key, value, words):
+def neighbour_of_the_changed_one(site):
+    """Another segment, with the traffic: its topology, and the flow."""
+    segment = {"id": 300, "local": OWN[4], "ports": ["acc1"], "fdb": [{"mac": FAR, "dst": REMOTE[4]}]}
+    first = copy.deepcopy(site.daemon.topology)
+    first["vxlans"]["vx300"] = segment
+    reload(site.daemon, first)
+    site.daemon.rpc("fdb.add", segment="vx100", mac=NOBODY, dst=REMOTE[4])
+    return first, Flow(site.lab, site.tenant, "acc1", [inner(TENANT, FAR)], site.fabric, "und0", mac(REMOTE_MAC))
+
+
+@pytest.mark.parametrize("key, value, words", [("id", 200, "id: 100 -> 200"), ("dstport", 8472, "dstport: 4789 -> 8472"),
+                                               ("gbp", True, "gbp: false -> true")])
+def test_VX97_what_peers_must_know_of_needs_a_new_segment_and_the_diff_says_so(lab, key, value, words):
     site = Site(lab, 4)
-    daemon, first = site.daemon, copy.deepcopy(site.daemon.topology)
-    # A neighbour of the one that is made anew, with the traffic.
-    second = {"id": 300, "local": OWN[4], "ports": ["acc1"], "fdb": [{"mac": FAR, "dst": REMOTE[4]}]}
-    reload(daemon, first := first | {"vxlans": first["vxlans"] | {"vx300": second}})
-    daemon.rpc("fdb.add", segment="vx100", mac=NOBODY, dst=REMOTE[4])
-    flow = Flow(lab, site.tenant, "acc1", [inner(TENANT, FAR)], site.fabric, "und0", mac(REMOTE_MAC))
+    daemon = site.daemon
+    first, flow = neighbour_of_the_changed_one(site)
     changed = varied(daemon, lambda topology: topology["vxlans"]["vx100"].update({key: value}))
     daemon.file.write_text(json.dumps(changed))  # which is YAML, too
     said = daemon.ctl("reload", "--dry-run").stdout.splitlines()
@@ -251,6 +258,27 @@ def test_VX97_number_and_port_need_a_new_segment_and_the_diff_says_so(lab, key, 
     found = flow.stop()
     assert found["different"] == found["sent"] - found["socket_lost"] and found["backwards"] == [0, 0], found
     assert not daemon.drops(), daemon.drops()
+
+
+def test_VX97_a_segment_that_is_down_or_becomes_many_costs_its_neighbour_nothing(lab):
+    site = Site(lab, 4)
+    daemon = site.daemon
+    first, flow = neighbour_of_the_changed_one(site)
+    many = {"external": True, "vni": "100-140", "dstport": 4790, "local": OWN[4], "ports": ["acc0"],
+            "tunnel-info": [{"vid": "10-50", "id": "100-140"}]}
+    courses = (("modify vxlans.vx100.state: up -> down", first["vxlans"]["vx100"] | {"state": "down"}),
+               ("add vxlans.vx100: vni 100-140", many), ("made anew: gpe: false -> true", many | {"gpe": True}),
+               ("made anew: gpe: true -> false", many),
+               ("remove vxlans.vx100: vni 120-140", many | {"vni": "100-119", "tunnel-info": [{"vid": "10-29", "id": "100-119"}]}),
+               ("remove vxlans.vx100: vni 100-119", first["vxlans"]["vx100"]))
+    for _ in range(4):
+        for words, segment in courses:
+            lines = reload(daemon, varied(daemon, lambda topology: topology["vxlans"].update(vx100=segment)))
+            assert any(words in line for line in lines), (words, lines)
+    found = flow.stop()
+    assert found["different"] == found["sent"] - found["socket_lost"] and found["backwards"] == [0, 0], found
+    assert not daemon.drops(), daemon.drops()
+    assert daemon.rpc("health")["packets_unaccounted"] == 0
 
 
 def test_VX97_a_key_that_is_set_by_hand_is_judged_as_in_a_file(lab):

@@ -96,6 +96,16 @@ TEST(ConfigDiff, VX97_vni_and_dstport_need_removal_and_addition) {
         "add vxlans.a: id 7, dstport 8472\n");
 }
 
+TEST(ConfigDiff, VX97_what_headers_have_needs_removal_and_addition) {
+    EXPECT_EQ(steps(head + "vxlans:\n  a: {id: 7}\n", head + "vxlans:\n  a: {id: 7, gbp: true}\n"),
+              "remove vxlans.a: id 7; made anew: gbp: false -> true\n"
+              "add vxlans.a: id 7, gbp true\n");
+    const std::string many = head + "vxlans:\n  a: {external: true, vni: 7-9, dstport: 4790";
+    EXPECT_EQ(steps(many + "}\n", many + ", gpe: true}\n"),
+              "remove vxlans.a: vni 7-9; made anew: gpe: false -> true\n"
+              "add vxlans.a: vni 7-9\n");
+}
+
 TEST(ConfigDiff, an_access_port_leaves_one_segment_before_it_joins_another) {
     EXPECT_EQ(steps(head + "vxlans:\n  a: {id: 7}\n  b: {id: 8, ports: [vm1]}\n",
                     head + "vxlans:\n  a: {id: 7, ports: [vm1]}\n  b: {id: 8}\n"),
