@@ -109,16 +109,28 @@ Reply flush_neighbours(Daemon& daemon, const Json& params) {
 
 Json refused(Daemon& daemon) {
     std::map<std::pair<net::IpAddress, packet::DropReason>, std::uint64_t> all;
+    packet::DropCounts others{};
     for (const auto& worker : daemon.machine().workers()) {
-        worker->refused_peers().for_each([&](const step::RefusedPeers::Sample& sample) {
+        const step::RefusedPeers& seen = worker->refused_peers();
+        seen.for_each([&](const step::RefusedPeers::Sample& sample) {
             all[{sample.peer, sample.reason}] += sample.count;
         });
+        for (std::size_t i = 0; i < others.size(); ++i) {
+            others[i] += seen.others(static_cast<packet::DropReason>(i));
+        }
     }
     Json out = Json::array();
     for (const auto& [what, count] : all) {
         out.push_back({{"peer", text(what.first)},
                        {"reason", packet::info(what.second).name},
                        {"packets", count}});
+    }
+    for (std::size_t i = 0; i < others.size(); ++i) {
+        if (others[i] != 0) {
+            out.push_back({{"peer", "others"},
+                           {"reason", packet::kDropReasonInfo[i].name},
+                           {"packets", others[i]}});
+        }
     }
     return out;
 }
@@ -188,11 +200,12 @@ void add_segment_methods(Daemon& daemon) {
                {segment},
                true,
                [&daemon](const Json& params) { return flush_neighbours(daemon, params); }});
-    table.add({"segments.refused",
-               "peers that were refused lately, and why",
-               {},
-               false,
-               [&daemon](const Json&) -> Reply { return refused(daemon); }});
+    table.add(
+        {"segments.refused",
+         "peers that were refused, why and how often; others: those that had no room any more",
+         {},
+         false,
+         [&daemon](const Json&) -> Reply { return refused(daemon); }});
 }
 
 }  // namespace vxplane::control

@@ -40,7 +40,7 @@ inline bool send_one(packet::Packet p, packet::PacketMeta& meta, step::Context& 
         verdict = packet::Verdict::divert(packet::Lane::control);
     }
     if (verdict.is_drop()) {
-        note_refusal(exit, meta, verdict.reason());
+        note_refusal(p, meta, ctx, exit, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());
     } else if (verdict.lane() == packet::Lane::too_long) {
         send_too_long(p, meta, ctx, exit);
@@ -79,13 +79,13 @@ inline void flood(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx
         const auto reason = to.listeners ? packet::DropReason::mdb_no_listener
                             : group      ? packet::DropReason::flood_empty
                                          : packet::DropReason::fdb_miss;
-        note_refusal(exit, meta, reason);
+        note_refusal(p, meta, ctx, exit, reason);
         exit.drop(p.mbuf(), reason);
         return;
     }
     if (segment.flood_rate != 0 &&
         !segment.flood_limit->take(table::Segment::kFloodCost, segment.flood_rate, ctx.now)) {
-        note_refusal(exit, meta, packet::DropReason::flood_limit);
+        note_refusal(p, meta, ctx, exit, packet::DropReason::flood_limit);
         exit.drop(p.mbuf(), packet::DropReason::flood_limit);
         return;
     }

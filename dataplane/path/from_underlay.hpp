@@ -19,12 +19,15 @@ struct FromUnderlayName {
 };
 struct OuterStage {
     static constexpr std::string_view text = "outer";
+    static constexpr bool from_tunnels = true;
 };
 struct InnerStage {
     static constexpr std::string_view text = "inner";
+    static constexpr bool from_tunnels = true;
 };
 struct DeliverStage {
     static constexpr std::string_view text = "deliver";
+    static constexpr bool from_tunnels = true;
 };
 
 using FromUnderlay = Path<

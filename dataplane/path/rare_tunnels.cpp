@@ -202,6 +202,7 @@ bool send_accepted(packet::Packet p, const packet::PacketMeta& meta, step::Conte
                    Exit& exit) noexcept {
     const packet::Verdict verdict = step::CheckExit::judge_group(p.mbuf(), meta, *ctx.tables);
     if (!verdict.goes_on()) {
+        note_refusal(p, meta, ctx, exit, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());
         return false;
     }

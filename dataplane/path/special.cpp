@@ -1,6 +1,7 @@
 #include "dataplane/path/special.hpp"
 
 #include "dataplane/step/special_port.hpp"
+#include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::path {
 
@@ -27,11 +28,20 @@ void note_refusal(Exit& exit, const packet::PacketMeta& meta, packet::DropReason
     }
 }
 
+void note_sender(packet::Packet p, const packet::PacketMeta& meta, step::Context& ctx,
+                 packet::DropReason reason) noexcept {
+    if (!step::blames_peer(reason)) {
+        return;
+    }
+    const std::byte* outer = p.data() - (meta.tunnel_bytes != 0 ? meta.outer_size : 0);
+    ctx.refused.note(step::outer_sender_of(outer), reason);
+}
+
 bool put_special(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                  Exit& exit) noexcept {
     const step::Written6 done = step::leave_special(p.mbuf(), meta, ctx);
     if (!done.verdict.goes_on()) {
-        note_refusal(exit, meta, done.verdict.reason());
+        note_refusal(p, meta, ctx, exit, done.verdict.reason());
         exit.drop(done.mbuf, done.verdict.reason());
         return false;
     }

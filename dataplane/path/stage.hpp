@@ -16,6 +16,12 @@
 
 namespace vxplane::path {
 
+/// Of a stage whose packets have, or had, an outer header: who sent what it refuses is remembered.
+template <class Name>
+constexpr bool kFromTunnels = requires {
+    Name::from_tunnels;
+};
+
 /// `Name` carries `static constexpr std::string_view text`. A step that can be made from the
 /// context and the port is made once a burst, and keeps what is the same for all of it.
 template <class Name, class... Steps>
@@ -80,12 +86,18 @@ struct Stage {
         if (verdict.is_drop()) {
             exit.counters().ports[meta.in_port].dropped.add(1);
             note_refusal(exit, meta, verdict.reason());
+            if constexpr (kFromTunnels<Name>) {
+                note_sender(p, meta, ctx, verdict.reason());
+            }
             exit.drop(p.mbuf(), verdict.reason());
             return;
         }
         switch (verdict.lane()) {
             case packet::Lane::control:
                 note_refusal(exit, meta, meta.if_refused);
+                if constexpr (kFromTunnels<Name>) {
+                    note_sender(p, meta, ctx, meta.if_refused);
+                }
                 exit.to_control(p.mbuf(), meta);
                 break;
             case packet::Lane::host:

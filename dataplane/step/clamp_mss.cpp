@@ -191,7 +191,7 @@ rte_mbuf* copy_of(rte_mbuf* mbuf, port::WorkerPools& pools) noexcept {
 /// The tunnel that leads back to the sender of a tunnel packet.
 std::uint32_t tunnel_back(packet::Packet p, const table::Segment& segment,
                           const packet::PacketMeta& meta, const table::Tables& tables) noexcept {
-    const net::IpAddress sender = outer_sender_of(p);
+    const net::IpAddress sender = outer_sender_of(p.data());
     if (sender.is_v4()) {
         return tables.peers->find(table::peer_key(segment.profile, meta.outer_source));
     }

@@ -2,6 +2,8 @@
 // and the small things that belong to the worker alone.
 #pragma once
 
+#include <rte_cycles.h>
+
 #include <array>
 #include <cstdint>
 #include <type_traits>
@@ -130,7 +132,7 @@ struct Context {
     std::uint16_t journey_count = 0;  ///< begun in this burst
     UnknownVnis unknown;
     SeenGroups groups;
-    RefusedPeers refused;
+    RefusedPeers refused{rte_rdtsc()};
     Listener* listener = nullptr;
     LearnBuffer learn;
 

@@ -27,12 +27,11 @@ struct FindSegment {
             sizeof(net::UdpHeader) + sizeof(net::VxlanHeader) + sizeof(net::EthernetHeader);
         const std::uint32_t length = udp->length.value();
         if (length < kLeast || p.contiguous() < at + kLeast) {
-            return refuse(p, DropReason::vxlan_too_short, ctx);
+            return Verdict::drop(DropReason::vxlan_too_short);
         }
         const auto* vxlan = p.at<net::VxlanHeader>(at + sizeof(net::UdpHeader));
         if (!vxlan->is_plain()) [[unlikely]] {
-            if (const Verdict verdict = judge_odd<kIpv6>(p, *udp, *vxlan, ctx);
-                !verdict.goes_on()) {
+            if (const Verdict verdict = judge_odd<kIpv6>(*udp, *vxlan, ctx); !verdict.goes_on()) {
                 return verdict;
             }
         }
@@ -58,14 +57,14 @@ struct FindSegment {
   private:
     /// A header with other bits than the I flag: the segment says which of them must be zero.
     template <bool kIpv6>
-    [[gnu::noinline]] static packet::Verdict judge_odd(packet::Packet p, const net::UdpHeader& udp,
+    [[gnu::noinline]] static packet::Verdict judge_odd(const net::UdpHeader& udp,
                                                        const net::VxlanHeader& vxlan,
                                                        Context& ctx) noexcept {
         using packet::DropReason;
         using packet::Verdict;
         const std::uint32_t flags = vxlan.flags.value();
         if ((flags & net::VxlanHeader::kVniFlag.value()) == 0) {
-            return refuse(p, DropReason::vxlan_no_vni_flag, ctx);
+            return Verdict::drop(DropReason::vxlan_no_vni_flag);
         }
         const std::uint32_t index =
             ctx.tables->vnis->find(table::vni_key(udp.destination.value(), vxlan.vni(), kIpv6));
@@ -82,7 +81,7 @@ struct FindSegment {
             policy ? net::VxlanHeader::kPolicyFlag | net::VxlanHeader::kPolicyBits : 0;
         const std::uint32_t set = (flags & segment.reserved_flags & ~meant) |
                                   (vxlan.vni_reserved.value() & segment.reserved_vni);
-        return set == 0 ? Verdict::go_on() : refuse(p, DropReason::vxlan_reserved_bits, ctx);
+        return set == 0 ? Verdict::go_on() : Verdict::drop(DropReason::vxlan_reserved_bits);
     }
 
     /// A VNI of nobody, or of a segment that looks at each packet.
@@ -96,19 +95,10 @@ struct FindSegment {
                 return ask_to_answer(meta, packet::DropReason::vxlan_unknown_vni);
             }
             const auto* vxlan = p.at<net::VxlanHeader>(meta.outer_size + sizeof(net::UdpHeader));
-            ctx.unknown.note(vxlan->vni(), kIpv6 ? outer_sender_of(p) : meta.outer_source);
-            return refuse(p, packet::DropReason::vxlan_unknown_vni, ctx);
+            ctx.unknown.note(vxlan->vni(), kIpv6 ? outer_sender_of(p.data()) : meta.outer_source);
+            return packet::Verdict::drop(packet::DropReason::vxlan_unknown_vni);
         }
-        const packet::Verdict verdict =
-            watch_tunnel(p, meta, static_cast<std::uint16_t>(index), ctx);
-        return verdict.is_drop() ? refuse(p, verdict.reason(), ctx) : verdict;
-    }
-
-    /// Noted with its sender.
-    [[gnu::noinline]] static packet::Verdict refuse(packet::Packet p, packet::DropReason reason,
-                                                    Context& ctx) noexcept {
-        ctx.refused.note(outer_sender_of(p), reason);
-        return packet::Verdict::drop(reason);
+        return watch_tunnel(p, meta, static_cast<std::uint16_t>(index), ctx);
     }
 };
 

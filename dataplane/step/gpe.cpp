@@ -59,7 +59,7 @@ Verdict put_ethernet(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
         return Verdict::drop(DropReason::gpe_no_owner);
     }
     *p.at<net::EthernetHeader>(at - kMacHeader) = {
-        owner, gpe_peer_mac(outer_sender_of(p)),
+        owner, gpe_peer_mac(outer_sender_of(p.data())),
         v4 ? net::ether_type::kIpv4 : net::ether_type::kIpv6};
     meta.outer_size = static_cast<std::uint16_t>(meta.outer_size - kMacHeader);
     return Verdict::go_on();

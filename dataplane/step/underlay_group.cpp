@@ -9,7 +9,6 @@
 #include "dataplane/step/classify_underlay.hpp"
 #include "dataplane/step/find_segment.hpp"
 #include "dataplane/step/read_outer6.hpp"
-#include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::step {
 namespace {
@@ -111,7 +110,6 @@ class GroupFrame {
             ctx.tables->group_segments->contains(table::group_segment_key(joined, meta.segment))) {
             return verdict;
         }
-        ctx.refused.note(outer_sender_of(p), packet::DropReason::vxlan_other_group);
         return Verdict::drop(packet::DropReason::vxlan_other_group);
     }
     static Verdict other(packet::Packet& p, packet::PacketMeta& meta, Context& ctx) noexcept {

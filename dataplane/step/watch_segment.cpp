@@ -285,10 +285,10 @@ bool is_listed(const net::IpAddress& sender, std::uint16_t number, const table::
 
 }  // namespace
 
-net::IpAddress outer_sender_of(const packet::Packet& p) noexcept {
-    const auto* ip = p.at<net::Ipv4Header>(kEthernet);
-    return ip->version() == 4 ? net::IpAddress(ip->source)
-                              : net::IpAddress(p.at<net::Ipv6Header>(kEthernet)->source);
+net::IpAddress outer_sender_of(const std::byte* outer) noexcept {
+    const auto& ip = net::view<net::Ipv4Header>(outer + kEthernet);
+    return ip.version() == 4 ? net::IpAddress(ip.source)
+                             : net::IpAddress(net::view<net::Ipv6Header>(outer + kEthernet).source);
 }
 
 bool is_closed(std::uint16_t dstport, bool ipv6, const Context& ctx) noexcept {
@@ -351,7 +351,7 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
     if (segment.guard != 0) {
         const table::Guard& guard = tables.guards[segment.guard];
         const std::uint16_t port = p.at<net::UdpHeader>(meta.outer_size)->source.value();
-        if (guard.listed && !is_listed(outer_sender_of(p), segment.guard, guard, tables)) {
+        if (guard.listed && !is_listed(outer_sender_of(p.data()), segment.guard, guard, tables)) {
             return Verdict::drop(DropReason::peer_unknown);
         }
         if (port < guard.source_port_lo || port > guard.source_port_hi) {

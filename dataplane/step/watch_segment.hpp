@@ -14,7 +14,7 @@ namespace vxplane::step {
                                            Context& ctx) noexcept;
 
 /// Source of a tunnel packet, whose IP header follows an untagged Ethernet header.
-[[nodiscard]] net::IpAddress outer_sender_of(const packet::Packet& p) noexcept;
+[[nodiscard]] net::IpAddress outer_sender_of(const std::byte* outer) noexcept;
 
 /// Every segment of a UDP port is down.
 [[nodiscard]] bool is_closed(std::uint16_t dstport, bool ipv6, const Context& ctx) noexcept;

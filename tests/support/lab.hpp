@@ -213,6 +213,8 @@ class Lab {
     rte_ring* ring(const char* what, std::uint32_t slots, unsigned item, unsigned flags);
     rte_mbuf* buffer(const Bytes& frame, Memory memory);
     std::string law() const;
+    /// Every refused tunnel packet has a sender.
+    std::string law_of_senders() const;
     void take_sent(Seen& seen);
     void take_rings(Seen& seen);
 
@@ -241,6 +243,7 @@ class Lab {
     std::unique_ptr<worker::SteeringTable> steering_{};
     std::vector<std::unique_ptr<worker::Worker>> workers_{};
     Counts before_{};
+    packet::DropCounts refused_by_control_{};
     std::uint64_t level_ = 0;  ///< buffers in use when nothing is under way
 };
 

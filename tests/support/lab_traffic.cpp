@@ -183,6 +183,7 @@ void Lab::take_rings(Seen& seen) {
             seen.punted.push_back({item.why, item.in_port, item.segment, item.tunnel,
                                    item.if_refused, bytes_of(item.mbuf), item.from_tunnel,
                                    item.peer});
+            ++refused_by_control_[static_cast<std::size_t>(item.if_refused)];
             rte_pktmbuf_free(item.mbuf);
         }
         step::LearnEvent event;
@@ -198,6 +199,7 @@ Seen Lab::collect() {
     take_sent(seen);
     take_rings(seen);
     if (count_by_name) {
+        seen.broken_law += law_of_senders();
         Counts now = counts();
         for (const auto& [name, value] : now) {
             const auto old = before_.find(name);
@@ -236,6 +238,40 @@ std::string Lab::law() const {
         if (c.unaccounted.get() != 0)
             text += "worker " + std::to_string(one->options().id) + " says " +
                     std::to_string(c.unaccounted.get()) + " packets are unaccounted for; ";
+    }
+    return text;
+}
+
+std::string Lab::law_of_senders() const {
+    using packet::DropReason;
+    // Reasons for which nothing but tunnel packets is dropped.
+    constexpr DropReason kOfTunnels[] = {
+        DropReason::outer_own_vtep,       DropReason::outer_fragment,
+        DropReason::ip6_bad_source,       DropReason::udp_bad_length,
+        DropReason::udp_bad_checksum,     DropReason::udp_no_checksum,
+        DropReason::vxlan_too_short,      DropReason::vxlan_no_vni_flag,
+        DropReason::vxlan_reserved_bits,  DropReason::gpe_version,
+        DropReason::gpe_no_protocol,      DropReason::gpe_oam,
+        DropReason::gpe_unknown_protocol, DropReason::vxlan_other_group,
+        DropReason::peer_unknown,         DropReason::peer_port,
+        DropReason::vxlan_ecn_lost};
+    packet::DropCounts noted{}, dropped = refused_by_control_;
+    for (const auto& one : workers_) {
+        const step::RefusedPeers& refused = one->refused_peers();
+        refused.for_each([&](const step::RefusedPeers::Sample& sample) {
+            noted[static_cast<std::size_t>(sample.reason)] += sample.count;
+        });
+        for (std::size_t i = 0; i < noted.size(); ++i) {
+            noted[i] += refused.others(static_cast<DropReason>(i));
+            dropped[i] += one->counters().drops[i].get();
+        }
+    }
+    std::string text;
+    for (const DropReason reason : kOfTunnels) {
+        const auto at = static_cast<std::size_t>(reason);
+        if (noted[at] != dropped[at])
+            text += std::string(packet::info(reason).name) + " of " + std::to_string(noted[at]) +
+                    " packets with a sender, of " + std::to_string(dropped[at]) + " in all; ";
     }
     return text;
 }

@@ -80,6 +80,45 @@ def test_VX42_a_peer_that_is_not_listed_is_refused_and_named(lab):
         [{key: row[key] for key in ("peer", "reason")} for row in refused]
 
 
+def test_VX42_who_was_refused_is_counted_exactly_and_a_storm_of_senders_sums_up(lab):
+    scene = vtep_pair(lab, start=False)
+    scene.topology["vxlans"]["vx100"]["peers"] = [scene.peers[0].underlay, "198.51.100.0/24"]
+    scene.start()
+    peer = scene.peers[0]
+    mouth = lab.wire(peer.namespace, "eth0")
+    ways = {"src_mac": peer.mac("eth0"), "dst_mac": scene.daemon.port("uplink0")["mac"], "dst": VTEP}
+    inner = tagged("02:00:00:00:66:02", BROADCAST, 7)
+    vlan = inner[:12] + b"\x81\x00\x00\x05" + inner[12:]
+    from_zero = inner[:6] + bytes(6) + inner[12:]
+    expected = {}
+    for source, payload, vni, reason, times in (
+            ("198.51.100.1", inner, 4711, "vxlan_unknown_vni", 7), ("198.51.100.2", inner, 4711, "vxlan_unknown_vni", 4),
+            ("198.51.100.1", vlan, 100, "vxlan_inner_vlan", 3), ("198.51.100.2", vlan, 100, "vxlan_inner_vlan", 2),
+            ("198.51.100.1", from_zero, 100, "vxlan_bad_source_mac", 5), ("203.0.113.1", inner, 100, "peer_unknown", 6)):
+        for _ in range(times):
+            mouth.send(outer(payload, vni, src=source, **ways))
+        expected[source, reason] = times
+
+    def rows():
+        return {(row["peer"], row["reason"]): row["packets"] for row in json.loads(scene.daemon.ctl("-j", "refused").stdout)
+                if not row["peer"].startswith("fe80:")}
+
+    wait_until(lambda: rows() == expected, 5, "the packets to be counted")
+    for number in range(4000):
+        mouth.send(outer(inner, 4711, src=f"10.77.{number // 250}.{number % 250 + 1}", **ways))
+
+    def drops():
+        return scene.daemon.drops().get("vxlan_unknown_vni", 0)
+
+    wait_until(lambda: drops() >= 4011, 10, "the storm to be counted")
+    after = rows()
+    for what in expected:
+        assert after[what] == expected[what], what
+    assert after["others", "vxlan_unknown_vni"] > 0
+    assert sum(count for (_, reason), count in after.items() if reason == "vxlan_unknown_vni") == drops() == 4011
+    assert "others" in scene.daemon.ctl("refused").stdout
+
+
 def test_VX33_reserved_bits_as_the_topology_says(lab):
     scene = vtep_pair(lab, start=False)
     scene.topology["vxlans"]["vx100"]["reserved-bits"] = "ignore"
