@@ -55,8 +55,8 @@ TEST(Probes, VX84_probes_announcements_and_duplicate_detection_are_for_the_owner
             net::make_nd({net::group_mac(net::all_nodes()), host(1), ip6(1), net::all_nodes(),
                           net::Icmpv6Header::kAdvertisement, net::NdHeader::kOverride, ip6(1)}));
         for (const Frame& frame :
-             {probe("192.0.2.12"), request("192.0.2.12", "192.0.2.12"),
-              request("192.0.2.1", "192.0.2.1"),
+             {probe("192.0.2.12"), asked_by_arp("192.0.2.12", "192.0.2.12"),
+              asked_by_arp("192.0.2.1", "192.0.2.1"),
               a_frame().to(kEverybody).arp({.operation = 2, .target = "192.0.2.1"}), dad(12),
               // A permanent entry may be replaced by a controller, so its owner may be elsewhere.
               dad(13), unsolicited}) {
@@ -93,7 +93,7 @@ TEST(Probes, VX84_with_the_option_probes_are_answered_for_every_remote_owner) {
     // For others, and for what announces, it is as without.
     for (const Frame& frame :
          {dad(2), dad(77), probe("192.0.2.2"), probe("192.0.2.40"), probe("192.0.2.77"),
-          probe("127.0.0.1"), probe("0.0.0.0"), request("192.0.2.12", "192.0.2.12")}) {
+          probe("127.0.0.1"), probe("0.0.0.0"), asked_by_arp("192.0.2.12", "192.0.2.12")}) {
         Golden golden = s.asks(frame);
         s.is_flooded(golden, frame).uncut().check();
     }

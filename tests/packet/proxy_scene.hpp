@@ -53,7 +53,7 @@ struct ProxyScene : Scene {
     }
 };
 
-inline Frame request(const char* target, const char* sender = "192.0.2.1") {
+inline Frame asked_by_arp(const char* target, const char* sender = "192.0.2.1") {
     return a_frame().to(kEverybody).arp({.sender = sender, .target = target});
 }
 inline Frame arp_answer(std::uint8_t who, const char* address) {

@@ -11,19 +11,19 @@ using packet::Punt;
 
 TEST(Proxy, VX81_arp_for_a_known_remote_address_is_answered_and_nothing_leaves) {
     ProxyScene s(watch::kProxy);
-    s.asks(request("192.0.2.12"))
+    s.asks(asked_by_arp("192.0.2.12"))
         .out(s.vm1, arp_answer(12, "192.0.2.12"))
         .counts("segment.red.answered", 1)
         .uncut()
         .check();
     // Padding of the question is not answered with padding of ours.
-    s.asks(request("192.0.2.12").padded())
+    s.asks(asked_by_arp("192.0.2.12").padded())
         .out(s.vm1, arp_answer(12, "192.0.2.12"))
         .counts("segment.red.answered", 1)
         .uncut()
         .check();
     // The other segment does not ask for it.
-    Golden(s.lab, s.vm9, request("192.0.2.99"))
+    Golden(s.lab, s.vm9, asked_by_arp("192.0.2.99"))
         .drops(DropReason::flood_empty)
         .learns_at(s.vm9)
         .uncut()
@@ -34,16 +34,16 @@ TEST(Proxy, VX81_arp_for_a_known_remote_address_is_answered_and_nothing_leaves) 
 TEST(Proxy, VX82_what_is_not_known_is_flooded) {
     ProxyScene s(watch::kProxy);
     for (const char* target : {"192.0.2.77", "192.0.2.40", "192.0.2.99"}) {
-        Golden golden = s.asks(request(target));
-        s.is_flooded(golden, request(target)).uncut().check();
+        Golden golden = s.asks(asked_by_arp(target));
+        s.is_flooded(golden, asked_by_arp(target)).uncut().check();
     }
 }
 
 TEST(Proxy, VX82_as_the_kernel_it_stays_with_local_ports) {
     ProxyScene s(watch::kProxy | watch::kProxyLocal);
-    for (const Frame& frame : {request("192.0.2.77"), solicitation(77)})
+    for (const Frame& frame : {asked_by_arp("192.0.2.77"), solicitation(77)})
         s.asks(frame).out(s.vm2, frame).counts("segment.red.flooded", 1).uncut().check();
-    s.asks(request("192.0.2.12"))
+    s.asks(asked_by_arp("192.0.2.12"))
         .out(s.vm1, arp_answer(12, "192.0.2.12"))
         .counts("segment.red.answered", 1)
         .uncut()
@@ -52,7 +52,7 @@ TEST(Proxy, VX82_as_the_kernel_it_stays_with_local_ports) {
 
 TEST(Proxy, VX83_who_is_here_answers_for_itself) {
     ProxyScene s(watch::kProxy);
-    for (const Frame& frame : {request("192.0.2.2"), solicitation(2)}) {
+    for (const Frame& frame : {asked_by_arp("192.0.2.2"), solicitation(2)}) {
         Golden golden = s.asks(frame);
         s.is_flooded(golden, frame).uncut().check();
     }
@@ -83,15 +83,15 @@ TEST(Proxy, VX85_a_solicitation_that_rfc_4861_discards_is_not_answered) {
 TEST(Proxy, VX86_loopback_and_group_targets_are_never_answered) {
     ProxyScene s(watch::kProxy);
     for (const char* target : {"127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"}) {
-        Golden golden = s.asks(request(target));
-        s.is_flooded(golden, request(target)).uncut().check();
+        Golden golden = s.asks(asked_by_arp(target));
+        s.is_flooded(golden, asked_by_arp(target)).uncut().check();
     }
 }
 
 TEST(Proxy, frames_cut_anywhere_do_no_harm) {
     ProxyScene s(watch::kProxy | watch::kSnoop | watch::kRsc | watch::kL2Miss | watch::kL3Miss |
                  watch::kRefuseVxlan);
-    for (const Frame& frame : {request("192.0.2.12"), solicitation(12), small(host(13)),
+    for (const Frame& frame : {asked_by_arp("192.0.2.12"), solicitation(12), small(host(13)),
                                a_frame().ipv6().udp(1, 4789).payload(8)}) {
         const Bytes bytes = frame.bytes();
         for (std::size_t size = 14; size <= bytes.size(); ++size)
@@ -104,7 +104,7 @@ TEST(Proxy, frames_cut_anywhere_do_no_harm) {
 
 TEST(Proxy, without_a_buffer_the_question_is_dropped) {
     ProxyScene s(watch::kProxy);
-    s.lab.push(s.vm1, {request("192.0.2.12").bytes()});
+    s.lab.push(s.vm1, {asked_by_arp("192.0.2.12").bytes()});
     const auto famine = s.lab.starve(s.lab.packet_pool());
     s.lab.poll();
     const Seen seen = s.lab.collect();
@@ -114,7 +114,7 @@ TEST(Proxy, without_a_buffer_the_question_is_dropped) {
 
 TEST(Snooping, VX87_who_speaks_in_arp_and_nd_is_told_and_the_frame_goes_on) {
     ProxyScene s(watch::kSnoop);
-    for (const Frame& frame : {request("192.0.2.1", "192.0.2.1"), solicitation(77)}) {
+    for (const Frame& frame : {asked_by_arp("192.0.2.1", "192.0.2.1"), solicitation(77)}) {
         Golden golden = s.asks(frame);
         s.is_flooded(golden, frame)
             .punts(Punt::neighbour)
@@ -129,7 +129,7 @@ TEST(Snooping, VX87_who_speaks_in_arp_and_nd_is_told_and_the_frame_goes_on) {
         EXPECT_EQ(again.moved.at("segment.red.untold"), 1U);
     }
     s.lab.pass_time(1100);
-    const Seen seen = s.lab.receive(s.vm1, request("192.0.2.1", "192.0.2.1"));
+    const Seen seen = s.lab.receive(s.vm1, asked_by_arp("192.0.2.1", "192.0.2.1"));
     ASSERT_EQ(seen.punted.size(), 1U);
     EXPECT_EQ(seen.punted[0].why, Punt::neighbour);
     EXPECT_FALSE(seen.punted[0].from_tunnel);
@@ -175,14 +175,14 @@ TEST(Misses, VX92_unknown_destinations_are_told_once_in_a_second) {
 TEST(Misses, VX92_unknown_ip_addresses_are_told) {
     ProxyScene s(watch::kProxy | watch::kL3Miss | watch::kRsc);
     const Frame to_77 = a_frame().to(host(13)).ipv4({.destination = "192.0.2.77"}).payload(26);
-    for (const Frame& frame : {request("192.0.2.77"), solicitation(77), to_77}) {
+    for (const Frame& frame : {asked_by_arp("192.0.2.77"), solicitation(77), to_77}) {
         const Seen seen = s.lab.receive(s.vm1, frame);
         ASSERT_EQ(seen.punted.size(), 1U);
         EXPECT_EQ(seen.punted[0].why, Punt::l3_miss);
         EXPECT_EQ(seen.punted[0].in_port, s.vm1);
         s.lab.pass_time(1100);
     }
-    EXPECT_TRUE(s.lab.receive(s.vm1, request("192.0.2.12")).punted.empty());
+    EXPECT_TRUE(s.lab.receive(s.vm1, asked_by_arp("192.0.2.12")).punted.empty());
 }
 
 TEST(Misses, a_copy_that_finds_no_buffer_is_counted) {
