@@ -42,7 +42,7 @@ std::string mdb_text(const MdbEntry& entry) {
     if (entry.source) text += " source " + entry.source->text();
     for (const IpAddress& dst : entry.dst) text += " dst " + dst.text();
     for (const std::string& port : entry.ports) text += " port " + port;
-    return text;
+    return text + numbers_text(entry.vni, entry.dstport);
 }
 
 /// `100-200,300`

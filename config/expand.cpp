@@ -43,11 +43,9 @@ class Expander {
                        : "is of external vxlans, and key 'external' is missing in vxlan " +
                              quoted(vxlan_.name) + line + " (external: true)");
         }
-        for (const FdbEntry& entry : vxlan_.fdb) {
-            if (entry.src_vni == 0) continue;
-            note(entry.keys.of("src-vni", entry.where), path_ + ".fdb.src-vni",
-                 "is of external vxlans, and this one has one VNI (external: true)");
-        }
+        judge_sources(vxlan_.fdb, "fdb", false);
+        judge_sources(vxlan_.mdb, "mdb", false);
+        judge_sources(vxlan_.neighbours, "neighbours", false);
     }
 
     std::vector<Vxlan> parts() {
@@ -61,10 +59,10 @@ class Expander {
                               " give the same bits of a header two meanings (one of them)");
         }
         if (!vxlan_.vnifilter) {
-            refuse("vnifilter", "other VNIs than those in vni are not heard (true)");
-        }
-        if (!vxlan_.neighbours.empty()) {
-            refuse("neighbours", "do not say of which VNI they are (none)");
+            refuse("vnifilter",
+                   "each VNI has an FDB and counters of its own, so none is heard that is not in "
+                   "vni (true, and in vni every VNI that is wanted: up to " +
+                       std::to_string(limits::segments_max) + ", such as 1-4000)");
         }
         read_vnis();
         read_tunnel_info();
@@ -73,6 +71,33 @@ class Expander {
     }
 
   private:
+    /// `src-vni` of entries in a list of the vxlan.
+    template <class Entry>
+    void judge_sources(const std::vector<Entry>& entries, const std::string& list, bool external) {
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            const std::uint32_t vni = entries[i].src_vni;
+            if (vni == 0 || (external && vnis_.contains(vni))) continue;
+            const Position where = entries[i].keys.of("src-vni", entries[i].where);
+            if (external) {
+                note(where, item_path(path_ + "." + list, i, "src-vni"),
+                     number(vni) + " is no VNI of this vxlan (vni)");
+            } else {
+                note(where, path_ + "." + list + ".src-vni",
+                     "is of external vxlans, and this one has one VNI (external: true)");
+            }
+        }
+    }
+    /// Of each VNI, those of all VNIs among them, in their order.
+    template <class Entry>
+    static void share(const std::vector<Entry>& entries, std::uint32_t vni,
+                      std::vector<Entry>& out) {
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            if (entries[i].src_vni != 0 && entries[i].src_vni != vni) continue;
+            out.push_back(entries[i]);
+            out.back().place = static_cast<std::uint32_t>(i);
+        }
+    }
+
     void note(Position where, const std::string& path, std::string message) {
         problems_.push_back({topology_.file, where, path, std::move(message)});
     }
@@ -150,13 +175,9 @@ class Expander {
     }
 
     void judge_entries() {
-        for (std::size_t i = 0; i < vxlan_.fdb.size(); ++i) {
-            const FdbEntry& entry = vxlan_.fdb[i];
-            if (entry.src_vni != 0 && !vnis_.contains(entry.src_vni)) {
-                note(entry.keys.of("src-vni", entry.where), item_path(path_ + ".fdb", i, "src-vni"),
-                     number(entry.src_vni) + " is no VNI of this vxlan (vni)");
-            }
-        }
+        judge_sources(vxlan_.fdb, "fdb", true);
+        judge_sources(vxlan_.mdb, "mdb", true);
+        judge_sources(vxlan_.neighbours, "neighbours", true);
         for (std::size_t i = 0; i < vxlan_.ports.size(); ++i) {
             const Port* port = find_port(topology_, vxlan_.ports[i]);
             if (i == 0 && vxlan_.tunnel_info.empty()) {
@@ -181,6 +202,8 @@ class Expander {
         base.ports.clear();
         base.port_where.clear();
         base.fdb.clear();
+        base.mdb.clear();
+        base.neighbours.clear();
         std::map<std::uint32_t, std::vector<FdbEntry>> entries;  // by VNI; 0: of all
         for (std::size_t i = 0; i < vxlan_.fdb.size(); ++i) {
             FdbEntry entry = vxlan_.fdb[i];
@@ -193,6 +216,10 @@ class Expander {
             for (const std::uint32_t of : {0U, id}) {
                 for (const FdbEntry& entry : entries[of]) add_entry(entry, all.back());
             }
+            share(vxlan_.neighbours, id, all.back().neighbours);
+            std::vector<MdbEntry> groups;
+            share(vxlan_.mdb, id, groups);
+            for (MdbEntry& entry : groups) add_group(std::move(entry), all.back());
         }
         return all;
     }
@@ -223,6 +250,23 @@ class Expander {
         if (entry.port.empty() || entry.src_vni != 0 || has(made) || !has(vxlan_)) {
             made.fdb.push_back(entry);
         }
+    }
+
+    /// The same for members of groups.
+    void add_group(MdbEntry entry, Vxlan& made) const {
+        const bool led_somewhere = !entry.dst.empty() || !entry.ports.empty();
+        for (std::size_t i = entry.ports.size(); entry.src_vni == 0 && i-- > 0;) {
+            const auto has = [name = entry.ports[i]](const Vxlan& vxlan) {
+                return std::ranges::find(vxlan.ports, name) != vxlan.ports.end();
+            };
+            if (has(made) || !has(vxlan_)) continue;
+            entry.ports.erase(entry.ports.begin() + static_cast<std::ptrdiff_t>(i));
+            if (i < entry.port_where.size()) {
+                entry.port_where.erase(entry.port_where.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+        }
+        if (led_somewhere && entry.dst.empty() && entry.ports.empty()) return;
+        made.mdb.push_back(std::move(entry));
     }
 
     const Topology& topology_;

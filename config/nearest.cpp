@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 
 namespace vxplane::config {
@@ -57,6 +58,45 @@ std::string quoted(std::string_view word) {
         out.pop_back();
     }
     return out + (word.size() > longest_word ? "...'" : "'");
+}
+
+std::string instead_of(std::string_view word, std::span<const std::string_view> names) {
+    struct Other {
+        std::string_view word;
+        std::string_view key;  ///< empty: there is none
+        std::string_view text;
+    };
+    constexpr std::string_view kRemoteChecksum =
+        "remote checksum offload (draft-herbert-vxlan-rco, expired) is not spoken; the kernel "
+        "leaves it off unless asked";
+    static constexpr std::array kOthers{
+        Other{"maxaddress", "maxaddr", "write 'maxaddr'"},
+        Other{"remcsumtx", "", kRemoteChecksum},
+        Other{"remcsumrx", "", kRemoteChecksum},
+        Other{"ageing-time", "ageing", "write 'ageing'"},
+        Other{"collect-metadata", "external", "write 'external'"},
+        Other{"label", "flowlabel", "write 'flowlabel'"},
+        Other{"via", "src-vni", "routes choose the port to a remote (routes: with dev)"},
+    };
+    const auto plain = [](std::string_view text) {
+        std::string out;
+        std::ranges::copy_if(text, std::back_inserter(out),
+                             [](char one) { return one != '-' && one != '_'; });
+        return out;
+    };
+    const std::string said = plain(word);
+    for (const Other& other : kOthers) {
+        if (said != plain(other.word)) continue;
+        const bool here = other.key.empty() || std::ranges::find(names, other.key) != names.end();
+        // What has no key is a word of vxlans.
+        const std::string_view of = other.key.empty() ? "udpcsum" : other.key;
+        if (here && std::ranges::find(names, of) != names.end()) return std::string(other.text);
+    }
+    for (const std::string_view name : names) {
+        // `nolearning` of ip-link(8).
+        if (said == "no" + plain(name)) return "write '" + std::string(name) + ": false'";
+    }
+    return {};
 }
 
 }  // namespace vxplane::config

@@ -15,4 +15,9 @@ namespace vxplane::config {
 /// `word` in quotes, without control characters and cut at 64 bytes.
 [[nodiscard]] std::string quoted(std::string_view word);
 
+/// What to write instead of a word of other tools, as the end of a sentence; empty for most words.
+/// `names` are the keys that are allowed there.
+[[nodiscard]] std::string instead_of(std::string_view word,
+                                     std::span<const std::string_view> names);
+
 }  // namespace vxplane::config

@@ -134,6 +134,10 @@ void Reader::refuse_kind(const YamlNode& node, const std::vector<KeyDescription>
 
 void Reader::refuse_unknown(const YamlNode& key, const std::vector<KeyDescription>& known) {
     const auto names = names_of(known);
+    if (const std::string instead = instead_of(key.text, names); !instead.empty()) {
+        refuse(key.where, "unknown key: " + instead);
+        return;
+    }
     const std::string_view guess = nearest(key.text, names);
     std::string message = "unknown key";
     if (!guess.empty()) message += ", the nearest is " + quoted(guess);

@@ -15,6 +15,9 @@ constexpr std::array segment_neighbour_keys{
                           scalar<&SegmentNeighbour::lladdr>()},
     Key<SegmentNeighbour>{{"router", false, &boolean, "advertised as a router; false unless said"},
                           scalar<&SegmentNeighbour::router>()},
+    Key<SegmentNeighbour>{
+        {"src-vni", false, &vni, "of an external vxlan: VNI of the host; all unless said"},
+        scalar<&SegmentNeighbour::src_vni>()},
 };
 constexpr std::array mdb_keys{
     Key<MdbEntry>{{"group", true, &ip, "multicast group of tenants"}, scalar<&MdbEntry::group>()},
@@ -30,6 +33,13 @@ constexpr std::array mdb_keys{
     Key<MdbEntry>{
         {"port", false, &texts_or_one, "access ports that get it; none: as without the entry"},
         placed<&MdbEntry::ports, &MdbEntry::port_where>()},
+    Key<MdbEntry>{{"vni", false, &vni, "to send with to dst; that of the segment unless said"},
+                  scalar<&MdbEntry::vni>()},
+    Key<MdbEntry>{{"dstport", false, &udp_port, "of dst; that of the segment unless said"},
+                  scalar<&MdbEntry::dstport>()},
+    Key<MdbEntry>{
+        {"src-vni", false, &vni, "of an external vxlan: VNI of the entry; all unless said"},
+        scalar<&MdbEntry::src_vni>()},
 };
 
 }  // namespace

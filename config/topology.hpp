@@ -134,7 +134,9 @@ enum class FdbState : std::uint8_t { permanent, static_ };
 struct SegmentNeighbour {
     IpAddress ip;
     MacAddress lladdr;
-    bool router = false;  ///< says so in advertisements
+    bool router = false;        ///< says so in advertisements
+    std::uint32_t src_vni = 0;  ///< as of FdbEntry, and `place`
+    std::uint32_t place = 0;
     Position where;
     KeyPositions keys{};
 };

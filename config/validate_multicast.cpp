@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "config/expand.hpp"
 #include "config/judge.hpp"
 #include "config/nearest.hpp"
 #include "config/resolve.hpp"
@@ -44,11 +45,30 @@ class MdbJudge {
         if (entry.dst.empty() && entry.ports.empty()) {
             judge_.refuse(entry.where, path, "the entry leads nowhere (dst or port)");
         }
+        const bool has_numbers = entry.vni != 0 || entry.dstport != 0;
+        if (has_numbers && entry.dst.empty()) {
+            const char* const key = entry.vni != 0 ? "vni" : "dstport";
+            judge_.refuse(entry.keys.of(key, entry.where), path + "." + key,
+                          "is of what is sent to remotes, and the entry has none (dst)");
+        }
+        // Where local-bypass delivers it, or by the wire.
+        const bool may_be_ours = !vxlan_.local_bypass ||
+                                 (entry.vni != 0 && entry.vni != vxlan_.id) ||
+                                 (entry.dstport != 0 && entry.dstport != vxlan_.dstport);
         for (std::size_t i = 0; i < entry.dst.size(); ++i) {
             const Position at = position_at(entry.dst_where, i, entry.where);
             const std::string item = item_path(path + ".dst", i);
-            if (!judge_.remote(at, item, entry.dst[i])) continue;
-            once(entry, entry.dst[i].text(), at, item);
+            if (!judge_.remote(at, item, entry.dst[i], may_be_ours)) continue;
+            // With other numbers it is another member.
+            once(entry,
+                 entry.dst[i].text() +
+                     (entry.vni == 0 || entry.vni == vxlan_.id
+                          ? ""
+                          : " vni " + std::to_string(entry.vni)) +
+                     (entry.dstport == 0 || entry.dstport == vxlan_.dstport
+                          ? ""
+                          : " dstport " + std::to_string(entry.dstport)),
+                 at, item);
         }
         for (std::size_t i = 0; i < entry.ports.size(); ++i) {
             const Position at = position_at(entry.port_where, i, entry.where);
@@ -57,7 +77,7 @@ class MdbJudge {
             if (std::ranges::find(vxlan_.ports, entry.ports[i]) == vxlan_.ports.end()) {
                 judge_.refuse(at, item,
                               "port " + quoted(entry.ports[i]) + " is not in segment " +
-                                  quoted(vxlan_.name) + " (one of its ports)");
+                                  quoted(said_name(vxlan_)) + " (one of its ports)");
                 continue;
             }
             once(entry, "port " + entry.ports[i], at, item);
@@ -159,7 +179,8 @@ void judge_group(Judge& judge, const Vxlan& vxlan) {
 void judge_mdb(Judge& judge, const Vxlan& vxlan) {
     MdbJudge entries(judge, vxlan);
     for (std::size_t i = 0; i < vxlan.mdb.size(); ++i) {
-        entries.one(vxlan.mdb[i], item_path("vxlans." + vxlan.name + ".mdb", i));
+        const std::size_t index = vxlan.part_of.empty() ? i : vxlan.mdb[i].place;
+        entries.one(vxlan.mdb[i], item_path("vxlans." + said_name(vxlan) + ".mdb", index));
     }
 }
 

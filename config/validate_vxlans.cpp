@@ -175,6 +175,14 @@ class VxlanJudge {
     void remote(const Vxlan& vxlan, const std::string& path) {
         if (!vxlan.remote) return;
         const Position where = at(vxlan, "remote");
+        if (is_link_local(*vxlan.remote) && !vxlan.dev.empty()) {
+            judge_.refuse(where, path + ".remote",
+                          vxlan.remote->text() + " is on every link, and dev" +
+                              line_text(at(vxlan, "dev")) +
+                              " says where a group is joined, not which link a VTEP is on (a "
+                              "global or unique local address of that VTEP)");
+            return;
+        }
         if (!judge_.remote(where, path + ".remote", *vxlan.remote)) return;
         for (const FdbEntry& entry : vxlan.fdb) {
             if (!entry.mac.is_zero()) continue;
@@ -280,6 +288,10 @@ class VxlanJudge {
             if (vxlan.group) remotes_with(0, 0).insert(*vxlan.group);
             for (const FdbEntry& entry : vxlan.fdb) {
                 if (!entry.mac.is_zero()) ++entries;
+                if (entry.dst.empty()) continue;
+                remotes_with(entry.vni, entry.dstport).insert(entry.dst.begin(), entry.dst.end());
+            }
+            for (const MdbEntry& entry : vxlan.mdb) {
                 if (entry.dst.empty()) continue;
                 remotes_with(entry.vni, entry.dstport).insert(entry.dst.begin(), entry.dst.end());
             }

@@ -13,7 +13,8 @@ void judge_neighbours_of(Judge& judge, const Vxlan& vxlan, const std::string& pa
     std::map<IpAddress, Position> seen;
     for (std::size_t i = 0; i < vxlan.neighbours.size(); ++i) {
         const SegmentNeighbour& one = vxlan.neighbours[i];
-        const std::string item = item_path(path + ".neighbours", i);
+        const std::string item =
+            item_path(path + ".neighbours", vxlan.part_of.empty() ? i : one.place);
         const Position where = one.keys.of("ip", one.where);
         if (const auto problem = unfit_host(one.ip)) {
             judge.refuse(where, item + ".ip", *problem + " (the address of one host)");

@@ -113,12 +113,16 @@ Named named(Daemon& daemon, const Json& params) {
     }
     if (params.contains("dst") == params.contains("port")) {
         out.error = rpc::invalid("exactly one of dst and port must be given");
+    } else if (params.contains("port") && (params.contains("vni") || params.contains("dstport"))) {
+        out.error = rpc::invalid("vni and dstport are of a remote (dst)");
     } else if (params.contains("dst")) {
         const auto remote = host(params.at("dst"));
         if (!remote) {
             out.error = rpc::invalid("dst: not a unicast IP address");
         }
         out.member.remote = remote.value_or(net::IpAddress{});
+        out.member.own = {params.value("vni", std::uint32_t{0}),
+                          params.value("dstport", std::uint16_t{0})};
     } else {
         const std::string port = params.at("port");
         const OpenPort* open = daemon.machine().by_name(port);
@@ -159,6 +163,12 @@ Reply mdb_show(Daemon& daemon, const Json& params) {
                 row["port"] = port_name(daemon, view.member.port);
             } else {
                 row["dst"] = text(view.member.remote);
+                if (view.member.own.vni != 0) {
+                    row["dst_vni"] = view.member.own.vni;
+                }
+                if (view.member.own.dstport != 0) {
+                    row["dstport"] = view.member.own.dstport;
+                }
             }
             if (view.state == SegmentGroups::State::reported) {
                 row["timer_s"] = static_cast<double>(view.left.count()) / 1000.0;
@@ -211,6 +221,8 @@ void add_multicast_methods(Daemon& daemon) {
         {"filter_mode", Type::string, false, "of source_list", {"include", "exclude"}},
         {"source_list", Type::array, false, "hosts that are wanted, or are not"},
         {"dst", Type::string, false, "remote VTEP that gets it"},
+        {"vni", Type::integer, false, "of the remote, where it has another one", {}, 1, 0xFFFFFF},
+        {"dstport", Type::integer, false, "of the remote, where it has another one", {}, 1, 65535},
         {"port", Type::string, false, "access port that gets it"}};
     table.add({"mdb.add", "adds a member of a multicast group", member, true,
                [&daemon](const Json& params) { return mdb_change(daemon, params, true); }});

@@ -246,6 +246,16 @@ std::uint32_t Bridge::profile_with(const TunnelProfile& profile, OwnNumbers own)
     return tunnels_.profile_id(other);
 }
 
+std::optional<std::uint32_t> Bridge::acquire_tunnel(std::uint16_t segment,
+                                                    const net::IpAddress& remote, OwnNumbers own,
+                                                    Time now) {
+    const OwnNumbers other = plain(segment, own);
+    return tunnels_.acquire(other == OwnNumbers{}
+                                ? profile_of(segment)
+                                : profile_with(tunnels_.profile(profile_of(segment)), other),
+                            remote, now);
+}
+
 std::uint32_t Bridge::profile_like(std::uint16_t segment, const TunnelProfile& profile,
                                    std::uint32_t like) {
     return profile_with(profile, own_of(segment, like));

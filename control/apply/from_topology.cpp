@@ -96,11 +96,13 @@ std::vector<MdbSpec> mdb_of(const config::Vxlan& vxlan, const Machine& machine) 
             spec.sources.push_back(ip_of(source));
         }
         std::sort(spec.sources.begin(), spec.sources.end());
+        spec.own = {entry.vni, entry.dstport};
         for (const config::IpAddress& remote : entry.dst) {
             spec.remote = ip_of(remote);
             all.push_back(spec);
         }
         spec.remote = {};
+        spec.own = {};
         for (const std::string& port : entry.ports) {
             spec.port = machine.by_name(port)->port->id();
             all.push_back(spec);

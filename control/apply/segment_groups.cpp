@@ -34,13 +34,13 @@ SegmentGroups::Problem SegmentGroups::add(std::uint16_t segment, const MdbSpec& 
         return "the port is not a member of segment " + bridge_.segment(segment).name;
     }
     if (!member.remote.is_unset()) {
-        if (auto problem = bridge_.refuse_remote(segment, member.remote)) {
+        if (auto problem = bridge_.refuse_remote(segment, member.remote, member.own)) {
             return problem;
         }
     }
     const auto same = [&member](const MdbSpec& one) {
         return one.group == member.group && one.source == member.source &&
-               one.remote == member.remote && one.port == member.port;
+               one.remote == member.remote && one.own == member.own && one.port == member.port;
     };
     const auto& permanent = bridge_.segment(segment).mdb;
     auto& told = told_[segment];
@@ -60,7 +60,7 @@ SegmentGroups::Problem SegmentGroups::remove(std::uint16_t segment, const MdbSpe
     auto& told = told_[segment];
     const auto gone = std::erase_if(told, [&member](const MdbSpec& one) {
         return one.group == member.group && one.source == member.source &&
-               one.remote == member.remote && one.port == member.port;
+               one.remote == member.remote && one.own == member.own && one.port == member.port;
     });
     if (gone == 0) {
         return "group " + text(member.group) +
@@ -215,7 +215,7 @@ SegmentGroups::Compiled::Group SegmentGroups::compile_group(
         }
         entry.has_tunnels = true;
         if (gets) {
-            entry.remotes.insert(member.remote);
+            entry.remotes.insert({member.remote, member.own});
         }
     };
     std::set<net::IpAddress> sources;
@@ -301,13 +301,14 @@ void SegmentGroups::compile(Time now) {
 }
 
 void SegmentGroups::lead(Time now) {
-    std::map<std::pair<std::uint16_t, net::IpAddress>, std::uint32_t> next;
+    std::map<std::pair<std::uint16_t, Remote>, std::uint32_t> next;
     const auto want = [&](std::uint16_t segment, const Compiled::Entry& entry) {
-        for (const net::IpAddress& remote : entry.remotes) {
+        for (const Remote& remote : entry.remotes) {
             if (next.contains({segment, remote})) {
                 continue;
             }
-            if (const auto tunnel = bridge_.acquire_tunnel(segment, remote, now)) {
+            if (const auto tunnel =
+                    bridge_.acquire_tunnel(segment, remote.first, remote.second, now)) {
                 next[{segment, remote}] = *tunnel;
             }
         }
@@ -335,7 +336,7 @@ void SegmentGroups::fill(table::Tables& next) {
         made.has_tunnels = entry.has_tunnels;
         made.has_ports = entry.has_ports;
         made.tunnels.begin = static_cast<std::uint32_t>(tunnels.size());
-        for (const net::IpAddress& remote : entry.remotes) {
+        for (const Remote& remote : entry.remotes) {
             if (const auto at = tunnels_.find({segment, remote}); at != tunnels_.end()) {
                 tunnels.push_back(at->second);
             }

@@ -67,10 +67,11 @@ class SegmentGroups final : public TablePart {
 
   private:
     using Port = std::pair<std::uint16_t, std::uint16_t>;  ///< segment, DPDK port id
+    using Remote = std::pair<net::IpAddress, OwnNumbers>;
     /// What workers see; entries by their group and source.
     struct Compiled {
         struct Entry {
-            std::set<net::IpAddress> remotes;
+            std::set<Remote> remotes;
             std::set<std::uint16_t> ports;
             bool has_tunnels = false;
             bool has_ports = false;
@@ -101,7 +102,7 @@ class SegmentGroups final : public TablePart {
     std::set<Port> listened_;
     Compiled compiled_;
     /// segment, remote -> tunnel, of which we are a user
-    std::map<std::pair<std::uint16_t, net::IpAddress>, std::uint32_t> tunnels_;
+    std::map<std::pair<std::uint16_t, Remote>, std::uint32_t> tunnels_;
     std::uint64_t shape_ = ~0ULL;
     Time published_{};
     bool dirty_ = false;

@@ -19,8 +19,8 @@ Command parse_mdb(Line& line) {
     while (!line.empty()) {
         Words keys{"dev", "segment"};
         if (!shows) {
-            keys.insert(keys.end(),
-                        {"port", "grp", "src", "filter_mode", "source_list", "dst", "permanent"});
+            keys.insert(keys.end(), {"port", "grp", "src", "filter_mode", "source_list", "dst",
+                                     "vni", "dst_port", "dstport", "src_vni", "permanent"});
         }
         std::string key = line.choose("word", keys);
         if (key == "permanent") continue;  // as all of them are
@@ -28,7 +28,12 @@ Command parse_mdb(Line& line) {
         if (key == "dev") key = "segment";
         if (key == "grp") key = "group";
         if (key == "src") key = "source";
+        if (key == "dst_port") key = "dstport";
         if (params.contains(key)) throw Refused{key + " is given twice"};
+        if (key == "vni" || key == "dstport" || key == "src_vni") {
+            params[key] = number(value, key);
+            continue;
+        }
         if (key != "source_list") {
             params[key] = std::move(value);
             continue;
@@ -44,9 +49,14 @@ Command parse_mdb(Line& line) {
     if (shows) return command;
     if (!params.contains("segment")) throw Refused{"missing dev SEGMENT"};
     if (!params.contains("group")) throw Refused{"missing grp GROUP"};
+    // A part of an external vxlan.
+    const std::string name = params["segment"];
+    if (params.contains("src_vni")) {
+        params["segment"] = name + ":" + params["src_vni"].dump();
+        params.erase("src_vni");
+    }
     // As bridge(8) has it, the port of a remote member is the segment itself.
-    if (params.contains("dst") && params.value("port", "") == params["segment"])
-        params.erase("port");
+    if (params.contains("dst") && params.value("port", "") == name) params.erase("port");
     if (params.contains("dst") == params.contains("port"))
         throw Refused{"give one of port NAME, dst IP"};
     return command;

@@ -1,5 +1,6 @@
 """Remotes with a VNI and a UDP port of their own: vxplane and Linux kernel VTEPs that each have
 their own number for one segment."""
+from frames import IP, UDP, Ether, Raw
 from lab import wait_until
 from scene import TENANT4, VTEP, Scene
 from test_reload import reload
@@ -62,3 +63,37 @@ def test_VX97_VX98_a_reload_changes_the_number_of_a_remote(lab):
     assert any("nexthops.1.members" in line for line in changes), changes
     wait_until(lambda: tenant.ping(peer.inner4, count=1, wait=0.5), 5, "the new number holds")
     assert numbers(scene, FLOOD) == [(peer.underlay, 500, None)]
+
+
+def test_VX74_VX98_members_of_groups_have_numbers_of_their_own(lab):
+    """Ours is 100 on port 4789; the first peer's is 500, the second one's 600 on port 8472."""
+    scene = Scene(lab, peers=2)
+    scene.tenant()
+    for peer, (vni, port) in zip(scene.peers, ((500, 4789), (600, 8472))):
+        peer.vxlan(vni=vni, port=port, remote=None)
+    one, two = scene.peers
+    scene.segment(remotes=[], mdb=[{"group": "239.7.7.7", "dst": one.underlay, "vni": 500}])
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    ears = [lab.wire(peer.namespace, "vx0") for peer in scene.peers]
+    mouth = lab.wire(tenant, "acc0")
+    frame = bytes(Ether(src=tenant.mac("acc0"), dst="01:00:5e:07:07:07") / IP(src=TENANT4, dst="239.7.7.7") / UDP() /
+                  Raw(b"m" * 30))
+
+    def heard():
+        mouth.send(frame)
+        return [len(ear.frames(0.5, lambda seen: seen == frame, enough=1)) for ear in ears]
+
+    assert heard() == [1, 0]
+    member = ("dev", "vx100", "port", "vx100", "grp", "239.7.7.7", "dst", two.underlay, "dst_port", "8472", "vni")
+    scene.daemon.ctl("mdb", "add", *member, "600")
+    assert heard() == [1, 1]
+    assert f"dst {two.underlay} vni 600 dstport 8472" in scene.daemon.ctl("mdb", "show", "dev", "vx100").stdout
+    assert scene.daemon.ctl("mdb", "del", *member, "601", check=False).returncode == 1, "another number is another member"
+    scene.daemon.ctl("mdb", "del", *member, "600")
+    assert heard() == [1, 0]
+    topology = scene.daemon.topology
+    topology["vxlans"]["vx100"]["mdb"][0] |= {"dst": two.underlay, "vni": 600, "dstport": 8472}
+    changes = reload(scene.daemon, topology)
+    assert any(f"mdb[239.7.7.7 dst {two.underlay} vni 600 dstport 8472]" in line for line in changes), changes
+    assert heard() == [0, 1]

@@ -60,6 +60,35 @@ TEST(ConfigExternal, VX96_each_vni_becomes_a_segment) {
     EXPECT_EQ(part("plain").part_of, "");
 }
 
+TEST(ConfigExternal, VX74_VX81_neighbours_and_groups_are_of_every_vni_or_of_one) {
+    const LoadResult result =
+        with("300,1000-1003",
+             "    proxy: true\n"
+             "    neighbours:\n"
+             "      - {ip: 10.1.0.1, lladdr: \"02:00:00:00:00:07\"}\n"
+             "      - {ip: 10.1.0.2, lladdr: \"02:00:00:00:00:08\", src-vni: 1001}\n"
+             "    mdb:\n"
+             "      - {group: 239.1.1.1, dst: 10.0.0.2, vni: 70, dstport: 8472}\n"
+             "      - {group: 239.1.1.1, dst: 10.0.0.2, vni: 71, src-vni: 300}\n"
+             "      - {group: 239.1.1.2, port: [some, all]}\n"
+             "      - {group: 239.1.1.3, port: some}\n");
+    ASSERT_TRUE(result.problems.empty()) << result.problems.front().text();
+    const auto part = [&](const char* name) -> const Vxlan& {
+        return *find_vxlan(result.topology, name);
+    };
+    EXPECT_EQ(part("many:1000").neighbours.size(), 1U);
+    ASSERT_EQ(part("many:1001").neighbours.size(), 2U);
+    EXPECT_EQ(part("many:1001").neighbours[1].ip.text(), "10.1.0.2");
+    ASSERT_EQ(part("many:300").mdb.size(), 3U) << "the trunk `some` is not in this VNI";
+    EXPECT_EQ(part("many:300").mdb[0].vni, 70U);
+    EXPECT_EQ(part("many:300").mdb[0].dstport, 8472U);
+    EXPECT_EQ(part("many:300").mdb[1].vni, 71U);
+    EXPECT_EQ(part("many:300").mdb[2].ports, std::vector<std::string>{"all"});
+    ASSERT_EQ(part("many:1001").mdb.size(), 3U);
+    EXPECT_EQ(part("many:1001").mdb[1].ports, (std::vector<std::string>{"some", "all"}));
+    EXPECT_EQ(part("many:1001").mdb[2].group.text(), "239.1.1.3");
+}
+
 TEST(ConfigExternal, VX96_VX97_a_diff_says_of_many_vnis_at_once) {
     const Topology before = with("300,1000-1100").topology;
     const auto lines = [&](const LoadResult& next) {

@@ -76,6 +76,12 @@ TEST(CtlCommand, neighbours_of_segments) {
         parsed("mdb del dev blue port vm1 grp ff05::1 filter_mode include source_list "
                "fd00::1,fd00::2"),
         R"(mdb.del {"filter_mode":"include","group":"ff05::1","port":"vm1","segment":"blue","source_list":["fd00::1","fd00::2"]})");
+    EXPECT_EQ(
+        parsed("mdb add dev blue port blue grp 239.1.1.1 dst 10.0.0.2 dst_port 8472 vni 5 "
+               "src_vni 7"),
+        R"(mdb.add {"dst":"10.0.0.2","dstport":8472,"group":"239.1.1.1","segment":"blue:7","vni":5})");
+    EXPECT_EQ(parsed("mdb add dev blue grp 239.1.1.1 dst 10.0.0.2 vni x"),
+              "? vni: 'x' is not a number");
     EXPECT_EQ(parsed("mdb add dev blue grp 239.1.1.1"), "? give one of port NAME, dst IP");
     EXPECT_EQ(parsed("mdb add dev blue port vm1"), "? missing grp GROUP");
     EXPECT_EQ(parsed("groups"), "segments.groups {}");
