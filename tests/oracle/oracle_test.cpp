@@ -2,6 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
 
 #include "json_file.hpp"
 #include "replay.hpp"
@@ -34,6 +38,37 @@ std::vector<std::string> plain_recordings() {
     std::vector<std::string> paths = recordings_in(kFolder + "/vxlan");
     std::erase_if(paths, [](const std::string& path) { return plain_part(path).cases.empty(); });
     return paths;
+}
+
+/// In the table of the README, by statement: what rules say and what people read are one.
+TEST(OracleRules, each_names_its_statement_and_stands_in_the_table_of_the_readme) {
+    std::map<std::string, std::set<std::string>> said;
+    for (const Rule& rule : rules())
+        for (const std::string& statement : rule.statements) said[statement].insert(rule.name);
+    std::map<std::string, std::set<std::string>> shown;
+    std::ifstream readme(kFolder + "/README.md");
+    for (std::string line; std::getline(readme, line);) {
+        const std::size_t middle = line.find(" | ");
+        if (line.size() < 8 || line[0] != '|' || line[4] != '-' || middle == line.npos) continue;
+        std::istringstream names(line.substr(middle + 3));
+        for (std::string name; names >> name && name != "|";)
+            shown[line.substr(2, middle - 2)].insert(name.substr(0, name.find(',')));
+    }
+    EXPECT_GT(said.size(), 40U);
+    EXPECT_EQ(said, shown);
+}
+
+TEST(OracleRules, a_rule_without_a_statement_or_with_none_that_there_is_cannot_be_read) {
+    const std::string path = testing::TempDir() + "rules.yaml";
+    const auto load = [&path](const std::string& statement) {
+        std::ofstream(path) << "- rule: one\n" + statement + "  when: [x]\n  reason: Because.\n";
+        return load_rules(path);
+    };
+    EXPECT_EQ(load("  statement: VX-24, IV-05\n").at(0).statements,
+              (std::vector<std::string>{"VX-24", "IV-05"}));
+    for (const char* wrong :
+         {"", "  statement: 24\n", "  statement: VX-2\n", "  statement: AB-24\n"})
+        EXPECT_THROW(load(wrong), std::runtime_error) << wrong;
 }
 
 class OracleVxlan : public testing::TestWithParam<std::string> {};

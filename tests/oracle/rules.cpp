@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 #include "config/yaml_tree.hpp"
@@ -28,6 +29,21 @@ bool flag_of(const YamlNode& node) {
     return text == "true";
 }
 
+/// `VX-24, VX-25`
+std::vector<std::string> statements_of(const YamlNode& node) {
+    std::vector<std::string> all;
+    std::istringstream text(text_of(node));
+    for (std::string one; std::getline(text >> std::ws, one, ',');) {
+        const bool known =
+            one.starts_with("VX-") || one.starts_with("IV-") || one.starts_with("RP-");
+        if (!known || one.size() != 5 || one.find_first_not_of("0123456789", 3) != one.npos) {
+            throw problem_at(node, one + " is no statement (such as VX-24)");
+        }
+        all.push_back(one);
+    }
+    return all;
+}
+
 Rule rule_of(const YamlNode& node) {
     if (node.kind != YamlNode::Kind::map) throw problem_at(node, "a rule is a map");
     Rule rule;
@@ -39,6 +55,8 @@ Rule rule_of(const YamlNode& node) {
         } else if (key == "reason") {
             rule.reason = text_of(value);
             while (rule.reason.ends_with('\n')) rule.reason.pop_back();
+        } else if (key == "statement") {
+            rule.statements = statements_of(value);
         } else if (key == "when") {
             if (value.kind != YamlNode::Kind::list) throw problem_at(value, "when is a list");
             for (const YamlNode& word : value.items) rule.when.push_back(text_of(word));
@@ -52,8 +70,8 @@ Rule rule_of(const YamlNode& node) {
             throw problem_at(value, "unknown key " + key);
         }
     }
-    if (rule.name.empty() || rule.reason.empty() || rule.when.empty()) {
-        throw problem_at(node, "rule '" + rule.name + "' lacks rule, reason or when");
+    if (rule.name.empty() || rule.reason.empty() || rule.when.empty() || rule.statements.empty()) {
+        throw problem_at(node, "rule '" + rule.name + "' lacks rule, statement, reason or when");
     }
     return rule;
 }
