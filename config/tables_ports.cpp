@@ -138,7 +138,9 @@ constexpr std::array port_keys{
                Effect::restart},
               list<&Port::rss_reta>()},
     Key<Port>{{"rx-checksum", false, &auto_on_off,
-               "whether the NIC checks received sums; auto: where it can", Effect::restart},
+               "whether the NIC checks received sums, once its verdicts were found right; auto: "
+               "where it can",
+               Effect::restart},
               scalar<&Port::rx_checksum>()},
     Key<Port>{
         {"host", false, &text, "kernel interface for everything that is not ours", Effect::restart},

@@ -10,6 +10,7 @@
 #include "control/apply/tap_addresses.hpp"
 #include "control/apply/words.hpp"
 #include "control/methods.hpp"
+#include "control/rx_verdicts.hpp"
 #include "control/telemetry.hpp"
 
 namespace vxplane::control {
@@ -192,6 +193,7 @@ std::optional<std::string> Daemon::start() {
     });
     loop_.every(kWatch, [this, known = std::vector<std::string>{}]() mutable {
         follow_mtus(Neighbours::Clock::now());
+        follow_rx_verdicts(machine_, *bridge_);
         stats_->watch(std::chrono::steady_clock::now());
         telemetry_->renew(*stats_, *slaves_);
         const std::vector<std::string> now = stats_->alarms();

@@ -21,7 +21,7 @@ namespace {
 std::string work_shared_with(const port::Port& port) {
     const port::TsoAbility& tso = port.tso();
     std::string text = "checksums of received packets are verified by the ";
-    text += port.rx_checksum() ? "device" : "workers";
+    text += port.rx_checksum() ? "device once it is found to do so" : "workers";
     text += ", large TCP packets ";
     if (!tso.any()) {
         return text + "are cut by the workers";
@@ -56,7 +56,6 @@ void Daemon::load_ports() {
         entry.learning = open.config->learning;
         entry.multi_segment_tx = port.multi_segment_tx();
         entry.promiscuous = open.config->promiscuous;
-        entry.trusts_rx_checksum = port.rx_checksum();
         entry.partner = open.partner;
         // A twin may take less than its underlay port does.
         const std::uint16_t mtu = std::min(device_mtu(topology_, *open.config), port.mtu());
@@ -64,6 +63,7 @@ void Daemon::load_ports() {
         const bool access = entry.role == table::PortRole::access;
         entry.mac = (access ? host_behind(port) : mac).number();
         bridge_->set_port(port.id(), entry);
+        bridge_->set_rx_belief(port.id(), port.rx_checksum() ? RxBelief::trying : RxBelief::none);
         bridge_->set_group_policy(port.id(), group_policy_of(*open.config),
                                   open.config->accept_groups);
         for (const std::string& note : port.notes()) {

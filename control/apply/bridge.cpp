@@ -48,6 +48,26 @@ void Bridge::set_port(std::uint16_t id, const table::PortEntry& port) {
     shape_changed_ = true;
 }
 
+void Bridge::set_mac(std::uint16_t id, std::uint64_t mac) {
+    shape_changed_ = shape_changed_ || ports_[id].mac != mac;
+    shape_version_ += ports_[id].mac != mac ? 1 : 0;
+    ports_[id].mac = mac;
+}
+
+void Bridge::set_rx_belief(std::uint16_t id, RxBelief belief) {
+    if (rx_beliefs_.size() <= id) {
+        rx_beliefs_.resize(id + 1U, RxBelief::none);
+    }
+    rx_beliefs_[id] = belief;
+    ports_[id].trusts_rx_checksum = belief == RxBelief::believed;
+    ports_[id].tries_rx_checksum = belief == RxBelief::trying;
+    shape_changed_ = true;
+}
+
+RxBelief Bridge::rx_belief(std::uint16_t id) const {
+    return id < rx_beliefs_.size() ? rx_beliefs_[id] : RxBelief::none;
+}
+
 void Bridge::set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
                                 std::uint16_t slave) {
     table::PortEntry& port = ports_[id];

@@ -15,6 +15,7 @@
 #include "control/apply/hop_slots.hpp"
 #include "control/apply/moves.hpp"
 #include "control/apply/publisher.hpp"
+#include "control/apply/rx_belief.hpp"
 #include "control/apply/segment_spec.hpp"
 #include "control/apply/tunnels.hpp"
 #include "control/resolve/ageing.hpp"
@@ -129,11 +130,9 @@ class Bridge {
     /// What the port is to an ipvlan. Seen with the next shape.
     void set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
                             std::uint16_t slave);
-    void set_mac(std::uint16_t id, std::uint64_t mac) {
-        shape_changed_ = shape_changed_ || ports_[id].mac != mac;
-        shape_version_ += ports_[id].mac != mac ? 1 : 0;
-        ports_[id].mac = mac;
-    }
+    void set_mac(std::uint16_t id, std::uint64_t mac);
+    void set_rx_belief(std::uint16_t id, RxBelief belief);
+    [[nodiscard]] RxBelief rx_belief(std::uint16_t id) const;
     void set_max_frame(std::uint16_t id, std::uint16_t bytes) {
         shape_changed_ = shape_changed_ || ports_[id].max_frame != bytes;
         ports_[id].max_frame = bytes;
@@ -332,6 +331,7 @@ class Bridge {
     std::function<void(const FdbNews&)> listener_;
 
     std::vector<TablePart*> parts_;
+    std::vector<RxBelief> rx_beliefs_;  ///< by DPDK port id
     std::vector<table::PortEntry> ports_;
     std::map<std::uint16_t, std::vector<std::uint16_t>> accepted_groups_;  ///< by port, ascending
     std::vector<std::pair<OwnAddress, std::uint16_t>> addresses_;

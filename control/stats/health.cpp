@@ -90,6 +90,12 @@ std::vector<std::string> Reader::alarms() const {
             out.push_back("port " + open.port->name() + " has no link");
         }
     }
+    for (const OpenPort& open : machine_.ports()) {
+        if (bridge_.rx_belief(open.port->id()) == RxBelief::refuted) {
+            out.push_back("port " + open.port->name() + ": the device (" + open.port->driver() +
+                          ") called wrong checksums good, workers verify in its place");
+        }
+    }
     add_mtu_alarms(out);
     return out;
 }

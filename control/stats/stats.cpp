@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "control/apply/words.hpp"
+#include "control/rx_verdicts.hpp"
 #include "dataplane/path/from_access.hpp"
 #include "dataplane/path/from_master.hpp"
 #include "dataplane/path/from_slave.hpp"
@@ -144,6 +145,7 @@ Json Reader::ports(const std::optional<std::string>& name) const {
         net::MacAddress mac;
         mac.bytes = port.mac();
         const bool underlay = open.config->role == config::PortRole::underlay;
+        const RxVerdicts verdicts = rx_verdicts(machine_, bridge_, port.id());
         out.push_back(
             {{"name", port.name()},
              {"id", port.id()},
@@ -162,6 +164,10 @@ Json Reader::ports(const std::optional<std::string>& name) const {
              {"tx_queues", port.tx_queues()},
              {"rss", rss_json(port)},
              {"rx_checksum", port.rx_checksum()},
+             {"rx_verdicts",
+              {{"state", control::name(verdicts.belief)},
+               {"right", verdicts.right},
+               {"wrong", verdicts.wrong}}},
              {"addresses", addresses},
              {"host", open.is_twin ? "" : open.config->host},
              {"multi_segment_tx", port.multi_segment_tx()},

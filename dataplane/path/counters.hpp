@@ -68,6 +68,13 @@ struct alignas(64) MergeCounters {
     Counter passed;      ///< large packets handed to the device
 };
 
+/// What a device said of checksums while PortEntry::tries_rx_checksum.
+struct VerdictCounters {
+    Counter looked;  ///< frames
+    Counter right;
+    Counter wrong;
+};
+
 /// Time of one stage, in TSC cycles.
 struct StageCounters {
     Counter cycles;
@@ -117,9 +124,10 @@ struct alignas(64) WorkerCounters {
     std::vector<PortCounters> ports;    ///< by DPDK port id
     std::vector<MergeCounters> merges;  ///< by DPDK port id
     std::vector<SegmentCounters> segments;  ///< by segment index
+    std::vector<VerdictCounters> verdicts;  ///< by DPDK port id
 
     WorkerCounters(std::size_t port_count, std::size_t segment_count)
-        : ports(port_count), merges(port_count), segments(segment_count) {}
+        : ports(port_count), merges(port_count), segments(segment_count), verdicts(port_count) {}
 
     /// What came and is nowhere, in two's complement; 0 between polls. Exact on the worker's
     /// thread.

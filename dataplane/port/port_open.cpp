@@ -175,9 +175,12 @@ Outcome PortOpener::choose_offloads(const rte_eth_dev_info& info, rte_eth_conf& 
         conf.rx_adv_conf.rss_conf.rss_key = port_->rss_key_.data();
         conf.rx_adv_conf.rss_conf.rss_key_len = static_cast<std::uint8_t>(port_->rss_key_.size());
     }
-    // Virtual drivers offer this check in software, at our cost, or leave sums unfinished.
+    // Virtual drivers offer this check in software, at our cost, or leave sums unfinished. Who asks
+    // for that of net_tap gets it.
     const bool hardware = facts_ == nullptr && port_->driver_ != "net_virtio";
-    const std::uint64_t sums = hardware ? info.rx_offload_capa & checksum_offloads : 0;
+    const bool asked =
+        options_.rx_checksum == PortOptions::RxChecksum::required && port_->driver_ == "net_tap";
+    const std::uint64_t sums = hardware || asked ? info.rx_offload_capa & checksum_offloads : 0;
     if (options_.rx_checksum == PortOptions::RxChecksum::required && sums != checksum_offloads)
         return failed("the device does not check the sums of IPv4, UDP and TCP (auto or off)",
                       "rx-checksum");

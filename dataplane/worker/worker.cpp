@@ -13,6 +13,7 @@
 #include "dataplane/path/slaves.hpp"
 #include "dataplane/step/read_outer6.hpp"
 #include "dataplane/step/underlay_group.hpp"
+#include "dataplane/worker/verdicts.hpp"
 
 namespace vxplane::worker {
 
@@ -43,6 +44,24 @@ Worker::Worker(WorkerOptions options)
 }
 
 void Worker::receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
+    if (context_.tables->ports[port].tries_rx_checksum) [[unlikely]] {
+        try_verdicts(port, frames, count);
+    }
+    take_in(port, frames, count);
+}
+
+void Worker::try_verdicts(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
+    // Where little has a checksum, looking at each frame for ever is not worth it.
+    constexpr std::uint64_t kEach = 65'536;
+    path::VerdictCounters& counters = counters_.verdicts[port];
+    const auto some = counters.looked.get() < kEach ? count : std::uint16_t{1};
+    const VerdictTally tally = compare_verdicts({frames, some});
+    counters.looked.add(some);
+    counters.right.add(tally.right);
+    counters.wrong.add(tally.wrong);
+}
+
+void Worker::take_in(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
     if (steering_ != nullptr) [[unlikely]] {
         count = steering_->give(port, frames, count, *context_.tables, exit_);
         if (count == 0) {
@@ -53,6 +72,9 @@ void Worker::receive(std::uint16_t port, rte_mbuf** frames, std::uint16_t count)
 }
 
 void Worker::receive_merged(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept {
+    if (context_.tables->ports[port].tries_rx_checksum) [[unlikely]] {
+        try_verdicts(port, frames, count);
+    }
     step::MergeTally tally;
     const std::uint16_t left =
         merger_.run(frames, count, *context_.tables, port, options_.pools, tally);
@@ -70,7 +92,7 @@ void Worker::receive_merged(std::uint16_t port, rte_mbuf** frames, std::uint16_t
     for (std::uint16_t done = 0; done < left;) {
         const auto some = static_cast<std::uint16_t>(
             std::min<unsigned>(left - unsigned{done}, packet::kBurstSize));
-        receive(port, frames + done, some);
+        take_in(port, frames + done, some);
         done = static_cast<std::uint16_t>(done + some);
     }
 }

@@ -5,6 +5,7 @@ import pytest
 
 from frames import ICMP, IP, TCP, UDP, Ether, IPv6
 from scapy.layers.inet6 import ICMPv6EchoRequest
+from lab import wait_until
 from scene import vtep_pair
 from test_frames import REMOTE_MAC, TENANT_MAC, PcapBench
 
@@ -51,6 +52,30 @@ def test_the_log_names_what_devices_do_and_what_is_left_to_workers(lab):
     log = scene.start().log()
     for port in ("uplink0", "acc0"):
         shown = scene.daemon.port(port)
-        who = "device" if shown["rx_checksum"] else "workers"
+        who = "device once it is found to do so" if shown["rx_checksum"] else "workers"
         assert f"port {port}: checksums of received packets are verified by the {who}, large TCP packets" in log, log
     assert scene.daemon.port("acc0")["rx_checksum"] is False
+
+
+def test_VX38_a_device_is_believed_about_checksums_once_it_was_found_right(lab):
+    scene = vtep_pair(lab, start=False)
+    scene.topology["ports"]["acc0"]["rx-checksum"] = "on"
+    scene.start()
+    tenant, peer = scene.members["acc0"][0], scene.peers[0]
+    assert scene.daemon.port("acc0")["rx_checksum"] and scene.daemon.port("uplink0")["rx_verdicts"]["state"] == "none"
+
+    def verdicts():
+        return scene.daemon.port("acc0")["rx_verdicts"]
+
+    assert verdicts()["state"] == "trying"
+    assert tenant.ping(peer.inner4) == 3
+    assert verdicts()["state"] == "trying"
+    mouth = lab.wire(tenant, "acc0")
+    frame = bytes(Ether(src=tenant.mac("acc0"), dst=REMOTE_MAC) / IP(src="10.0.0.1", dst="10.0.0.2") /
+                  UDP(sport=1000, dport=9) / (b"x" * 100))
+    for _ in range(1100):
+        mouth.send(frame)
+    seen = wait_until(lambda: verdicts()["state"] == "believed" and verdicts(), 5, "the device to be believed")
+    assert seen["right"] >= 1024 and seen["wrong"] == 0
+    assert f"the first {seen['right']} verdicts of net_tap about checksums are right" in scene.daemon.log()
+    assert tenant.ping(peer.inner4) == 3

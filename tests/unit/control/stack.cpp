@@ -210,6 +210,7 @@ void Stack::receive(std::uint16_t port, const std::vector<Bytes>& frames, unsign
                 ASSERT_TRUE(done == 0 || rte_pktmbuf_chain(mbuf, segment) == 0);
                 done += size;
             }
+            mbuf->ol_flags |= rx_flags;
             burst[n++] = mbuf;
         }
         world.machine.workers()[worker]->receive(port, burst.data(), n);

@@ -83,6 +83,7 @@ class Stack : public testing::Test {
     /// One worker gets frames on a port, and its poll ends.
     void receive(std::uint16_t port, const std::vector<Bytes>& frames, unsigned worker = 0);
     void receive(std::uint16_t port, const Frame& frame) { receive(port, {frame.bytes()}); }
+    std::uint64_t rx_flags = 0;  ///< what the device says of the frames that come next
     /// A frame from `remote` with the inner frame `inner` arrives at the underlay.
     void from_remote(const std::string& remote, const Frame& inner, std::uint32_t vni = 7);
     static Frame unicast(std::uint8_t from, std::uint8_t to);

@@ -1,4 +1,5 @@
 // Figures and alarms as they are shown.
+#include "control/rx_verdicts.hpp"
 #include "stack.hpp"
 
 namespace vxplane::control {
@@ -50,6 +51,55 @@ TEST_F(ControlStats, VX59_alarm_at_80_percent_of_maxaddr) {
     EXPECT_FALSE(alarmed(reader, "segment red"));  // the flood list does not count
     ASSERT_FALSE(bridge.add(to_remote(host(40), "10.0.0.2"), now));
     EXPECT_TRUE(alarmed(reader, "segment red holds at least 80 % of its maxaddr 5"));
+}
+
+TEST_F(ControlStats,
+       VX38_a_device_is_believed_after_enough_right_verdicts_and_never_after_a_wrong_one) {
+    begin();
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
+    const auto state = [&](std::uint16_t port) {
+        return std::string(name(rx_verdicts(world.machine, bridge, port).belief));
+    };
+    const auto try_devices = [&] {
+        follow_rx_verdicts(world.machine, bridge);
+        tick();
+        poll(0);
+    };
+    const auto trusts = [&](std::uint16_t port) { return bridge.port(port).trusts_rx_checksum; };
+    EXPECT_EQ(state(world.vm1), "none");
+    rx_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    for (const std::uint16_t port : {world.vm1, world.vm2}) {
+        bridge.set_rx_belief(port, RxBelief::trying);
+        EXPECT_EQ(state(port), "trying");
+    }
+    tick();
+    poll(0);
+    const Bytes right = unicast(1, 2).bytes();
+    Bytes wrong = unicast(2, 1).bytes();
+    wrong.back() ^= 1;
+    receive(world.vm1, std::vector<Bytes>(RxVerdicts::kEnough - 1, right));
+    try_devices();
+    EXPECT_EQ(state(world.vm1), "trying");
+    EXPECT_FALSE(trusts(world.vm1));
+    receive(world.vm1, {right});
+    receive(world.vm2, std::vector<Bytes>(RxVerdicts::kEnough, unicast(2, 1).bytes()));
+    receive(world.vm2, {wrong});
+    try_devices();
+    EXPECT_EQ(state(world.vm1), "believed");
+    EXPECT_TRUE(trusts(world.vm1));
+    EXPECT_EQ(state(world.vm2), "refuted");
+    EXPECT_FALSE(trusts(world.vm2));
+    EXPECT_FALSE(bridge.port(world.vm2).tries_rx_checksum);
+    EXPECT_TRUE(alarmed(reader, "called wrong checksums good, workers verify in its place"));
+    const auto shown = reader.ports("vm2").at(0)["rx_verdicts"];
+    EXPECT_EQ(shown["state"], "refuted");
+    EXPECT_EQ(shown["right"], RxVerdicts::kEnough);
+    EXPECT_EQ(shown["wrong"], 1);
+    // For good: nothing is compared any more, and nothing that is right helps.
+    receive(world.vm2, std::vector<Bytes>(RxVerdicts::kEnough, right));
+    try_devices();
+    EXPECT_EQ(state(world.vm2), "refuted");
+    EXPECT_EQ(reader.ports("vm2").at(0)["rx_verdicts"]["right"], RxVerdicts::kEnough);
 }
 
 TEST_F(ControlStats, RP96_what_control_does_is_part_of_the_account) {
