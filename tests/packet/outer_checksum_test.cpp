@@ -79,6 +79,74 @@ TEST(OuterChecksum, VX13_is_that_of_every_byte_on_every_inner_type) {
     }
 }
 
+/// The same scene, whose host 16 is behind 2001:db8::2.
+struct VerifyingScene6 : Scene {
+    explicit VerifyingScene6(bool trusted) : Scene(words_of(trusted)) {
+        lab.own(address("2001:db8::1"), up);
+        table::TunnelSpec spec = words.tunnel;
+        spec.local = address("2001:db8::1");
+        spec.remote = address("2001:db8::2");
+        spec.out_port = up;
+        spec.source_mac = local_mac;
+        spec.next_hop = remote_mac(6);
+        lab.fdb(red, host(12), FdbKind::tunnel, lab.tunnel(spec), FdbState::dynamic);
+    }
+    static SceneWords words_of(bool trusted) {
+        SceneWords words;
+        words.tunnel.udp_checksum = true;
+        words.red.inner_vlan = true;
+        words.red.ipv6 = true;
+        words.access.trusts_checksum = trusted;
+        return words;
+    }
+};
+
+/// The checksum field of a tunnel packet over IPv6, and what all of its bytes say of it.
+struct Sums6 {
+    std::uint16_t field = 0;
+    bool right = false;
+};
+Sums6 sent6(Scene& s, const Frame& inner, Memory memory) {
+    s.lab.rx_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    const Seen seen = s.lab.receive(s.vm1, inner, memory);
+    expect_law(seen);
+    const std::vector<Bytes> frames = seen.sent_by(s.up);
+    EXPECT_EQ(frames.size(), 1U);
+    if (frames.size() != 1 || frames[0].size() < 70) return {};
+    const Bytes& frame = frames[0];
+    const auto word = [&](std::size_t at) {
+        return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
+    };
+    EXPECT_EQ(word(12), 0x86DD);
+    EXPECT_EQ(frame[20], 17);
+    EXPECT_EQ(word(18), frame.size() - 54);
+    EXPECT_EQ(word(58), word(18));
+    // Addresses and all behind them, with length and next header of the pseudo header (RFC 8200
+    // section 8.1); the sum with the field in its place leaves nothing.
+    const Bytes all(frame.begin() + 22, frame.end());
+    return {word(60), rfc1071(all, word(18) + 17U) == 0};
+}
+
+TEST(OuterChecksum, VX13_over_ipv6_it_is_that_of_every_byte_on_every_inner_type) {
+    VerifyingScene6 trusting(true), reading(false);
+    for (const std::size_t size : {18U, 19U, 20U, 21U, 64U, 255U, 1300U}) {
+        std::size_t number = 0;
+        for (const Frame& inner : of_every_type(size)) {
+            SCOPED_TRACE(testing::Message() << "type " << number++ << ", payload " << size);
+            for (const Memory memory : {Memory::pool, Memory::exact, Memory::split}) {
+                const Sums6 sums = sent6(trusting, inner, memory);
+                EXPECT_TRUE(sums.right);
+                EXPECT_NE(sums.field, 0);
+                EXPECT_EQ(sums.field, sent6(reading, inner, memory).field);
+            }
+        }
+    }
+    // It is the verified checksum inside that stands for the payload, here as over IPv4.
+    const Frame wrong = to_remote_host().ipv4().tcp(1, 2, {.checksum = 0x1234}).payload(1000);
+    EXPECT_FALSE(sent6(trusting, wrong, Memory::pool).right);
+    EXPECT_TRUE(sent6(reading, wrong, Memory::pool).right);
+}
+
 TEST(OuterChecksum, VX13_a_verified_inner_checksum_stands_for_the_payload) {
     Scene trusting = verifying(true);
     Scene reading = verifying(false);
