@@ -127,6 +127,48 @@ TEST(Large, VX20_RP31_encapsulated_once_and_cut_to_the_underlay) {
     }
 }
 
+TEST(Large, VX20_RP31_over_ipv6_encapsulated_once_and_cut_to_the_underlay) {
+    for (const bool checksum : {false, true}) {
+        for (const bool inner6 : {false, true}) {
+            SceneWords words = merging();
+            words.red.ipv6 = true;
+            words.red.mtu = 1430;
+            Scene s(words);
+            s.lab.own(address("2001:db8::1"), s.up);
+            table::TunnelSpec spec = s.spec(2);
+            spec.local = address("2001:db8::1");
+            spec.remote = address("2001:db8::2");
+            spec.udp_checksum = checksum;
+            s.lab.fdb(s.red, host(12), FdbKind::tunnel, s.lab.tunnel(spec), FdbState::dynamic);
+            const StreamWords flow = from_vm1(inner6);
+            const std::size_t each = 1430 - (inner6 ? 60 : 40);
+            const auto frames = stream(flow, 39 * each + 7, each);
+            const Seen seen = s.lab.receive(s.vm1, frames);
+            EXPECT_EQ(seen.broken_law, "");
+            const auto got = seen.sent_by(s.up);
+            ASSERT_EQ(got.size(), 40U);
+            for (std::size_t i = 0; i < got.size(); ++i) {
+                const Bytes& frame = got[i];
+                const auto word = [&frame](std::size_t at) {
+                    return static_cast<std::uint16_t>(frame.at(at) << 8 | frame.at(at + 1));
+                };
+                EXPECT_EQ(word(12), 0x86DD);
+                EXPECT_EQ(frame.size(), i + 1 != got.size() ? 1514U : frames[i].size() + 70);
+                EXPECT_EQ(word(18) + 54U, frame.size());
+                EXPECT_EQ(word(58), word(18));
+                EXPECT_EQ(word(60) != 0, checksum);
+                if (checksum) {
+                    EXPECT_EQ(rfc1071({frame.begin() + 22, frame.end()}, word(18) + 17U), 0U);
+                }
+                EXPECT_EQ(hex(without_ids({frame.begin() + 70, frame.end()}, flow)),
+                          hex(without_ids(frames[i], flow)));
+            }
+            EXPECT_EQ(seen.moved.at("port.up.cut"), 1U);
+            EXPECT_EQ(seen.moved.at("merged"), 39U);
+        }
+    }
+}
+
 TEST(Large, RP32_a_NIC_with_tunnel_offload_sends_the_same_bytes) {
     for (const bool inner6 : {false, true}) {
         const StreamWords flow = from_vm1(inner6);

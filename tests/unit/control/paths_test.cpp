@@ -167,5 +167,38 @@ TEST_F(ControlPaths, VX27_one_sender_is_told_100_times_a_second_at_most) {
     expect_law();
 }
 
+TEST_F(ControlPaths, VX27_a_sender_of_ipv6_is_told_no_oftener_and_alone) {
+    with_remote();
+    punts.set_icmp_rate(10);
+    const auto sends = [this](const std::string& source) {
+        forget_sent();
+        // Few enough for the share of one port in what control is asked.
+        for (int i = 0; i < 25; ++i) {
+            receive(world.vm1, a_frame()
+                                   .to(host(20))
+                                   .from(host(1))
+                                   .ipv6({.source = source, .destination = "fd00::20"})
+                                   .udp(1000, 2000)
+                                   .payload(1500 - 48));
+        }
+        tick();
+        const auto told = sent_by(world.vm1);
+        for (const Bytes& one : told) {
+            EXPECT_EQ(one.at(20), 58U);
+            EXPECT_EQ(one.at(54), 2U);  // packet too big
+        }
+        return told.size();
+    };
+    const std::uint64_t before = punts.icmp_suppressed();
+    // The second in which the sender is may change once.
+    const std::size_t first = sends("fd00::1");
+    EXPECT_TRUE(first >= 10 && first <= 20) << first;
+    EXPECT_EQ(punts.icmp_suppressed() - before, 25 - first);
+    const std::size_t other = sends("fd00::2");
+    EXPECT_TRUE(other >= 10 && other <= 20) << other;
+    EXPECT_EQ(punts.icmp_suppressed() - before, 50 - first - other);
+    expect_law();
+}
+
 }  // namespace
 }  // namespace vxplane::control

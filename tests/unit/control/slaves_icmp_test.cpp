@@ -86,5 +86,35 @@ TEST_F(ControlJumbo, RP62_a_packet_in_several_buffers_is_held_and_its_sender_is_
     expect_law();
 }
 
+TEST_F(ControlJumbo,
+       VX27_a_routed_slave_is_told_no_oftener_than_others_and_each_family_for_itself) {
+    begin_ipvlan();
+    punts.set_icmp_rate(10);
+    const auto sends = [this](const Frame& frame) {
+        forget_sent();
+        // Few enough for the share of one port in what control is asked.
+        for (int i = 0; i < 25; ++i) receive(world.vm1, frame);
+        tick();
+        return sent_by(world.vm1).size();
+    };
+    const auto routed = [this] { return a_frame().to(world.mac_of(world.up)); };
+    const std::uint64_t before = punts.icmp_suppressed();
+    const std::size_t four =
+        sends(routed()
+                  .ipv4({.source = "10.1.0.5", .destination = "8.8.8.8", .fragment = 0x4000})
+                  .udp(1000, 2000)
+                  .payload(1600));
+    // The second in which the sender is may change once.
+    EXPECT_TRUE(four >= 10 && four <= 20) << four;
+    EXPECT_EQ(punts.icmp_suppressed() - before, 25 - four);
+    const std::size_t six = sends(routed()
+                                      .ipv6({.source = "fd00::5", .destination = "fd00:1::9"})
+                                      .udp(1000, 2000)
+                                      .payload(1600));
+    EXPECT_TRUE(six >= 10 && six <= 20) << six;
+    EXPECT_EQ(punts.icmp_suppressed() - before, 50 - four - six);
+    expect_law();
+}
+
 }  // namespace
 }  // namespace vxplane::control
