@@ -147,6 +147,10 @@ constexpr std::array port_keys{
         scalar<&Port::host>()},
     Key<Port>{{"promiscuous", false, &boolean, "underlay: false unless said; access: true"},
               scalar<&Port::promiscuous>()},
+    Key<Port>{{"reassembly", false, &boolean,
+               "underlay: tunnel packets that arrive in fragments are put together; false unless "
+               "said"},
+              scalar<&Port::reassembly>()},
     Key<Port>{{"gro", false, &auto_on_off,
                "merge received TCP segments; auto: where another port takes large packets",
                Effect::restart},

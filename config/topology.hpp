@@ -69,6 +69,7 @@ struct Port {
     RxChecksum rx_checksum = RxChecksum::automatic;
     std::string host{};       ///< name of the kernel twin; empty = none. Underlay only
     bool promiscuous = true;  ///< access: always; underlay: false unless said
+    bool reassembly = false;  ///< underlay only: tunnel packets in fragments are put together
     bool learning = true;     ///< access only: learn source addresses of frames received here
     Switch gro = Switch::automatic;             ///< merge received TCP segments
     Switch tso = Switch::automatic;             ///< send large TCP packets whole

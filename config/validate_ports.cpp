@@ -82,6 +82,7 @@ class PortJudge {
             judge_.refuse(at(port, "mac"), path + ".mac",
                           port.mac->text() + " is not the address of one station (a unicast MAC)");
         }
+        reassembly(port, path);
         host(port, path);
         addresses(port, path);
     }
@@ -106,6 +107,13 @@ class PortJudge {
                      limits::descriptors_min, limits::descriptors_max);
         judge_.range(at(port, "tx-descriptors"), path + ".tx-descriptors", port.tx_descriptors,
                      limits::descriptors_min, limits::descriptors_max);
+    }
+
+    void reassembly(const Port& port, const std::string& path) {
+        if (port.reassembly && port.role != PortRole::underlay) {
+            judge_.refuse(at(port, "reassembly"), path + ".reassembly",
+                          "an access port gets no tunnel packets (role: underlay)");
+        }
     }
 
     void host(const Port& port, const std::string& path) {

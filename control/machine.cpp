@@ -273,6 +273,8 @@ void Machine::make_workers(const config::Topology& topology, const Publisher& pu
         plan.flow_limit = topology.system.flow_limit;
         plan.rcu = publisher.rcu();
         plan.pools = port::WorkerPools(*pools_, static_cast<int>(rte_lcore_to_socket_id(id + 1)));
+        // An eighth of the buffers, whoever sends fragments without an end.
+        plan.fragments = plan.pools.own().packets->size / (8 * count);
     }
     plan_transmit(plans);
     plan_large(ports_, plans);

@@ -188,7 +188,7 @@ class Bridge {
     void hold_shape() noexcept { shape_held_ = true; }
     /// Publishes the shape, and waits for all workers to see it; false as commit_and_wait().
     bool release_shape();
-    void change_port(std::uint16_t id, bool learning, bool promiscuous);
+    void change_port(std::uint16_t id, bool learning, bool promiscuous, bool reassembles);
     /// Of an access port: the group policy of frames that come in there, and the ids that may leave
     /// there; none: any.
     void set_group_policy(std::uint16_t id, net::GroupPolicy policy,

@@ -91,11 +91,13 @@ bool Bridge::release_shape() {
     return commit_and_wait();
 }
 
-void Bridge::change_port(std::uint16_t id, bool learning, bool promiscuous) {
-    shape_changed_ =
-        shape_changed_ || ports_[id].learning != learning || ports_[id].promiscuous != promiscuous;
-    ports_[id].learning = learning;
-    ports_[id].promiscuous = promiscuous;
+void Bridge::change_port(std::uint16_t id, bool learning, bool promiscuous, bool reassembles) {
+    table::PortEntry& entry = ports_[id];
+    shape_changed_ = shape_changed_ || entry.learning != learning ||
+                     entry.promiscuous != promiscuous || entry.reassembles != reassembles;
+    entry.learning = learning;
+    entry.promiscuous = promiscuous;
+    entry.reassembles = reassembles;
 }
 
 void Bridge::set_group_policy(std::uint16_t id, net::GroupPolicy policy,

@@ -61,8 +61,9 @@ bool is_live(const config::Change& change) {
         return ends_with(change.path, "addresses") || ends_with(change.path, "learning") ||
                ends_with(change.path, "promiscuous") || ends_with(change.path, "mtu") ||
                ends_with(change.path, "pvid") || ends_with(change.path, "vlans") ||
-               ends_with(change.path, "mac") || ends_with(change.path, "group-policy") ||
-               ends_with(change.path, "policy-flags") || ends_with(change.path, "accept-groups");
+               ends_with(change.path, "mac") || ends_with(change.path, "reassembly") ||
+               ends_with(change.path, "group-policy") || ends_with(change.path, "policy-flags") ||
+               ends_with(change.path, "accept-groups");
     }
     return true;
 }

@@ -113,7 +113,7 @@ void Reload::set_ports() {
             continue;
         }
         const std::uint16_t id = open->port->id();
-        parts_.bridge.change_port(id, port.learning, port.promiscuous);
+        parts_.bridge.change_port(id, port.learning, port.promiscuous, port.reassembly);
         parts_.bridge.set_group_policy(id, group_policy_of(port), port.accept_groups);
         const config::Port* before = config::find_port(from_, port.name);
         if (before != nullptr && before->promiscuous != port.promiscuous &&

@@ -17,10 +17,11 @@ namespace vxplane::control::stats {
 
 namespace {
 
-constexpr std::array<std::string_view, 18> kWorkerFields{
-    "received",     "sent",       "copies",       "dropped",     "diverted",    "injected",
-    "handed_off",   "taken_over", "polls",        "empty_polls", "busy_cycles", "sleeps",
-    "slept_cycles", "woken",      "learn_events", "learn_lost",  "steered_out", "steered_in"};
+constexpr std::array<std::string_view, 19> kWorkerFields{
+    "received",    "sent",        "copies",       "dropped",    "diverted",
+    "injected",    "handed_off",  "taken_over",   "polls",      "empty_polls",
+    "busy_cycles", "sleeps",      "slept_cycles", "woken",      "learn_events",
+    "learn_lost",  "steered_out", "steered_in",   "reassembled"};
 
 double ratio(std::uint64_t a, std::uint64_t b) {
     return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
@@ -99,7 +100,7 @@ Reader::WorkerFigures Reader::figures(const path::WorkerCounters& c) {
             c.diverted.get(),     c.injected.get(),    c.handed_off.get(),   c.taken_over.get(),
             c.polls.get(),        c.empty_polls.get(), c.busy_cycles.get(),  c.sleeps.get(),
             c.slept_cycles.get(), c.woken.get(),       c.learn_events.get(), c.learn_lost.get(),
-            c.steered_out.get(),  c.steered_in.get()};
+            c.steered_out.get(),  c.steered_in.get(),  c.reassembled.get()};
 }
 
 packet::DropCounts Reader::drop_totals() const {
@@ -206,6 +207,7 @@ Json Reader::workers() const {
         row["tsc_hz"] = rte_get_tsc_hz();
         row["packets_per_burst"] = ratio(row["received"], polls - empty);
         row["empty_poll_ratio"] = ratio(empty, polls);
+        row["held_fragments"] = worker->counters().held_fragments.get();
         row["unaccounted"] = worker->counters().unaccounted.get();
         row["foreign_buffers"] = worker->pools().foreign();
         row["refused_buffers"] = worker->pools().refused();

@@ -68,7 +68,7 @@ class Reader {
                       rx_errors = 0, tx_drops = 0, tx_errors = 0;
     };
     /// Figures of one worker, in the order of kWorkerFields.
-    static constexpr std::size_t kWorkerFigures = 18;
+    static constexpr std::size_t kWorkerFigures = 19;
     using WorkerFigures = std::array<std::uint64_t, kWorkerFigures>;
     struct StageTotals {
         std::uint64_t cycles = 0, packets = 0;

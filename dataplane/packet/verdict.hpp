@@ -21,7 +21,8 @@ enum class Lane : std::uint8_t {
     too_long,   ///< for a tunnel, and the segment says that it is cut
     bypass,     ///< for one of our own VTEP addresses
     accept,     ///< to a port that does not accept every policy group
-    special     ///< out by a port that is no plain member of the segment
+    special,    ///< out by a port that is no plain member of the segment
+    fragment    ///< waits for the rest of its datagram
 };
 
 /// Two bytes, returned in a register. Zero means "go on".

@@ -93,8 +93,8 @@ constexpr std::size_t kPaths = static_cast<std::size_t>(PathId::count);
 constexpr std::size_t kMaxStages = 6;
 
 /// received + copies + injected + taken_over + steered_in + cut_frames = sent + dropped + diverted
-/// + handed_off + steered_out + merged + in transmit buffers, at the end of every poll. Each packet
-/// is in exactly one of these.
+/// + handed_off + steered_out + merged + held_fragments + in transmit buffers, at the end of every
+/// poll. Each packet is in exactly one of these.
 struct alignas(64) WorkerCounters {
     Counter received;     ///< from ports
     Counter copies;       ///< made for floods
@@ -120,6 +120,8 @@ struct alignas(64) WorkerCounters {
     alignas(64) std::array<Counter, packet::kDropReasons> drops;
     alignas(64) std::array<std::array<StageCounters, kMaxStages>, kPaths> stages;
     alignas(64) Counter merged;         ///< received frames that became part of another
+    Counter reassembled;                ///< outer datagrams put together from their fragments
+    Counter held_fragments;             ///< that wait for the rest of theirs; no total
     Counter cut_frames;                 ///< frames made of large packets, besides the packet itself
     std::vector<PortCounters> ports;    ///< by DPDK port id
     std::vector<MergeCounters> merges;  ///< by DPDK port id
@@ -134,7 +136,7 @@ struct alignas(64) WorkerCounters {
     [[nodiscard]] std::uint64_t difference() const noexcept {
         return received.get() + copies.get() + injected.get() + taken_over.get() +
                steered_in.get() + cut_frames.get() - sent.get() - dropped.get() - diverted.get() -
-               handed_off.get() - steered_out.get() - merged.get();
+               handed_off.get() - steered_out.get() - merged.get() - held_fragments.get();
     }
 };
 

@@ -65,6 +65,8 @@ struct alignas(64) TxLane {
     std::array<rte_mbuf*, kRoom> frames{};
 };
 
+class Reassembly;
+
 /// One per worker.
 class Exit final : public step::Listener {
   public:
@@ -79,6 +81,9 @@ class Exit final : public step::Listener {
           cycles_per_punt_(punt_rate == 0 ? 0 : tsc_hz / punt_rate) {}
 
     WorkerCounters& counters() noexcept { return counters_; }
+    Reassembly& reassembly() noexcept { return *reassembly_; }
+    /// For the packets of Lane::fragment; outlives this.
+    void use(Reassembly& reassembly) noexcept { reassembly_ = &reassembly; }
 
     /// For a copy that was due and could not be made.
     void count_drop(packet::DropReason reason) noexcept {
@@ -398,6 +403,7 @@ class Exit final : public step::Listener {
     unsigned busy_count_ = 0;
     std::array<rte_mbuf*, 2 * packet::kBurstSize> dead_{};
     std::array<std::uint16_t, RTE_MAX_ETHPORTS> busy_{};
+    Reassembly* reassembly_ = nullptr;
     std::array<PuntShare, RTE_MAX_ETHPORTS> shares_{};  ///< by DPDK port id
     struct Told {
         std::uint64_t key = 0;

@@ -12,6 +12,7 @@
 #include "dataplane/path/flood.hpp"
 #include "dataplane/path/fragments.hpp"
 #include "dataplane/path/rare_tunnels.hpp"
+#include "dataplane/path/reassembly.hpp"
 #include "dataplane/path/slaves.hpp"
 
 namespace vxplane::path {
@@ -133,6 +134,9 @@ struct Stage {
                 break;
             case packet::Lane::special:
                 send_special(p, meta, ctx, exit);
+                break;
+            case packet::Lane::fragment:
+                exit.reassembly().take(p, meta, ctx, exit);
                 break;
         }
     }

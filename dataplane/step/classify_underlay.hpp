@@ -30,7 +30,7 @@ struct ClassifyUnderlay {
         // Tags are looked for only where they make the difference.
         if (p.length() > port.max_frame &&
             p.length() > port.max_frame + net::tag_bytes(p.data(), p.contiguous()) &&
-            !packet::is_large(p.mbuf())) [[unlikely]] {
+            !packet::is_large(p.mbuf()) && !ctx.reassembled) [[unlikely]] {
             return Verdict::drop(DropReason::eth_too_long);
         }
         if (ethernet->destination.number() != port.mac) [[unlikely]] {
@@ -135,6 +135,9 @@ struct ClassifyUnderlay {
         using packet::Lane;
         using packet::Verdict;
         const table::PortEntry& port = ctx.tables->ports[meta.in_port];
+        if (upper.is_fragment && port.reassembles) {
+            return Verdict::divert(Lane::fragment);
+        }
         if (upper.is_later) {
             return port.partner == table::kNoPort ? Verdict::drop(DropReason::outer_fragment)
                                                   : Verdict::divert(Lane::host);
@@ -233,6 +236,9 @@ struct ClassifyUnderlay {
         const std::uint32_t at = sizeof(net::EthernetHeader) + ip.header_length();
         const std::uint32_t payload = ip.total_length.value() - ip.header_length();
         const bool is_fragment = ip.is_fragment();
+        if (is_fragment && port.reassembles) [[unlikely]] {
+            return Verdict::divert(packet::Lane::fragment);
+        }
         if ((ip.fragment.value() & net::Ipv4Header::kOffsetMask) != 0) [[unlikely]] {
             // Without ports nobody knows whose it is: the twin, if there is one, reassembles.
             return port.partner == table::kNoPort ? Verdict::drop(DropReason::outer_fragment)

@@ -117,6 +117,7 @@ struct Context {
     const table::Tables* tables = nullptr;
     std::uint64_t generation = 0;
     std::uint8_t epoch = 0;        ///< of Fdb::refresh
+    bool reassembled = false;      ///< of the burst: each of its packets arrived as fragments
     std::uint16_t next_ip_id = 0;  ///< identification of outer IPv4 headers that may be fragmented
     port::WorkerPools* pools = nullptr;
     PeerMemo peer;

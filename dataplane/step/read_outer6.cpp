@@ -25,7 +25,7 @@ net::Ipv4Address name_of_peer(const table::Tables& tables, std::uint32_t profile
 
 }  // namespace
 
-bool is_tunnel6(const packet::Packet& p, const table::Tables& tables) noexcept {
+bool is_tunnel6(const packet::Packet& p, const table::Tables& tables, bool reassembles) noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     if (tables.addresses6 == nullptr || p.contiguous() < kIp + sizeof(net::Ipv6Header) ||
         p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv6) {
@@ -33,12 +33,17 @@ bool is_tunnel6(const packet::Packet& p, const table::Tables& tables) noexcept {
     }
     const net::Ipv6Upper upper = net::upper_of(p.data() + kIp, p.contiguous() - kIp);
     const std::uint32_t udp = kIp + upper.offset;
-    return upper.protocol == net::ip_protocol::kUdp && upper.is_whole && !upper.is_later &&
-           p.contiguous() >= udp + sizeof(net::UdpHeader) &&
+    if (upper.protocol != net::ip_protocol::kUdp || !upper.is_whole ||
+        tables.addresses6->find(0, net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination)) ==
+            table::AddressMap::kNone) {
+        return false;
+    }
+    if (upper.is_fragment && reassembles) {
+        return true;
+    }
+    return !upper.is_later && p.contiguous() >= udp + sizeof(net::UdpHeader) &&
            tables.dstports->contains(
-               table::dstport_key(p.at<net::UdpHeader>(udp)->destination.value(), true)) &&
-           tables.addresses6->find(0, net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination)) !=
-               table::AddressMap::kNone;
+               table::dstport_key(p.at<net::UdpHeader>(udp)->destination.value(), true));
 }
 
 packet::Verdict read_outer6(packet::Packet& p, packet::PacketMeta& meta, Context& ctx) noexcept {

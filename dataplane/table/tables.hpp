@@ -49,6 +49,7 @@ struct alignas(64) PortEntry {
     bool promiscuous = false;         ///< underlay: foreign unicast goes to the host, not dropped
     bool trusts_rx_checksum = false;  ///< NIC verifies IPv4 and UDP checksums
     bool tries_rx_checksum = false;   ///< NIC says so, and its verdicts are compared for now
+    bool reassembles = false;         ///< underlay: fragments for us wait for their datagram
     std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
     std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port
     std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS

@@ -20,11 +20,13 @@ namespace vxplane::worker {
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
       counters_(options_.port_count, options_.segment_count),
+      reassembly_(options_.fragments),
       exit_(counters_, options_.rings, options_.lanes, options_.pools, options_.punt_rate,
             rte_get_tsc_hz()),
       idle_(options_.idle, options_.idle_after, options_.idle_sleep, rte_get_tsc_hz()) {
     context_.pools = &options_.pools;
     context_.listener = &exit_;
+    exit_.use(reassembly_);
     context_.rule_counters = &rule_counters_;
     slave_rates_.resize(options_.port_count);
     context_.rates = slave_rates_.data();
@@ -174,12 +176,9 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
             path::FromAccess::run(burst_, context_, exit_);
             break;
         case table::PortRole::underlay:
-            if (context_.tables->ports[port].master != table::kNoMaster) {
-                set_aside_what_is_no_tunnel();
-            }
-            path::FromUnderlay::run(burst_, context_, exit_);
-            if (aside_.count != 0) {
-                path::run_from_master(aside_, context_, exit_);
+            carry_from_underlay(port);
+            if (!reassembly_.whole().empty()) [[unlikely]] {
+                carry_whole(port);
             }
             break;
         case table::PortRole::slave:
@@ -196,15 +195,20 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
     }
 }
 
+template <bool kReassembles>
 void Worker::set_aside_what_is_no_tunnel() noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     const table::Tables& tables = *context_.tables;
     const auto is_tunnel = [&tables](const packet::Packet& p) {
         if (p.contiguous() < kIp + sizeof(net::Ipv4Header) + sizeof(net::UdpHeader) ||
             p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv4) {
-            return step::is_tunnel6(p, tables);
+            return step::is_tunnel6(p, tables, kReassembles);
         }
         const auto* ip = p.at<net::Ipv4Header>(kIp);
+        if (kReassembles && ip->is_fragment()) {
+            return ip->protocol == net::ip_protocol::kUdp &&
+                   tables.addresses->contains(ip->destination.be.wire());
+        }
         const std::uint32_t udp = kIp + ip->header_length();
         return ip->protocol == net::ip_protocol::kUdp &&
                p.contiguous() >= udp + sizeof(net::UdpHeader) &&
@@ -224,6 +228,32 @@ void Worker::set_aside_what_is_no_tunnel() noexcept {
     if (tables.joined != nullptr) [[unlikely]] {
         take_back_groups();
     }
+}
+
+void Worker::carry_from_underlay(std::uint16_t port) noexcept {
+    const table::PortEntry& entry = context_.tables->ports[port];
+    if (entry.master != table::kNoMaster) {
+        entry.reassembles ? set_aside_what_is_no_tunnel<true>()
+                          : set_aside_what_is_no_tunnel<false>();
+    }
+    path::FromUnderlay::run(burst_, context_, exit_);
+    if (aside_.count != 0) {
+        path::run_from_master(aside_, context_, exit_);
+    }
+}
+
+void Worker::carry_whole(std::uint16_t port) noexcept {
+    packet::PacketMeta fresh;
+    fresh.in_port = port;
+    burst_.count = 0;
+    for (rte_mbuf* frame : reassembly_.whole()) {
+        burst_.mbufs[burst_.count] = frame;
+        burst_.meta[burst_.count++] = fresh;
+    }
+    reassembly_.clear();
+    context_.reassembled = true;
+    carry_from_underlay(port);
+    context_.reassembled = false;
 }
 
 void Worker::take_back_groups() noexcept {
@@ -266,6 +296,7 @@ void Worker::end_poll(unsigned found) noexcept {
     if (context_.tables->masters.size() != 0) [[unlikely]] {
         age_connections();
     }
+    reassembly_.expire(context_.now, exit_);
     exit_.flush();
     if (steering_ != nullptr) {
         steering_->end();
@@ -275,6 +306,7 @@ void Worker::end_poll(unsigned found) noexcept {
     if (found == 0) {
         counters_.empty_polls.add(1);
     }
+    counters_.held_fragments.set(reassembly_.held());
     counters_.unaccounted.set(counters_.difference());
     if (options_.rcu != nullptr) {
         rte_rcu_qsbr_quiescent(options_.rcu, options_.id);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/path/exit.hpp"
+#include "dataplane/path/reassembly.hpp"
 #include "dataplane/step/merge_tcp.hpp"
 #include "dataplane/step/slave_hooks.hpp"
 #include "dataplane/worker/idle.hpp"
@@ -44,6 +45,7 @@ struct WorkerOptions {
     path::ControlRings rings;
     std::size_t port_count = 0;
     std::size_t segment_count = 0;
+    std::uint32_t fragments = 1024;    ///< of outer packets that may wait for the rest of them
     std::uint64_t punt_rate = 50'000;  ///< packets per second to control
     Idle idle = Idle::adaptive;
     std::uint32_t idle_after = 200;   ///< microseconds without a packet until the first nap
@@ -101,9 +103,13 @@ class Worker {
     /// Runs the path of the port's role. `received`: the frames are to be counted as coming in.
     void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
     /// Moves frames of burst_ to aside_, of which FromUnderlay knows nothing.
+    template <bool kReassembles>
     void set_aside_what_is_no_tunnel() noexcept;
     /// But tunnel packets to groups of the underlay.
     void take_back_groups() noexcept;
+    void carry_from_underlay(std::uint16_t port) noexcept;
+    /// What was put together of the fragments of the burst before.
+    void carry_whole(std::uint16_t port) noexcept;
     /// Of the masters whose connections are this worker's.
     void age_connections() noexcept;
     unsigned poll_merged(const RxQueue& rx) noexcept;
@@ -118,6 +124,7 @@ class Worker {
 
     WorkerOptions options_;
     path::WorkerCounters counters_;
+    path::Reassembly reassembly_;
     path::Exit exit_;
     step::Context context_;
     table::RuleCounters rule_counters_;

@@ -148,6 +148,7 @@ void Live::load_ports() {
         entry.learning = open.config->learning;
         entry.multi_segment_tx = open.port->multi_segment_tx();
         entry.promiscuous = open.config->promiscuous;
+        entry.reassembles = open.config->reassembly;
         entry.max_frame = static_cast<std::uint16_t>(open.port->mtu() + 14);
         const net::MacAddress mac{open.port->mac()};
         entry.mac = mac.number();

@@ -52,6 +52,7 @@ PortId Lab::add_port(const std::string& name, const PortWords& words, table::Por
     state.entry.learning = words.learning;
     state.entry.multi_segment_tx = words.chains;
     state.entry.promiscuous = words.promiscuous;
+    state.entry.reassembles = words.reassembles;
     state.entry.trusts_rx_checksum = words.trusts_checksum;
     state.entry.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
     state.entry.mac = words.mac.number();

@@ -41,6 +41,7 @@ struct PortWords {
     std::uint32_t slots = 512;  ///< of each ring; one less can be held
     bool chains = true;         ///< takes chained buffers
     bool promiscuous = false;
+    bool reassembles = false;
     bool learning = true;
     bool trusts_checksum = false;
     bool gro = false;        ///< received TCP segments are merged

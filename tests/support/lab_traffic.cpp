@@ -215,6 +215,7 @@ Seen Lab::collect() {
     for (const auto& [id, handoff] : handoffs_) held += rte_ring_count(handoff);
     for (unsigned i = 0; steering_ && i < workers_.size(); ++i) held += steering_->queued(i);
     for (const path::ControlRings& rings : control_) held += rte_ring_count(rings.inject);
+    for (const auto& one : workers_) held += one->counters().held_fragments.get();
     const std::uint64_t in_use = pools().in_use();
     // What is still under way may be more than one buffer a frame.
     if (held == 0 ? in_use != level_ : in_use < level_ + held)
@@ -230,7 +231,7 @@ std::string Lab::law() const {
         const std::uint64_t in = c.received.get() + c.copies.get() + c.injected.get() +
                                  c.taken_over.get() + c.steered_in.get() + c.cut_frames.get();
         std::uint64_t out = c.sent.get() + c.diverted.get() + c.handed_off.get() +
-                            c.steered_out.get() + c.merged.get();
+                            c.steered_out.get() + c.merged.get() + c.held_fragments.get();
         for (const path::Counter& drop : c.drops) out += drop.get();
         if (in != out)
             text += "worker " + std::to_string(one->options().id) + " took " + std::to_string(in) +
@@ -296,6 +297,8 @@ Counts Lab::counts() const {
         note(who + "steered_out", c.steered_out.get());
         note(who + "merged", c.merged.get());
         note(who + "cut_frames", c.cut_frames.get());
+        note(who + "reassembled", c.reassembled.get());
+        note(who + "held_fragments", c.held_fragments.get());
         note(who + "learn_events", c.learn_events.get());
         note(who + "learn_lost", c.learn_lost.get());
         note(who + "pool.refused", one->pools().refused());

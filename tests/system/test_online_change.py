@@ -133,7 +133,7 @@ def topologies(first, version):
             topology["ports"]["uplink0"]["addresses"].append(f"{OWN[6]}/64")
         yield f"vxlans.vx100.{key}" if key != "nexthops" else "nexthops.5", topology
     for port, key, value in (("uplink0", "promiscuous", True), ("acc0", "learning", False), ("acc0", "promiscuous", False),
-                             ("uplink0", "mtu", 1400)):
+                             ("uplink0", "reassembly", True), ("uplink0", "mtu", 1400)):
         topology = copy.deepcopy(first)
         topology["ports"][port][key] = value
         yield f"ports.{port}.{key}", topology
