@@ -308,11 +308,12 @@ void Punts::send_released() {
 }
 
 void Punts::encapsulate(const Held& held) {
-    encapsulate(held.mbuf, held.tunnel, held.segment, port_of(held));
+    encapsulate(held.mbuf, held.tunnel, held.segment, port_of(held),
+                (held.opaque & kOneOfMany) != 0);
 }
 
 void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
-                        std::uint16_t in_port) {
+                        std::uint16_t in_port, bool one_of_many) {
     context_.begin(publisher_.current(), 0, 0);
     if (segment >= context_.tables->segments.size() || tunnel >= context_.tables->tunnels.size() ||
         !context_.tables->segments[segment].in_use) {
@@ -328,6 +329,9 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
     meta.out_port = table::kNoPort;
     meta.tunnel = tunnel;
     meta.segment = segment;
+    meta.one_of_many = one_of_many;
+    meta.destination_key =
+        table::FdbKey::make(p.at<net::EthernetHeader>(0)->destination.number(), segment).raw;
     meta.vni_word = context_.tables->segments[segment].vni_word;
     if (in_port < context_.tables->ports.size() &&
         (context_.tables->ports[in_port].segment == segment ||
@@ -344,6 +348,9 @@ void Punts::encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segm
         drop(p.mbuf(), DropReason::port_gone);  // its remote has become ours while it waited
     } else {
         const bool refused = meta.if_refused != DropReason::none;
+        if (meta.punt == packet::Punt::too_big && told_of_held(p, meta)) {
+            return;
+        }
         drop(p.mbuf(), verdict.is_drop() ? verdict.reason()
                        : refused         ? meta.if_refused
                                          : DropReason::neigh_failed);

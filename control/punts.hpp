@@ -110,6 +110,7 @@ class Punts final : public NeighbourSink {
     void take_unresolved(const path::PuntItem& item, Time now);
     void answer(rte_mbuf* frame, std::uint16_t in_port, std::uint16_t segment, IcmpError error);
     /// To a tenant whose frame is too long for its tunnel.
+    bool told_of_held(packet::Packet p, const packet::PacketMeta& meta);
     void answer_too_big(const path::PuntItem& item);
     /// ICMP port unreachable to a peer whose segments are all down.
     void answer_closed(const path::PuntItem& item);
@@ -126,7 +127,7 @@ class Punts final : public NeighbourSink {
                         std::span<const std::byte> frame);
     void encapsulate(const Held& held);
     void encapsulate(rte_mbuf* mbuf, std::uint32_t tunnel, std::uint16_t segment,
-                     std::uint16_t in_port);
+                     std::uint16_t in_port, bool one_of_many = false);
     void send_in_fragments(packet::Packet p, packet::PacketMeta& meta);
     [[nodiscard]] rte_mbuf* made_of(std::span<const std::byte> frame);
     // Of slaves and routes: punts_slaves.cpp.

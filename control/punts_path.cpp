@@ -62,6 +62,23 @@ void Punts::answer_too_big(const path::PuntItem& item) {
     }
 }
 
+// While it waited, its segment or tunnel came to take less. True when it was dropped here.
+bool Punts::told_of_held(packet::Packet p, const packet::PacketMeta& meta) {
+    if (meta.in_port >= context_.tables->ports.size() ||
+        p.at<net::EthernetHeader>(0)->destination.is_group()) {
+        return false;
+    }
+    path::PuntItem item;
+    item.mbuf = p.mbuf();
+    item.tunnel = meta.tunnel;  // what fits
+    item.segment = meta.segment;
+    item.in_port = meta.in_port;
+    item.why = meta.punt;
+    item.if_refused = meta.if_refused;
+    take_refused(item);
+    return true;
+}
+
 void Punts::send_in_fragments(packet::Packet p, packet::PacketMeta& meta) {
     const std::uint32_t longest = context_.tables->tunnels[meta.tunnel].max_frame;
     const packet::Verdict verdict = step::AddTunnel::add_unjudged(p, meta, context_);

@@ -162,7 +162,9 @@ class AddTunnel {
                               const packet::PacketMeta& meta) noexcept {
         constexpr std::uint32_t kLeast4 = 576;   // RFC 791 section 3.1: what every host takes
         constexpr std::uint32_t kLeast6 = 1280;  // RFC 8200 section 5
-        if (!meta.inner_is_ip || meta.one_of_many || meta.tag_bytes() != 0) {
+        // Of a flood to a group nobody is told.
+        const bool group = ((meta.destination_key >> 16) & net::kMacGroupBit) != 0;
+        if (!meta.inner_is_ip || (meta.one_of_many && group) || meta.tag_bytes() != 0) {
             return false;
         }
         if (ip.version() == 6) {

@@ -134,6 +134,32 @@ TEST(FragmentOuter, VX24_VX26_where_nobody_may_be_told_it_is_cut) {
     EXPECT_EQ(sent("127.0.0.1", "192.0.2.2"), 2U);
 }
 
+TEST(FragmentOuter, VX23_VX25_of_a_flood_the_sender_is_told_once_and_no_copy_is_cut) {
+    Scene s(outer());
+    const Frame v6 = a_frame().to(host(77)).ipv6().udp(1, 2).payload(1500 - 48);
+    for (const Frame& frame : {datagram(1500, kDontFragment, 77), v6}) {
+        Golden(s.lab, s.vm1, frame)
+            .out(s.vm2, frame)
+            .flooded(s.red, 3)
+            .punts(packet::Punt::too_big)
+            .drops(DropReason::tunnel_oversize, 2)
+            .counts("segment.red.oversize", 3)
+            .uncut()
+            .check();
+    }
+    // To all, or to a group: nobody is told, and every copy is cut.
+    Frame to_all = datagram(1500, kDontFragment);
+    to_all.to(mac("ff:ff:ff:ff:ff:ff"));
+    Frame to_group = a_frame().ipv6({.destination = "ff05::77"}).udp(1, 2).payload(1500 - 48);
+    to_group.to(mac("33:33:00:00:00:77"));
+    for (const Frame& frame : {to_all, to_group}) {
+        const Seen seen = s.lab.receive(s.vm1, frame);
+        EXPECT_EQ(seen.sent_by(s.up).size(), 6U);
+        EXPECT_TRUE(seen.punted.empty());
+        expect_law(seen);
+    }
+}
+
 TEST(FragmentOuter, VX26_every_copy_of_a_flood_is_cut) {
     Scene s(outer());
     const Seen seen = s.lab.receive(s.vm1, datagram(1500, 0, 77));

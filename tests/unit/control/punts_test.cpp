@@ -264,28 +264,6 @@ TEST_F(ControlPunts, answers_to_one_sender_are_limited) {
     expect_law();
 }
 
-TEST_F(ControlPunts, VX27_the_rate_of_answers_is_settable) {
-    routes.v4.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
-    with_remote("10.3.0.2");
-    const auto answered = [this](std::uint32_t rate) {
-        punts.set_icmp_rate(rate);
-        now += 2s;
-        forget_sent();
-        for (int i = 0; i < 20; ++i) receive(world.vm1, numbered(1));
-        tick();
-        return sent_by(world.vm1).size();
-    };
-    EXPECT_EQ(answered(0), 0U);
-    const std::uint64_t before = punts.icmp_suppressed();
-    EXPECT_EQ(before, 20U);
-    // The second in which the source is may change once.
-    const std::size_t few = answered(3);
-    EXPECT_TRUE(few >= 3 && few <= 6) << few;
-    EXPECT_EQ(punts.icmp_suppressed() - before, 20 - few);
-    EXPECT_EQ(answered(1000), 20U);
-    expect_law();
-}
-
 TEST_F(ControlPunts, no_answer_about_broadcasts_fragments_or_icmp_errors) {
     routes.v4.add(ip("10.3.0.0").number(), 16, {table::RouteType::unreachable, 0, 0});
     with_remote("10.3.0.2");
