@@ -246,6 +246,15 @@ def write(target, seeds):
         (folder / hashlib.sha1(seed).hexdigest()[:16]).write_bytes(seed)
 
 
+def slices():
+    """Which packet, offset and size in eights, and a byte to change: see fuzz_reassembly.cpp."""
+    cuts = ((0, 10), (11, 9), (21, 255))
+    for head, order in itertools.product((0, 0x11), itertools.permutations(range(3))):
+        yield bytes([head]) + b"".join(bytes([which, *cuts[i], 0]) for which in range(3) for i in order)
+    yield bytes([0, 0, 0, 10, 0, 0, 5, 10, 0])
+    yield bytes([0x10, 0x80, 0, 10, 6, 0x84, 5, 10, 4])
+
+
 def main():
     places = [host(2), host(12), host(13), host(14), host(15), host(77), "01:00:5e:00:00:05"]
     access = [raw(frame) for frame in inner_frames(host(1), places)]
@@ -266,6 +275,7 @@ def main():
     write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
     write("fuzz-group", [head + raw(frame) for head, frame in grouped_frames()])
     write("fuzz-gpe", [head + raw(frame) for head, frame in extended_frames()])
+    write("fuzz-reassembly", slices())
     write("fuzz-watch", [head + raw(frame) for head, frame in watched_frames()])
     files = sorted((HERE.parents[1] / "config/examples").glob("*.yaml"))
     files += sorted((HERE.parent / "unit/config/bad").glob("*.yaml"))
