@@ -155,6 +155,26 @@ def test_VX92_misses_are_events(lab):
     assert seen["l3miss"]["address"] == "10.0.0.88" and seen["l3miss"]["port"] == "acc0"
 
 
+def test_VX82_neighbours_that_have_no_room_are_counted_and_an_alarm_tells(lab):
+    scene, peer = proxied(lab, **{"neigh-learning": True, "neigh-maxaddr": 1})
+    scene.start()
+    tenant = scene.members["acc0"][0]
+    assert tenant.ping(peer.inner4) == 3, "who is not known is flooded to, as ever"
+
+    def learned():
+        return scene.daemon.rpc("segments", name="vx100")[0]["neighbours"]
+
+    wait_until(lambda: learned()["refused"] >= 1, 3, "the second one has no room")
+    assert learned() | {"refused": 0} == {"learned": 1, "most": 1, "refused": 0}
+    full = "segment vx100 knows at least 80 % of its neigh-maxaddr 1"
+    assert full in scene.daemon.rpc("health")["alarms"]
+    assert "neigh-maxaddr: 1 -> 100" in scene.daemon.ctl("segment", "set", "vx100", "neigh-maxaddr", "100").stdout
+    tenant.ip("neighbour flush dev acc0")
+    assert tenant.ping(peer.inner4) == 3
+    wait_until(lambda: learned()["learned"] >= 2, 5, "there is room now")
+    assert full not in scene.daemon.rpc("health")["alarms"]
+
+
 def test_VX84_duplicate_detection_is_for_the_owner_unless_its_place_is_fixed_or_the_option_is_on(lab):
     scene, peer = proxied(lab)
     segment = scene.topology["vxlans"]["vx100"]
