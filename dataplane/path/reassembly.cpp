@@ -8,6 +8,7 @@
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/path/slaves.hpp"
+#include "dataplane/path/special.hpp"
 
 namespace vxplane::path {
 namespace {
@@ -32,6 +33,13 @@ bool joined_ecn(std::uint8_t seen, std::uint8_t& ecn) noexcept {
     }
     ecn = (seen & kCe) != 0 ? static_cast<std::uint8_t>(net::Ecn::ce) : 0;
     return true;
+}
+
+/// A fragment as it came by the port that it names.
+void refuse(rte_mbuf* mbuf, DropReason reason, step::Context& ctx, Exit& exit) noexcept {
+    exit.counters().ports[mbuf->port].dropped.add(1);
+    note_sender(packet::Packet(mbuf), {}, ctx, reason);
+    exit.drop(mbuf, reason);
 }
 
 /// Puts the bytes behind one another, into as many buffers as they need.
@@ -191,17 +199,17 @@ Reassembly::Index Reassembly::find(const table::FragmentKey& key) noexcept {
     return at;
 }
 
-Reassembly::Index Reassembly::begin(const table::FragmentKey& key, std::uint32_t now,
+Reassembly::Index Reassembly::begin(const table::FragmentKey& key, step::Context& ctx,
                                     Exit& exit) noexcept {
     if (free_datagram_ == kNone) {
-        give_up(oldest_, DropReason::outer_fragment_full, exit);
+        give_up(oldest_, DropReason::outer_fragment_full, ctx, exit);
     }
     const Index at = free_datagram_;
     Datagram& datagram = datagrams_[at];
     free_datagram_ = datagram.next;
     datagram = {};
     datagram.key = key;
-    datagram.began = now;
+    datagram.began = ctx.now;
     Index* bucket = bucket_of(key);
     datagram.next = *bucket;
     *bucket = at;
@@ -237,17 +245,16 @@ rte_mbuf* Reassembly::take_piece(Datagram& datagram) noexcept {
     return piece.mbuf;
 }
 
-void Reassembly::give_up(Index at, DropReason reason, Exit& exit) noexcept {
+void Reassembly::give_up(Index at, DropReason reason, step::Context& ctx, Exit& exit) noexcept {
     while (rte_mbuf* mbuf = take_piece(datagrams_[at])) {
-        exit.counters().ports[mbuf->port].dropped.add(1);
-        exit.drop(mbuf, reason);
+        refuse(mbuf, reason, ctx, exit);
     }
     end(at);
 }
 
 /// Overlaps are an attack or a fault (RFC 5722): nothing of such a datagram is used.
 Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragment,
-                                Exit& exit) noexcept {
+                                step::Context& ctx, Exit& exit) noexcept {
     Datagram& datagram = datagrams_[at];
     const std::uint32_t end = fragment.from + fragment.size;
     if (datagram.total != 0 &&
@@ -274,7 +281,7 @@ Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragme
         if (victim == kNone) {
             return Fit::overlaps;  // it alone has them all
         }
-        give_up(victim, DropReason::outer_fragment_full, exit);
+        give_up(victim, DropReason::outer_fragment_full, ctx, exit);
     }
     const Index fresh = free_piece_;
     free_piece_ = pieces_[fresh].next;
@@ -303,10 +310,8 @@ void Reassembly::release_to_host(Index at, packet::PacketMeta& meta, step::Conte
 
 void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
                       Exit& exit) noexcept {
-    const auto drop = [&](DropReason reason) {
-        exit.counters().ports[meta.in_port].dropped.add(1);
-        exit.drop(p.mbuf(), reason);
-    };
+    const auto drop = [&](DropReason reason) { refuse(p.mbuf(), reason, ctx, exit); };
+    p.mbuf()->port = meta.in_port;
     Fragment fragment;
     if (!read(p, fragment)) {
         drop(DropReason::outer_fragment);
@@ -316,10 +321,9 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
         drop(DropReason::outer_fragment_bad);
         return;
     }
-    p.mbuf()->port = meta.in_port;
     Index at = find(fragment.key);
     if (at == kNone) {
-        at = begin(fragment.key, ctx.now, exit);
+        at = begin(fragment.key, ctx, exit);
     }
     Datagram& datagram = datagrams_[at];
     if (!datagram.foreign && fragment.from == 0 && !is_tunnel(p, fragment, *ctx.tables)) {
@@ -337,10 +341,10 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
         return;
     }
     p.cut_to(fragment.header + fragment.size);
-    const Fit fit = put(at, p.mbuf(), fragment, exit);
+    const Fit fit = put(at, p.mbuf(), fragment, ctx, exit);
     if (fit != Fit::fits) {
         if (fit == Fit::overlaps) {
-            give_up(at, DropReason::outer_fragment_bad, exit);
+            give_up(at, DropReason::outer_fragment_bad, ctx, exit);
         }
         drop(DropReason::outer_fragment_bad);
         return;
@@ -354,7 +358,7 @@ void Reassembly::join(Index at, std::uint16_t port, step::Context& ctx, Exit& ex
     Datagram& datagram = datagrams_[at];
     std::uint8_t ecn = 0;
     if (!joined_ecn(datagram.ecn, ecn)) {
-        give_up(at, DropReason::outer_fragment_bad, exit);
+        give_up(at, DropReason::outer_fragment_bad, ctx, exit);
         return;
     }
     const Piece& head = pieces_[datagram.first];
@@ -362,7 +366,7 @@ void Reassembly::join(Index at, std::uint16_t port, step::Context& ctx, Exit& ex
         packet::Packet(head.mbuf).at<net::EthernetHeader>(0)->type == net::ether_type::kIpv6;
     const std::uint32_t header = head.header - (ipv6 ? kFragmentHeader6 : 0U);
     if (!ipv6 && datagram.total + header - kIp > kLongest) {
-        give_up(at, DropReason::outer_fragment_bad, exit);
+        give_up(at, DropReason::outer_fragment_bad, ctx, exit);
         return;
     }
     Writer writer(*ctx.pools, port);
@@ -372,7 +376,7 @@ void Reassembly::join(Index at, std::uint16_t port, step::Context& ctx, Exit& ex
     }
     if (!done) {
         rte_pktmbuf_free(writer.frame());
-        give_up(at, DropReason::outer_fragment_full, exit);
+        give_up(at, DropReason::outer_fragment_full, ctx, exit);
         return;
     }
     packet::Packet whole(writer.frame());

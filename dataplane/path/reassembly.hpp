@@ -34,13 +34,11 @@ class Reassembly {
 
     /// A fragment of a UDP datagram for us, whose IP header is right and all there.
     void take(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept;
-    /// Gives up what has waited too long. `now`: milliseconds of the shared clock.
-    void expire(std::uint32_t now, Exit& exit) noexcept {
-        while (oldest_ != kNone &&
-               static_cast<std::int32_t>(now - datagrams_[oldest_].began - kPatience) >= 0)
-            [[unlikely]] {
-                give_up(oldest_, packet::DropReason::outer_fragment_lost, exit);
-            }
+    /// Gives up what has waited too long.
+    void expire(step::Context& ctx, Exit& exit) noexcept {
+        while (oldest_ != kNone && is_over(datagrams_[oldest_], ctx.now)) {
+            give_up(oldest_, packet::DropReason::outer_fragment_lost, ctx, exit);
+        }
     }
 
     /// Datagrams that became whole since clear(), as frames of the port that their last fragment
@@ -75,20 +73,24 @@ class Reassembly {
     };
     struct Fragment;
 
+    static bool is_over(const Datagram& datagram, std::uint32_t now) noexcept {
+        return static_cast<std::int32_t>(now - datagram.began - kPatience) >= 0;
+    }
     static bool read(const packet::Packet& p, Fragment& out) noexcept;
     static bool is_possible(const Fragment& fragment) noexcept;
     [[nodiscard]] bool is_tunnel(const packet::Packet& p, const Fragment& fragment,
                                  const table::Tables& tables) const noexcept;
     [[nodiscard]] Index* bucket_of(const table::FragmentKey& key) noexcept;
     [[nodiscard]] Index find(const table::FragmentKey& key) noexcept;
-    Index begin(const table::FragmentKey& key, std::uint32_t now, Exit& exit) noexcept;
+    Index begin(const table::FragmentKey& key, step::Context& ctx, Exit& exit) noexcept;
     /// What may follow from a fragment that fits between its neighbours.
     enum class Fit : std::uint8_t { fits, twice, overlaps };
-    Fit put(Index at, rte_mbuf* mbuf, const Fragment& fragment, Exit& exit) noexcept;
+    Fit put(Index at, rte_mbuf* mbuf, const Fragment& fragment, step::Context& ctx,
+            Exit& exit) noexcept;
     void release_to_host(Index at, packet::PacketMeta& meta, step::Context& ctx,
                          Exit& exit) noexcept;
     void join(Index at, std::uint16_t port, step::Context& ctx, Exit& exit) noexcept;
-    void give_up(Index at, packet::DropReason reason, Exit& exit) noexcept;
+    void give_up(Index at, packet::DropReason reason, step::Context& ctx, Exit& exit) noexcept;
     rte_mbuf* take_piece(Datagram& datagram) noexcept;
     void end(Index at) noexcept;
 

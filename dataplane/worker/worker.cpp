@@ -296,7 +296,7 @@ void Worker::end_poll(unsigned found) noexcept {
     if (context_.tables->masters.size() != 0) [[unlikely]] {
         age_connections();
     }
-    reassembly_.expire(context_.now, exit_);
+    reassembly_.expire(context_, exit_);
     exit_.flush();
     if (steering_ != nullptr) {
         steering_->end();

@@ -225,8 +225,9 @@ TEST(VxlanReassembly, VX39_fragments_that_no_datagram_can_have_are_refused) {
     behind.insert(behind.begin() + kFramed + 40, options.begin(), options.end());
     behind[kFramed + 6] = 60;
     put16(behind, kFramed + 4, 8 + 8 + 160);
-    EXPECT_EQ(s.lab.receive(s.up, std::vector<Bytes>{behind}).only_reason(),
-              DropReason::outer_fragment);
+    const Seen seen = s.lab.receive(s.up, std::vector<Bytes>{behind});
+    EXPECT_EQ(seen.only_reason(), DropReason::outer_fragment);
+    EXPECT_EQ(seen.broken_law, "");
 }
 
 TEST(VxlanReassembly, VX39_what_does_not_become_whole_is_given_up_after_30_seconds) {

@@ -248,6 +248,7 @@ std::string Lab::law_of_senders() const {
     // Reasons for which nothing but tunnel packets is dropped.
     constexpr DropReason kOfTunnels[] = {
         DropReason::outer_own_vtep,       DropReason::outer_fragment,
+        DropReason::outer_fragment_bad,   DropReason::outer_fragment_lost,
         DropReason::ip6_bad_source,       DropReason::udp_bad_length,
         DropReason::udp_bad_checksum,     DropReason::udp_no_checksum,
         DropReason::vxlan_too_short,      DropReason::vxlan_no_vni_flag,
