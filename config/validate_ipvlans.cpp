@@ -74,6 +74,13 @@ class IpvlanJudge {
                               quoted(other.name) + line_text(other.keys.of("link", other.where)) +
                               " (one ipvlan per underlay port)");
         }
+        if (port->reassembly) {
+            // Rules and translation of an ipvlan see fragments as they arrive.
+            judge_.refuse(
+                port->keys.of("reassembly", port->where), "ports." + port->name + ".reassembly",
+                "port " + quoted(port->name) + " is the link of ipvlan " + quoted(ipvlan.name) +
+                    line_text(where) + " (tunnels in fragments by a port of their own)");
+        }
         return port;
     }
 

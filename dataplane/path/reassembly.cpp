@@ -157,11 +157,15 @@ bool Reassembly::read(const packet::Packet& p, Fragment& out) noexcept {
     const auto& ip = *p.at<net::Ipv6Header>(kIp);
     const std::uint32_t payload = ip.payload_length.value();
     out.header = kIp + sizeof ip + kFragmentHeader6;
+    // Only UDP right behind it: other headers there could make the whole a fragment once more.
     if (ip.next_header != net::ipv6_extension::kFragment || payload < kFragmentHeader6 ||
         p.contiguous() < out.header || p.length() < kIp + sizeof ip + payload) {
         return false;
     }
     const std::byte* header = p.data() + kIp + sizeof ip;
+    if (static_cast<std::uint8_t>(header[0]) != net::ip_protocol::kUdp) {
+        return false;
+    }
     const std::uint16_t field = net::load<net::Be16>(header + 2).value();
     out.key = {net::IpAddress(ip.source), net::IpAddress(ip.destination),
                net::load<net::Be32>(header + 4).wire(), 0, 0};
@@ -299,11 +303,10 @@ Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragme
     return Fit::fits;
 }
 
-void Reassembly::release_to_host(Index at, packet::PacketMeta& meta, step::Context& ctx,
-                                 Exit& exit) noexcept {
+void Reassembly::release_to_host(Index at, step::Context& ctx, Exit& exit) noexcept {
     while (rte_mbuf* mbuf = take_piece(datagrams_[at])) {
         packet::PacketMeta own;
-        own.in_port = meta.in_port;
+        own.in_port = mbuf->port;
         to_host(packet::Packet(mbuf), own, ctx, exit);
     }
 }
@@ -317,7 +320,8 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
         drop(DropReason::outer_fragment);
         return;
     }
-    if (!is_possible(fragment)) {
+    // What was put together is no fragment again.
+    if (ctx.reassembled || !is_possible(fragment)) {
         drop(DropReason::outer_fragment_bad);
         return;
     }
@@ -327,7 +331,7 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
     }
     Datagram& datagram = datagrams_[at];
     if (!datagram.foreign && fragment.from == 0 && !is_tunnel(p, fragment, *ctx.tables)) {
-        release_to_host(at, meta, ctx, exit);
+        release_to_host(at, ctx, exit);
         datagram.foreign = true;
     }
     if (datagram.foreign) {
@@ -357,6 +361,10 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
 void Reassembly::join(Index at, std::uint16_t port, step::Context& ctx, Exit& exit) noexcept {
     Datagram& datagram = datagrams_[at];
     std::uint8_t ecn = 0;
+    if (whole_count_ == whole_.size()) {
+        give_up(at, DropReason::outer_fragment_full, ctx, exit);
+        return;
+    }
     if (!joined_ecn(datagram.ecn, ecn)) {
         give_up(at, DropReason::outer_fragment_bad, ctx, exit);
         return;

@@ -87,8 +87,7 @@ class Reassembly {
     enum class Fit : std::uint8_t { fits, twice, overlaps };
     Fit put(Index at, rte_mbuf* mbuf, const Fragment& fragment, step::Context& ctx,
             Exit& exit) noexcept;
-    void release_to_host(Index at, packet::PacketMeta& meta, step::Context& ctx,
-                         Exit& exit) noexcept;
+    void release_to_host(Index at, step::Context& ctx, Exit& exit) noexcept;
     void join(Index at, std::uint16_t port, step::Context& ctx, Exit& exit) noexcept;
     void give_up(Index at, packet::DropReason reason, step::Context& ctx, Exit& exit) noexcept;
     rte_mbuf* take_piece(Datagram& datagram) noexcept;

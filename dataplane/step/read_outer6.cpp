@@ -25,7 +25,7 @@ net::Ipv4Address name_of_peer(const table::Tables& tables, std::uint32_t profile
 
 }  // namespace
 
-bool is_tunnel6(const packet::Packet& p, const table::Tables& tables, bool reassembles) noexcept {
+bool is_tunnel6(const packet::Packet& p, const table::Tables& tables) noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     if (tables.addresses6 == nullptr || p.contiguous() < kIp + sizeof(net::Ipv6Header) ||
         p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv6) {
@@ -37,9 +37,6 @@ bool is_tunnel6(const packet::Packet& p, const table::Tables& tables, bool reass
         tables.addresses6->find(0, net::IpAddress(p.at<net::Ipv6Header>(kIp)->destination)) ==
             table::AddressMap::kNone) {
         return false;
-    }
-    if (upper.is_fragment && reassembles) {
-        return true;
     }
     return !upper.is_later && p.contiguous() >= udp + sizeof(net::UdpHeader) &&
            tables.dstports->contains(

@@ -12,7 +12,6 @@ namespace vxplane::step {
                                           Context& ctx) noexcept;
 
 /// Whether ClassifyUnderlay would take it for a tunnel packet over IPv6, or drop it as one.
-[[nodiscard]] bool is_tunnel6(const packet::Packet& p, const table::Tables& tables,
-                              bool reassembles) noexcept;
+[[nodiscard]] bool is_tunnel6(const packet::Packet& p, const table::Tables& tables) noexcept;
 
 }  // namespace vxplane::step

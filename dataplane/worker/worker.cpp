@@ -195,20 +195,15 @@ void Worker::carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count,
     }
 }
 
-template <bool kReassembles>
 void Worker::set_aside_what_is_no_tunnel() noexcept {
     constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
     const table::Tables& tables = *context_.tables;
     const auto is_tunnel = [&tables](const packet::Packet& p) {
         if (p.contiguous() < kIp + sizeof(net::Ipv4Header) + sizeof(net::UdpHeader) ||
             p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv4) {
-            return step::is_tunnel6(p, tables, kReassembles);
+            return step::is_tunnel6(p, tables);
         }
         const auto* ip = p.at<net::Ipv4Header>(kIp);
-        if (kReassembles && ip->is_fragment()) {
-            return ip->protocol == net::ip_protocol::kUdp &&
-                   tables.addresses->contains(ip->destination.be.wire());
-        }
         const std::uint32_t udp = kIp + ip->header_length();
         return ip->protocol == net::ip_protocol::kUdp &&
                p.contiguous() >= udp + sizeof(net::UdpHeader) &&
@@ -233,8 +228,7 @@ void Worker::set_aside_what_is_no_tunnel() noexcept {
 void Worker::carry_from_underlay(std::uint16_t port) noexcept {
     const table::PortEntry& entry = context_.tables->ports[port];
     if (entry.master != table::kNoMaster) {
-        entry.reassembles ? set_aside_what_is_no_tunnel<true>()
-                          : set_aside_what_is_no_tunnel<false>();
+        set_aside_what_is_no_tunnel();
     }
     path::FromUnderlay::run(burst_, context_, exit_);
     if (aside_.count != 0) {

@@ -103,7 +103,6 @@ class Worker {
     /// Runs the path of the port's role. `received`: the frames are to be counted as coming in.
     void carry(std::uint16_t port, rte_mbuf** frames, std::uint16_t count, bool received) noexcept;
     /// Moves frames of burst_ to aside_, of which FromUnderlay knows nothing.
-    template <bool kReassembles>
     void set_aside_what_is_no_tunnel() noexcept;
     /// But tunnel packets to groups of the underlay.
     void take_back_groups() noexcept;

@@ -136,6 +136,28 @@ TEST(VxlanReassembly, VX39_an_atomic_fragment_is_a_whole_packet) {
     expect_alone(s.lab.receive(s.up, cut(whole, {})), s.vm1, inner_of(40), "atomic");
 }
 
+TEST(VxlanReassembly, VX39_a_fragment_inside_a_fragment_is_refused) {
+    Reassembling s;
+    const Bytes whole = s.tunnel_packet6(inner_of(400));
+    // As many as would overflow what is put together in one burst, and another burst behind them.
+    for (std::uint8_t number = 0; number < 3; ++number) {
+        std::vector<Bytes> burst;
+        for (std::uint8_t i = 0; i < packet::kBurstSize; ++i) {
+            Bytes inner = fragment(whole, 0x12B0 % 400 / 8 * 8, 80, true);
+            const std::size_t size = inner.size() - 54;
+            inner.insert(inner.begin() + 54, {44, 0, 0, 0, 0, 0, number, i});
+            put16(inner, kFramed + 4, size + 8);
+            put16(inner, 54 + 8 + 2, 0x12B5);  // offset and flags, or UDP port 4789
+            burst.push_back(inner);
+        }
+        const Seen seen = s.lab.receive(s.up, burst);
+        EXPECT_EQ(seen.broken_law, "");
+        EXPECT_EQ(seen.only_reason(), DropReason::outer_fragment);
+        EXPECT_EQ(s.held(), 0U);
+    }
+    expect_alone(s.lab.receive(s.up, cut(whole, {160})), s.vm1, inner_of(400), "afterwards");
+}
+
 TEST(VxlanReassembly, VX39_datagrams_do_not_mix) {
     Reassembling s;
     const Frame one = inner_of(300);

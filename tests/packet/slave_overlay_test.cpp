@@ -1,7 +1,6 @@
 // Slaves and segments: routes into a tunnel, and a segment whose router is an ipvlan.
 #include <gtest/gtest.h>
 
-#include "tests/support/fragments.hpp"
 #include "tests/support/slave_scene.hpp"
 
 namespace vxplane::support {
@@ -184,30 +183,6 @@ TEST(Ipvlan, IV55_IV24_a_segment_hands_over_what_is_behind_a_slave) {
     const Seen seen = s.lab.receive(s.up, s.from_node(inner));
     ASSERT_EQ(seen.sent_by(s.blue).size(), 1U);
     EXPECT_EQ(seen.sent_by(s.blue)[0], datagram("10.244.3.4", "10.9.0.7", 63).bytes());
-}
-
-TEST(Ipvlan, VX39_fragments_to_the_master_are_put_together_and_those_to_slaves_are_not) {
-    Pods s;
-    s.lab.port_entry(s.up).reassembles = true;
-    const Frame inner = datagram("10.244.3.4", "10.1.0.1", 63).to(s.own_mac).from(s.node_mac);
-    const Bytes tunnel_packet = s.from_node(inner).bytes();
-    const Seen whole = s.lab.receive(s.up, std::vector<Bytes>{tunnel_packet});
-    const Seen parts = s.lab.receive(s.up, cut(tunnel_packet, {24}));
-    EXPECT_EQ(parts.broken_law, "");
-    ASSERT_EQ(whole.sent_by(s.red).size(), 1U);
-    EXPECT_EQ(parts.sent_by(s.red), whole.sent_by(s.red));
-    // Of whatever port: nobody but the slave may wait for what is its.
-    Bytes other = tunnel_packet;
-    other[33] = 1;
-    other[24] = other[25] = 0;
-    const std::vector<Bytes> own = cut(other, {24});
-    const Seen seen = s.lab.receive(s.up, own);
-    EXPECT_EQ(seen.sent_by(s.red).size(), 2U);
-    EXPECT_EQ(seen.broken_law, "");
-    // And what is for the host goes there as it came.
-    Bytes foreign = tunnel_packet;
-    foreign[37] ^= 1;
-    EXPECT_EQ(s.lab.receive(s.up, cut(foreign, {24})).sent_by(s.host_twin), cut(foreign, {24}));
 }
 
 }  // namespace
