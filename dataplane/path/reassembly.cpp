@@ -317,7 +317,12 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
     p.mbuf()->port = meta.in_port;
     Fragment fragment;
     if (!read(p, fragment)) {
-        drop(DropReason::outer_fragment);
+        // The twin, if there is one, puts together what this cannot.
+        if (ctx.tables->ports[meta.in_port].partner == table::kNoPort) {
+            drop(DropReason::outer_fragment);
+        } else {
+            to_host(p, meta, ctx, exit);
+        }
         return;
     }
     // What was put together is no fragment again.

@@ -250,6 +250,12 @@ TEST(VxlanReassembly, VX39_fragments_that_no_datagram_can_have_are_refused) {
     const Seen seen = s.lab.receive(s.up, std::vector<Bytes>{behind});
     EXPECT_EQ(seen.only_reason(), DropReason::outer_fragment);
     EXPECT_EQ(seen.broken_law, "");
+    SceneWords words;
+    words.twin = true;
+    Reassembling with_host(words);
+    EXPECT_EQ(with_host.lab.receive(with_host.up, std::vector<Bytes>{behind})
+                  .sent_by(with_host.host_twin),
+              std::vector<Bytes>{behind});
 }
 
 TEST(VxlanReassembly, VX39_what_does_not_become_whole_is_given_up_after_30_seconds) {
