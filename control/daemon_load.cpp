@@ -12,24 +12,11 @@
 #include "control/apply/words.hpp"
 #include "control/daemon.hpp"
 #include "control/log_level.hpp"
+#include "control/offloads.hpp"
 
 namespace vxplane::control {
 
 namespace {
-
-/// What the device was found to do by itself, and what is left to workers.
-std::string work_shared_with(const port::Port& port) {
-    const port::TsoAbility& tso = port.tso();
-    std::string text = "checksums of received packets are verified by the ";
-    text += port.rx_checksum() ? "device once it is found to do so" : "workers";
-    text += ", large TCP packets ";
-    if (!tso.any()) {
-        return text + "are cut by the workers";
-    }
-    text += "leave whole";
-    return tso.tunnel4 && tso.tunnel6 ? text
-                                      : text + ", but those in tunnels are cut by the workers";
-}
 
 /// net_tap gives the kernel's end the address of the device. Of other hosts nothing is known.
 net::MacAddress host_behind(const port::Port& port) {
@@ -73,7 +60,7 @@ void Daemon::load_ports() {
         spdlog::info("port {}: {} ({}), MAC {}, MTU {}, {} rx and {} tx queues", port.name(),
                      port.device(), port.driver(), text(mac), std::min(mtu, port.offered_mtu()),
                      port.rx_queues(), port.tx_queues());
-        spdlog::info("port {}: {}", port.name(), work_shared_with(port));
+        spdlog::info("port {}: {}", port.name(), offloads_in_words(port.rx_checksum(), port.tso()));
         if (open.is_twin || !underlay) {
             continue;
         }

@@ -124,7 +124,7 @@ void run(benchmark::State& state, What what, bool tunnel) {
     table::PortEntry entry;
     entry.role = table::PortRole::underlay;
     entry.max_frame = 1614;
-    entry.trusts_rx_checksum = what == What::merge_trusted;
+    entry.trusted_sums = what == What::merge_trusted ? packet::kAllRxSums : packet::RxSums{0};
     tables.ports = table::Shared{std::vector<table::PortEntry>{entry}};
     tables.dstports = std::make_shared<const table::FlatMap>(
         std::vector<std::pair<std::uint64_t, std::uint32_t>>{{4789, 0}});

@@ -99,7 +99,7 @@ inline table::Tables tables_with(bool udp_checksum) {
     std::vector<table::PortEntry> ports(2);
     ports[0].role = table::PortRole::access;
     ports[0].segment = 0;
-    ports[0].trusts_rx_checksum = true;
+    ports[0].trusted_sums = packet::kAllRxSums;
     ports[1].role = table::PortRole::underlay;
     ports[1].mac = kOurMac;
     tables.ports = table::Shared{std::move(ports)};

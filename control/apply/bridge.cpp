@@ -54,13 +54,13 @@ void Bridge::set_mac(std::uint16_t id, std::uint64_t mac) {
     ports_[id].mac = mac;
 }
 
-void Bridge::set_rx_belief(std::uint16_t id, RxBelief belief) {
+void Bridge::set_rx_belief(std::uint16_t id, RxBelief belief, packet::RxSums sums) {
     if (rx_beliefs_.size() <= id) {
         rx_beliefs_.resize(id + 1U, RxBelief::none);
     }
     rx_beliefs_[id] = belief;
-    ports_[id].trusts_rx_checksum = belief == RxBelief::believed;
-    ports_[id].tries_rx_checksum = belief == RxBelief::trying;
+    ports_[id].trusted_sums = belief == RxBelief::believed ? sums : packet::RxSums{0};
+    ports_[id].watches_sums = belief == RxBelief::trying || belief == RxBelief::believed;
     shape_changed_ = true;
 }
 

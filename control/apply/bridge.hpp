@@ -131,7 +131,8 @@ class Bridge {
     void set_part_in_ipvlan(std::uint16_t id, table::PortRole role, std::uint16_t master,
                             std::uint16_t slave);
     void set_mac(std::uint16_t id, std::uint64_t mac);
-    void set_rx_belief(std::uint16_t id, RxBelief belief);
+    /// `sums`: which a device is believed about.
+    void set_rx_belief(std::uint16_t id, RxBelief belief, packet::RxSums sums = 0);
     [[nodiscard]] RxBelief rx_belief(std::uint16_t id) const;
     void set_max_frame(std::uint16_t id, std::uint16_t bytes) {
         shape_changed_ = shape_changed_ || ports_[id].max_frame != bytes;

@@ -9,7 +9,7 @@ namespace vxplane::control {
 enum class RxBelief : std::uint8_t {
     none,      ///< it does not, or is not asked to
     trying,    ///< workers verify by themselves, and compare
-    believed,  ///< workers leave it to the device
+    believed,  ///< workers leave to the device what it was right about, and compare a few
     refuted    ///< it called good what is wrong: workers verify by themselves for good
 };
 

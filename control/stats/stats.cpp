@@ -23,6 +23,22 @@ constexpr std::array<std::string_view, 19> kWorkerFields{
     "busy_cycles", "sleeps",      "slept_cycles", "woken",      "learn_events",
     "learn_lost",  "steered_out", "steered_in",   "reassembled"};
 
+Json verdicts_json(const RxVerdicts& verdicts) {
+    Json believed = Json::array();
+    Json right = Json::object();
+    for (std::size_t i = 0; i < packet::kRxSums; ++i) {
+        const auto sum = static_cast<packet::RxSum>(i);
+        right[std::string(control::name(sum))] = verdicts.right[i];
+        if ((verdicts.believed & packet::set_of(sum)) != 0) {
+            believed.push_back(control::name(sum));
+        }
+    }
+    return {{"state", control::name(verdicts.belief)},
+            {"believed", std::move(believed)},
+            {"right", std::move(right)},
+            {"wrong", verdicts.wrong}};
+}
+
 double ratio(std::uint64_t a, std::uint64_t b) {
     return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
 }
@@ -146,7 +162,6 @@ Json Reader::ports(const std::optional<std::string>& name) const {
         net::MacAddress mac;
         mac.bytes = port.mac();
         const bool underlay = open.config->role == config::PortRole::underlay;
-        const RxVerdicts verdicts = rx_verdicts(machine_, bridge_, port.id());
         out.push_back(
             {{"name", port.name()},
              {"id", port.id()},
@@ -165,10 +180,7 @@ Json Reader::ports(const std::optional<std::string>& name) const {
              {"tx_queues", port.tx_queues()},
              {"rss", rss_json(port)},
              {"rx_checksum", port.rx_checksum()},
-             {"rx_verdicts",
-              {{"state", control::name(verdicts.belief)},
-               {"right", verdicts.right},
-               {"wrong", verdicts.wrong}}},
+             {"rx_verdicts", verdicts_json(rx_verdicts(machine_, bridge_, port.id()))},
              {"addresses", addresses},
              {"host", open.is_twin ? "" : open.config->host},
              {"multi_segment_tx", port.multi_segment_tx()},

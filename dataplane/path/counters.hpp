@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/packet/drop_reason.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/step/merge_tcp.hpp"
 
 namespace vxplane::path {
@@ -68,10 +69,11 @@ struct alignas(64) MergeCounters {
     Counter passed;      ///< large packets handed to the device
 };
 
-/// What a device said of checksums while PortEntry::tries_rx_checksum.
+/// What a device said of checksums while PortEntry::watches_sums.
 struct VerdictCounters {
-    Counter looked;  ///< frames
-    Counter right;
+    Counter bursts;
+    Counter looked;                                ///< frames
+    std::array<Counter, packet::kRxSums> right{};  ///< by packet::RxSum
     Counter wrong;
 };
 

@@ -4,6 +4,7 @@
 
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/packet/chain_sum.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -16,8 +17,9 @@ struct CheckUdp {
         if (udp->checksum.wire() == 0) [[likely]] {
             return packet::Verdict::go_on();
         }
-        if (ctx.tables->ports[meta.in_port].trusts_rx_checksum &&
-            (p.mbuf()->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+        if ((ctx.tables->ports[meta.in_port].trusted_sums & packet::set_of(packet::RxSum::udp4)) !=
+                0 &&
+            packet::message_is_called_good(p.mbuf())) {
             return packet::Verdict::go_on();
         }
         return verify(p.mbuf(), meta.outer_size);

@@ -7,6 +7,7 @@
 #include "dataplane/net/headers.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/packet/large.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/packet/verdict.hpp"
 #include "dataplane/step/context.hpp"
 
@@ -208,9 +209,8 @@ struct ClassifyUnderlay {
         if (total < header || p.length() < kIp + total) {
             return Verdict::drop(DropReason::ip4_bad_total_length);
         }
-        const bool verified =
-            port.trusts_rx_checksum &&
-            (p.mbuf()->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+        const bool verified = (port.trusted_sums & packet::set_of(packet::RxSum::ipv4)) != 0 &&
+                              packet::header_is_called_good(p.mbuf());
         if (!verified && !net::ipv4_checksum_is_right(*ip)) {
             return Verdict::drop(DropReason::ip4_bad_checksum);
         }

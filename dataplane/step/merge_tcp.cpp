@@ -4,6 +4,7 @@
 
 #include "dataplane/packet/chain_sum.hpp"
 #include "dataplane/packet/large.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/step/adopt_large.hpp"
 
 namespace vxplane::step {
@@ -319,8 +320,10 @@ std::uint16_t TcpMerger::run(rte_mbuf** frames, std::uint16_t count, const table
             const std::uint64_t mixed = net::mix(mix_ends(frame + at.l3, at.v6), ports);
             candidate.hash = static_cast<std::uint32_t>(mixed ^ mixed >> 32);
             candidate.trusted =
-                entry.trusts_rx_checksum && !at.in_tunnel() &&
-                (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+                !at.in_tunnel() &&
+                (entry.trusted_sums &
+                 packet::set_of(at.v6 ? packet::RxSum::tcp6 : packet::RxSum::tcp4)) != 0 &&
+                packet::message_is_called_good(mbuf);
             if (take(candidate, tally)) {
                 continue;
             }

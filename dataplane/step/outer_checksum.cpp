@@ -10,6 +10,7 @@ namespace {
 struct Message {
     std::uint32_t header = 0;
     net::Sum pseudo = 0;
+    packet::RxSum sum = packet::RxSum::count;
 };
 
 /// TCP always has a checksum. UDP without one is called good by some devices.
@@ -35,8 +36,10 @@ Message find_message(const std::byte* ip, std::uint32_t readable, std::uint32_t 
             !sums_up(v4.protocol, ip + header, length - header)) {
             return {};
         }
-        return {header, net::pseudo_header(v4.source, v4.destination, v4.protocol,
-                                           static_cast<std::uint16_t>(length - header))};
+        return {header,
+                net::pseudo_header(v4.source, v4.destination, v4.protocol,
+                                   static_cast<std::uint16_t>(length - header)),
+                packet::sum_of(v4.protocol, false)};
     }
     const auto& v6 = net::view<net::Ipv6Header>(ip);
     const std::uint32_t message = length - static_cast<std::uint32_t>(sizeof v6);
@@ -44,20 +47,21 @@ Message find_message(const std::byte* ip, std::uint32_t readable, std::uint32_t 
         v6.payload_length.value() != message || !sums_up(v6.next_header, ip + sizeof v6, message)) {
         return {};
     }
-    return {sizeof v6, net::pseudo_header(v6, v6.next_header, static_cast<std::uint16_t>(message))};
+    return {sizeof v6, net::pseudo_header(v6, v6.next_header, static_cast<std::uint16_t>(message)),
+            packet::sum_of(v6.next_header, true)};
 }
 
 }  // namespace
 
-void put_known_checksum(rte_mbuf* mbuf, std::uint32_t udp_at, net::Sum pseudo,
-                        std::uint32_t ip_at) noexcept {
+void put_known_checksum(rte_mbuf* mbuf, std::uint32_t udp_at, net::Sum pseudo, std::uint32_t ip_at,
+                        packet::RxSums trusted) noexcept {
     auto* udp = rte_pktmbuf_mtod_offset(mbuf, net::UdpHeader*, udp_at);
     const std::uint16_t length = udp->length.value();
     if (mbuf->data_len > ip_at) {
         const std::uint32_t before = ip_at - udp_at;
         const Message message = find_message(rte_pktmbuf_mtod_offset(mbuf, const std::byte*, ip_at),
                                              mbuf->data_len - ip_at, length - before);
-        if (message.header != 0) {
+        if (message.header != 0 && (trusted & packet::set_of(message.sum)) != 0) {
             udp->checksum = net::udp_finish(net::add_bytes(pseudo, udp, before + message.header) +
                                             static_cast<std::uint16_t>(~net::fold(message.pseudo)));
             return;

@@ -3,6 +3,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/packet/chain_sum.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/step/find_segment.hpp"
 
 namespace vxplane::step {
@@ -49,8 +50,8 @@ packet::Verdict read_outer6(packet::Packet& p, packet::PacketMeta& meta, Context
     const table::Tables& tables = *ctx.tables;
     const bool has_checksum = p.at<net::UdpHeader>(meta.outer_size)->checksum.wire() != 0;
     const bool verified =
-        tables.ports[meta.in_port].trusts_rx_checksum &&
-        (p.mbuf()->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+        (tables.ports[meta.in_port].trusted_sums & packet::set_of(packet::RxSum::udp6)) != 0 &&
+        packet::message_is_called_good(p.mbuf());
     if (has_checksum && !verified && !has_right_checksum(p, meta.outer_size)) {
         return Verdict::drop(DropReason::udp_bad_checksum);
     }

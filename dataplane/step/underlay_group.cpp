@@ -46,8 +46,8 @@ Verdict read_ipv4(const packet::Packet& p, const packet::PacketMeta& meta,
         return Verdict::drop(DropReason::ip4_bad_total_length);
     }
     const bool verified =
-        ctx.tables->ports[meta.in_port].trusts_rx_checksum &&
-        (p.mbuf()->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+        (ctx.tables->ports[meta.in_port].trusted_sums & packet::set_of(packet::RxSum::ipv4)) != 0 &&
+        packet::header_is_called_good(p.mbuf());
     if (!verified && !net::ipv4_checksum_is_right(*ip)) {
         return Verdict::drop(DropReason::ip4_bad_checksum);
     }

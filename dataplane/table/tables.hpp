@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/net/headers.hpp"
+#include "dataplane/packet/rx_sums.hpp"
 #include "dataplane/table/address_map.hpp"
 #include "dataplane/table/fdb.hpp"
 #include "dataplane/table/fib.hpp"
@@ -47,8 +48,8 @@ struct alignas(64) PortEntry {
     bool learning = true;             ///< access: learn source addresses here
     bool multi_segment_tx = false;    ///< driver sends chained mbufs
     bool promiscuous = false;         ///< underlay: foreign unicast goes to the host, not dropped
-    bool trusts_rx_checksum = false;  ///< NIC verifies IPv4 and UDP checksums
-    bool tries_rx_checksum = false;   ///< NIC says so, and its verdicts are compared for now
+    packet::RxSums trusted_sums = 0;  ///< which the NIC is found to verify
+    bool watches_sums = false;        ///< what the NIC says of sums is compared with some of them
     bool reassembles = false;         ///< underlay: fragments for us wait for their datagram
     std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
     std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port

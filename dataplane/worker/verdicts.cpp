@@ -11,10 +11,6 @@
 namespace vxplane::worker {
 namespace {
 
-bool is_good(const rte_mbuf* mbuf, std::uint64_t mask, std::uint64_t good) noexcept {
-    return (mbuf->ol_flags & mask) == good;
-}
-
 /// `length` bytes at `at`, all of which are in the frame. None: nothing that has a checksum.
 std::optional<bool> message_is_right(const rte_mbuf* mbuf, std::uint8_t protocol, net::Sum pseudo,
                                      std::uint32_t at, std::uint32_t length) noexcept {
@@ -32,11 +28,13 @@ std::optional<bool> message_is_right(const rte_mbuf* mbuf, std::uint8_t protocol
     return net::fold(packet::add_chain(pseudo, mbuf, at, length)) == 0xFFFF;
 }
 
+std::uint32_t& right_of(VerdictTally& tally, packet::RxSum sum) noexcept {
+    return tally.right[static_cast<std::size_t>(sum)];
+}
+
 void compare(const rte_mbuf* mbuf, VerdictTally& tally) noexcept {
-    const bool header_good =
-        is_good(mbuf, RTE_MBUF_F_RX_IP_CKSUM_MASK, RTE_MBUF_F_RX_IP_CKSUM_GOOD);
-    const bool message_good =
-        is_good(mbuf, RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+    const bool header_good = packet::header_is_called_good(mbuf);
+    const bool message_good = packet::message_is_called_good(mbuf);
     if ((!header_good && !message_good) || (mbuf->ol_flags & RTE_MBUF_F_RX_LRO) != 0 ||
         packet::is_large(mbuf) || mbuf->data_len < sizeof(net::EthernetHeader)) {
         return;
@@ -45,6 +43,7 @@ void compare(const rte_mbuf* mbuf, VerdictTally& tally) noexcept {
     const auto facts = net::shape_of(frame, mbuf->data_len);
     const std::uint32_t l3 = facts.l3_offset;
     std::optional<bool> right;
+    packet::RxSum sum = packet::RxSum::count;
     if (facts.is_ip && facts.type == net::ether_type::kIpv4) {
         const auto& ip = net::view<net::Ipv4Header>(frame + l3);
         const std::uint32_t header = ip.header_length();
@@ -53,10 +52,14 @@ void compare(const rte_mbuf* mbuf, VerdictTally& tally) noexcept {
             mbuf->pkt_len < l3 + total) {
             return;
         }
-        if (header_good && !net::ipv4_checksum_is_right(ip)) {
-            ++tally.wrong;
-            return;
+        if (header_good) {
+            if (!net::ipv4_checksum_is_right(ip)) {
+                ++tally.wrong;
+                return;
+            }
+            ++right_of(tally, packet::RxSum::ipv4);
         }
+        sum = packet::sum_of(ip.protocol, false);
         if (message_good && !ip.is_fragment()) {
             const auto length = static_cast<std::uint16_t>(total - header);
             right =
@@ -68,6 +71,7 @@ void compare(const rte_mbuf* mbuf, VerdictTally& tally) noexcept {
                mbuf->data_len >= l3 + sizeof(net::Ipv6Header)) {
         const auto& ip = net::view<net::Ipv6Header>(frame + l3);
         const std::uint16_t length = ip.payload_length.value();
+        sum = packet::sum_of(ip.next_header, true);
         if (mbuf->pkt_len >= l3 + sizeof ip + length) {
             right = message_is_right(mbuf, ip.next_header,
                                      net::pseudo_header(ip, ip.next_header, length),
@@ -75,7 +79,7 @@ void compare(const rte_mbuf* mbuf, VerdictTally& tally) noexcept {
         }
     }
     if (right) {
-        ++(*right ? tally.right : tally.wrong);
+        ++(*right ? right_of(tally, sum) : tally.wrong);
     }
 }
 

@@ -3,19 +3,23 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 
+#include "dataplane/packet/rx_sums.hpp"
+
 namespace vxplane::worker {
 
-/// Verdicts "good" of frames as they were received.
+/// Verdicts "good" of the outermost headers of frames as they were received.
 struct VerdictTally {
-    std::uint32_t right = 0;  ///< of TCP and UDP
-    std::uint32_t wrong = 0;  ///< of these and of IPv4 headers
+    std::array<std::uint32_t, packet::kRxSums> right{};  ///< by packet::RxSum
+    std::uint32_t wrong = 0;
 };
 
-/// Compares with the sums of all that the verdicts speak of. Frames that are not what they claim,
-/// fragments, messages without a checksum and large packets are left out.
+/// Compares with the sums of all that the verdicts speak of. Nobody but the device can make one
+/// wrong: frames that are not what they claim, fragments, messages without a checksum or with
+/// another length than their datagram, and large packets are left out.
 [[nodiscard]] VerdictTally compare_verdicts(std::span<rte_mbuf* const> frames) noexcept;
 
 }  // namespace vxplane::worker

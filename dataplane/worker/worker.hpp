@@ -112,8 +112,8 @@ class Worker {
     /// Of the masters whose connections are this worker's.
     void age_connections() noexcept;
     unsigned poll_merged(const RxQueue& rx) noexcept;
-    /// Of frames as a port received them that is not believed yet.
-    void try_verdicts(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
+    /// Compares what the device says of sums: of the first frames of a port, then of a few.
+    void watch_sums(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
     void take_in(std::uint16_t port, rte_mbuf** frames, std::uint16_t count) noexcept;
     unsigned take_steered() noexcept;
     void begin_poll() noexcept;

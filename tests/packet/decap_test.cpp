@@ -372,7 +372,7 @@ TEST(VxlanDecap, RP08_udp_length_must_fit_the_packet) {
 TEST(VxlanDecap, a_nics_verdict_on_checksums_counts_only_where_it_is_trusted) {
     Scene s;
     // The mbuf says nothing of checksums here, so they are looked at even on a trusted port.
-    s.lab.port_entry(s.up).trusts_rx_checksum = true;
+    s.lab.port_entry(s.up).trusted_sums = packet::kAllRxSums;
     s.lab.publish();
     Golden(s.lab, s.up, with_outer(s, {.checksum = 0x1234}))
         .drops(DropReason::ip4_bad_checksum)

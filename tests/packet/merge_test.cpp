@@ -238,7 +238,7 @@ TEST(Merge, RP26_a_wrong_IPv4_header_checksum_is_left_alone) {
 
 TEST(Merge, a_NIC_that_verified_the_checksum_spares_the_reading) {
     MergeBench bench;
-    bench.entry.trusts_rx_checksum = true;
+    bench.entry.trusted_sums = packet::kAllRxSums;
     bench.rx_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     Tcp tcp;
     tcp.flags = 0x18;
@@ -250,6 +250,20 @@ TEST(Merge, a_NIC_that_verified_the_checksum_spares_the_reading) {
     auto frames = stream(words, 200, 100);
     frames[1].back() ^= 1;
     EXPECT_EQ(bench.run(frames).frames.size(), 2U);
+}
+
+TEST(Merge, a_NIC_is_believed_about_TCP_of_the_family_in_which_it_was_right) {
+    for (const bool v6 : {false, true}) {
+        for (const bool believed6 : {false, true}) {
+            MergeBench bench;
+            bench.entry.trusted_sums =
+                packet::set_of(believed6 ? packet::RxSum::tcp6 : packet::RxSum::tcp4);
+            bench.rx_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+            auto frames = stream({.inner6 = v6}, 200, 100);
+            frames[1].back() ^= 1;
+            EXPECT_EQ(bench.run(frames).frames.size(), v6 == believed6 ? 1U : 2U);
+        }
+    }
 }
 
 TEST(Merge, RP27_flows_beside_each_other_and_the_oldest_gives_way) {

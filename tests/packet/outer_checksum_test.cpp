@@ -163,5 +163,24 @@ TEST(OuterChecksum, VX13_a_verified_inner_checksum_stands_for_the_payload) {
     }
 }
 
+TEST(OuterChecksum,
+     VX13_only_an_inner_sum_of_a_kind_that_the_device_was_right_about_stands_for_it) {
+    using packet::RxSum;
+    const std::vector<std::pair<RxSum, Frame>> wrong{
+        {RxSum::tcp4, to_remote_host().ipv4().tcp(1, 2, {.checksum = 0x1234}).payload(1000)},
+        {RxSum::udp4, to_remote_host().ipv4().udp(1, 2, {.checksum = 0x1234}).payload(1000)},
+        {RxSum::tcp6, to_remote_host().ipv6().tcp(1, 2, {.checksum = 0x1234}).payload(1000)},
+        {RxSum::udp6, to_remote_host().ipv6().udp(1, 2, {.checksum = 0x1234}).payload(1000)},
+    };
+    for (std::size_t i = 0; i < packet::kRxSums; ++i) {
+        const auto believed = static_cast<RxSum>(i);
+        Scene s = verifying(false);
+        s.lab.port_entry(s.vm1).trusted_sums = packet::set_of(believed);
+        s.lab.publish();
+        for (const auto& [sum, inner] : wrong)
+            EXPECT_EQ(sent(s, inner).udp_checksum_right, sum != believed);
+    }
+}
+
 }  // namespace
 }  // namespace vxplane::support

@@ -146,6 +146,74 @@ TEST(Trust, VX38_only_a_nic_that_is_trusted_and_says_good_spares_the_sum_of_udp)
     }
 }
 
+/// Segment red is there over IPv6, too.
+SceneWords words_of_both() {
+    SceneWords words;
+    words.red.ipv6 = true;
+    return words;
+}
+
+TEST(Trust, VX38_of_a_tunnel_packet_only_the_outer_verdict_spares_the_outer_sum) {
+    constexpr std::uint64_t kInner = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    constexpr std::uint64_t kOuter = RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD;
+    SceneWords words = words_of_both();
+    words.underlay.trusts_checksum = true;
+    Scene s(words);
+    s.lab.own(address("2001:db8::1"), s.up);
+    const auto packet = [&](bool over6, Ip4 outer) {
+        const Frame frame = a_frame().to(s.local_mac).from(Scene::remote_mac(2));
+        return (over6 ? Frame(frame).ipv6({.source = "2001:db8::2", .destination = "2001:db8::1"})
+                      : Frame(frame).ipv4(outer))
+            .udp(40000, 4789, {.checksum = 0x1234})
+            .vxlan({}, trusted_frame());
+    };
+    Ip4 right{.source = "10.0.0.2", .destination = Scene::kLocal};
+    Ip4 wrong = right;
+    wrong.checksum = 0x1234;
+    for (const std::uint32_t type : {std::uint32_t{0}, std::uint32_t{RTE_PTYPE_TUNNEL_VXLAN}}) {
+        for (const std::uint64_t flags : {kInner, kOuter, kInner | kOuter}) {
+            s.lab.rx_type = type;
+            s.lab.rx_flags = flags;
+            const bool said = (flags & (type == 0 ? kInner : kOuter)) != 0;
+            for (const bool over6 : {false, true}) {
+                const Seen seen = s.lab.receive(s.up, packet(over6, right));
+                EXPECT_EQ(seen.only_reason(),
+                          said ? DropReason::none : DropReason::udp_bad_checksum)
+                    << type << " " << flags << " " << over6;
+                EXPECT_EQ(seen.sent_by(s.vm1).size(), said ? 1U : 0U);
+            }
+            // Of the outer IPv4 header of a tunnel packet devices never say "good".
+            const bool header = type == 0 && (flags & kInner) != 0;
+            EXPECT_EQ(s.lab.receive(s.up, packet(false, wrong)).only_reason(),
+                      header ? DropReason::none : DropReason::ip4_bad_checksum);
+        }
+    }
+}
+
+TEST(Trust, VX38_a_device_is_believed_about_each_kind_of_sum_by_itself) {
+    Scene s(words_of_both());
+    s.lab.own(address("2001:db8::1"), s.up);
+    s.lab.rx_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    const auto reason = [&](packet::RxSum believed, const Frame& ip) {
+        s.lab.port_entry(s.up).trusted_sums = packet::set_of(believed);
+        s.lab.publish();
+        return s.lab
+            .receive(s.up,
+                     Frame(ip).udp(40000, 4789, {.checksum = 0x1234}).vxlan({}, trusted_frame()))
+            .only_reason();
+    };
+    const Frame begin = a_frame().to(s.local_mac).from(Scene::remote_mac(2));
+    const Frame over4 = Frame(begin).ipv4({.source = "10.0.0.2", .destination = Scene::kLocal});
+    const Frame over6 = Frame(begin).ipv6({.source = "2001:db8::2", .destination = "2001:db8::1"});
+    for (std::size_t i = 0; i < packet::kRxSums; ++i) {
+        const auto sum = static_cast<packet::RxSum>(i);
+        EXPECT_EQ(reason(sum, over4),
+                  sum == packet::RxSum::udp4 ? DropReason::none : DropReason::udp_bad_checksum);
+        EXPECT_EQ(reason(sum, over6),
+                  sum == packet::RxSum::udp6 ? DropReason::none : DropReason::udp_bad_checksum);
+    }
+}
+
 TEST(Trust, only_a_nic_that_is_trusted_and_says_good_spares_the_sum_of_ipv4) {
     constexpr std::uint64_t kGood = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
     constexpr std::uint64_t kBad = RTE_MBUF_F_RX_IP_CKSUM_BAD;

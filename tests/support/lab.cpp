@@ -53,7 +53,7 @@ PortId Lab::add_port(const std::string& name, const PortWords& words, table::Por
     state.entry.multi_segment_tx = words.chains;
     state.entry.promiscuous = words.promiscuous;
     state.entry.reassembles = words.reassembles;
-    state.entry.trusts_rx_checksum = words.trusts_checksum;
+    state.entry.trusted_sums = words.trusts_checksum ? packet::kAllRxSums : packet::RxSums{0};
     state.entry.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
     state.entry.mac = words.mac.number();
     return id;

@@ -168,6 +168,8 @@ class Lab {
     bool count_by_name = true;
     /// What the NIC says of the frames that come next: RTE_MBUF_F_RX_...
     std::uint64_t rx_flags = 0;
+    /// And of its headers: RTE_PTYPE_...
+    std::uint32_t rx_type = 0;
     /// And of how long the segments of a large packet are, with RTE_MBUF_F_RX_LRO.
     std::uint16_t rx_segment = 0;
     /// Looks at frames that were sent while all of them are still in memory.

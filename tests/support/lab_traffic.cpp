@@ -128,6 +128,7 @@ void Lab::push(PortId port, const std::vector<Bytes>& frames, Memory memory, std
         rte_mbuf* mbuf = buffer(frame, memory);
         mbuf->port = port;
         mbuf->ol_flags |= rx_flags;
+        mbuf->packet_type = rx_type;
         if (rx_segment != 0) mbuf->tso_segsz = rx_segment;
         if (ports_[port].memory->push({&mbuf, 1}, queue) != 1) {
             std::fprintf(stderr, "lab: receive ring of %s is full\n", ports_[port].name.c_str());

@@ -3,10 +3,10 @@ import itertools
 
 import pytest
 
-from frames import ICMP, IP, TCP, UDP, Ether, IPv6
+from frames import ICMP, IP, TCP, UDP, VXLAN, Ether, IPv6
 from scapy.layers.inet6 import ICMPv6EchoRequest
 from lab import wait_until
-from scene import vtep_pair
+from scene import VTEP, vtep_pair
 from test_frames import REMOTE_MAC, TENANT_MAC, PcapBench
 
 NETWORKS = {"IPv4": lambda: IP(src="10.0.0.1", dst="10.0.0.2"), "IPv6": lambda: IPv6(src="fd00::1", dst="fd00::2")}
@@ -76,6 +76,53 @@ def test_VX38_a_device_is_believed_about_checksums_once_it_was_found_right(lab):
     for _ in range(1100):
         mouth.send(frame)
     seen = wait_until(lambda: verdicts()["state"] == "believed" and verdicts(), 5, "the device to be believed")
-    assert seen["right"] >= 1024 and seen["wrong"] == 0
-    assert f"the first {seen['right']} verdicts of net_tap about checksums are right" in scene.daemon.log()
+    assert seen["believed"] == ["ipv4", "udp4"] and seen["wrong"] == 0
+    assert seen["right"]["udp4"] >= 1024 > seen["right"]["udp6"]
+    for kind in ("ipv4", "udp4"):
+        assert f"verdicts of net_tap about checksums of {kind} are right" in scene.daemon.log()
     assert tenant.ping(peer.inner4) == 3
+
+
+def test_VX38_an_underlay_port_on_trial_drops_wrong_sums_before_and_after_and_no_sender_can_end_it(lab):
+    """What net_tap says of sums is true. That a device which lies is refuted is proved with the worker alone."""
+    scene = vtep_pair(lab, start=False)
+    scene.topology["ports"]["uplink0"]["rx-checksum"] = "on"
+    scene.start()
+    tenant, peer = scene.members["acc0"][0], scene.peers[0]
+    wire = lab.wire(scene.fabric, "und0")
+    ends = {"dst": scene.daemon.port("uplink0")["mac"], "src": peer.namespace.mac("eth0")}
+    inner = Ether(dst=tenant.mac("acc0"), src=peer.mac()) / IP(src=peer.inner4, dst="10.0.0.1") / UDP(dport=9) / (b"x" * 60)
+
+    def packet(**udp):
+        return Ether(**ends) / IP(src=peer.underlay, dst=VTEP) / UDP(sport=40000, dport=4789, **udp) / VXLAN(
+            vni=100, flags="Instance") / inner
+
+    def verdicts():
+        return scene.daemon.port("uplink0")["rx_verdicts"]
+
+    def wrong_are_dropped(count):
+        before = scene.daemon.drops().get("udp_bad_checksum", 0)
+        for _ in range(count):
+            wire.send(bytes(packet(chksum=0x1234)))
+        wait_until(lambda: scene.daemon.drops().get("udp_bad_checksum", 0) == before + count, 5, "they are dropped")
+
+    assert verdicts()["state"] == "trying" and verdicts()["believed"] == []
+    wrong_are_dropped(20)
+    # Lengths that disagree, no sum, padding, a first fragment: nothing of it refutes the device.
+    for frame in (packet(chksum=0x1234, len=30), packet(chksum=0), bytes(packet()) + bytes(9)):
+        wire.send(bytes(frame))
+    fragment = packet(chksum=0x1234)
+    fragment[IP].flags = "MF"
+    wire.send(bytes(fragment))
+    right = bytes(packet())
+    for _ in range(1100):
+        wire.send(right)
+    seen = wait_until(lambda: "udp4" in verdicts()["believed"] and verdicts(), 5, "the device to be believed")
+    assert seen["state"] == "believed" and seen["wrong"] == 0 and "udp6" not in seen["believed"]
+    wrong_are_dropped(20)
+    heard = lab.wire(tenant, "acc0")
+    wire.send(right)
+    assert heard.frames(3, lambda frame: frame == bytes(inner), enough=1), "right ones arrive"
+    assert verdicts()["state"] == "believed" and verdicts()["wrong"] == 0
+    assert not [alarm for alarm in scene.daemon.rpc("health")["alarms"] if "checksums good" in alarm]
+    assert scene.daemon.rpc("health")["packets_unaccounted"] == 0

@@ -1,4 +1,5 @@
 // Figures and alarms as they are shown.
+#include "control/offloads.hpp"
 #include "control/rx_verdicts.hpp"
 #include "stack.hpp"
 
@@ -65,7 +66,8 @@ TEST_F(ControlStats,
         tick();
         poll(0);
     };
-    const auto trusts = [&](std::uint16_t port) { return bridge.port(port).trusts_rx_checksum; };
+    using packet::RxSum;
+    const auto trusts = [&](std::uint16_t port) { return bridge.port(port).trusted_sums; };
     EXPECT_EQ(state(world.vm1), "none");
     rx_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     for (const std::uint16_t port : {world.vm1, world.vm2}) {
@@ -80,26 +82,81 @@ TEST_F(ControlStats,
     receive(world.vm1, std::vector<Bytes>(RxVerdicts::kEnough - 1, right));
     try_devices();
     EXPECT_EQ(state(world.vm1), "trying");
-    EXPECT_FALSE(trusts(world.vm1));
+    EXPECT_EQ(trusts(world.vm1), 0);
     receive(world.vm1, {right});
     receive(world.vm2, std::vector<Bytes>(RxVerdicts::kEnough, unicast(2, 1).bytes()));
     receive(world.vm2, {wrong});
     try_devices();
     EXPECT_EQ(state(world.vm1), "believed");
-    EXPECT_TRUE(trusts(world.vm1));
+    EXPECT_EQ(trusts(world.vm1), packet::set_of(RxSum::udp4));
     EXPECT_EQ(state(world.vm2), "refuted");
-    EXPECT_FALSE(trusts(world.vm2));
-    EXPECT_FALSE(bridge.port(world.vm2).tries_rx_checksum);
+    EXPECT_EQ(trusts(world.vm2), 0);
+    EXPECT_FALSE(bridge.port(world.vm2).watches_sums);
     EXPECT_TRUE(alarmed(reader, "called wrong checksums good, workers verify in its place"));
     const auto shown = reader.ports("vm2").at(0)["rx_verdicts"];
     EXPECT_EQ(shown["state"], "refuted");
-    EXPECT_EQ(shown["right"], RxVerdicts::kEnough);
+    EXPECT_EQ(shown["believed"], stats::Json::array());
+    EXPECT_EQ(shown["right"]["udp4"], RxVerdicts::kEnough);
+    EXPECT_EQ(shown["right"]["tcp4"], 0);
     EXPECT_EQ(shown["wrong"], 1);
     // For good: nothing is compared any more, and nothing that is right helps.
     receive(world.vm2, std::vector<Bytes>(RxVerdicts::kEnough, right));
     try_devices();
     EXPECT_EQ(state(world.vm2), "refuted");
-    EXPECT_EQ(reader.ports("vm2").at(0)["rx_verdicts"]["right"], RxVerdicts::kEnough);
+    EXPECT_EQ(reader.ports("vm2").at(0)["rx_verdicts"]["right"]["udp4"], RxVerdicts::kEnough);
+}
+
+TEST_F(ControlStats, VX38_a_device_is_believed_about_what_it_was_right_about_until_it_lies) {
+    begin();
+    const stats::Reader reader(world.machine, punts, bridge, publisher, world.topology);
+    const auto shown = [&] { return reader.ports("vm1").at(0)["rx_verdicts"]; };
+    const auto try_device = [&] {
+        follow_rx_verdicts(world.machine, bridge);
+        tick();
+        poll(0);
+    };
+    const auto tenant = [] { return support::a_frame().from(host(1)).to(host(2)); };
+    rx_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    bridge.set_rx_belief(world.vm1, RxBelief::trying);
+    try_device();
+    receive(world.vm1, std::vector<Bytes>(RxVerdicts::kEnough, tenant().ipv4().udp(1, 2).bytes()));
+    receive(world.vm1,
+            std::vector<Bytes>(RxVerdicts::kEnough - 1, tenant().ipv6().udp(1, 2).bytes()));
+    try_device();
+    EXPECT_EQ(shown()["state"], "believed");
+    EXPECT_EQ(shown()["believed"], (stats::Json{"ipv4", "udp4"}))
+        << "UDP over IPv6 has not been enough";
+    receive(world.vm1, {tenant().ipv6().udp(1, 2).bytes()});
+    receive(world.vm1, std::vector<Bytes>(RxVerdicts::kEnough, tenant().ipv6().tcp(1, 2).bytes()));
+    try_device();
+    EXPECT_EQ(shown()["believed"], (stats::Json{"ipv4", "udp4", "udp6", "tcp6"}));
+    // It goes on being watched, and one lie ends all.
+    receive(world.vm1, {tenant().ipv4().tcp(1, 2, {.checksum = 7}).bytes()});
+    try_device();
+    EXPECT_EQ(shown()["state"], "refuted");
+    EXPECT_EQ(bridge.port(world.vm1).trusted_sums, 0);
+}
+
+TEST(Offloads, the_log_says_who_makes_the_sums_of_what_is_sent) {
+    port::TsoAbility tso;
+    const auto says = [&](const std::string& words) {
+        return offloads_in_words(false, tso).find(words) != std::string::npos;
+    };
+    EXPECT_TRUE(says("cut by the workers, who make all checksums"));
+    tso.plain = true;
+    EXPECT_TRUE(
+        says("leave whole and the device makes their checksums, but those in tunnels are "
+             "cut by the workers; these make all others"));
+    tso.tunnel6 = true;
+    EXPECT_TRUE(
+        says("the device makes their checksums, in tunnels over IPv6, too, unless these "
+             "have an outer UDP checksum; workers make all others"));
+    tso.tunnel4 = true;
+    EXPECT_TRUE(says("in tunnels, too, unless"));
+    tso.tunnel6 = false;
+    EXPECT_TRUE(says("in tunnels over IPv4, too, unless"));
+    EXPECT_TRUE(says("received packets are verified by the workers"));
+    EXPECT_EQ(offloads_in_words(true, tso).find("verified by the device once it is found"), 34U);
 }
 
 TEST_F(ControlStats, RP96_what_control_does_is_part_of_the_account) {
