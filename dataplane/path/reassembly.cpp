@@ -1,10 +1,9 @@
 #include "dataplane/path/reassembly.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <random>
+#include <utility>
 
-#include "dataplane/net/checksum.hpp"
 #include "dataplane/net/ecn.hpp"
 #include "dataplane/net/icmpv6.hpp"
 #include "dataplane/path/slaves.hpp"
@@ -15,25 +14,7 @@ namespace {
 
 using packet::DropReason;
 
-constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
 constexpr std::uint32_t kBuckets = 2 * Reassembly::kDatagrams;
-/// What the length field of either IP header can say: in IPv4 its header counts.
-constexpr std::uint32_t kLongest = 0xFFFF;
-constexpr std::uint32_t kFragmentHeader6 = 8;  // RFC 8200 section 4.5
-
-/// The mark of the whole from those of its fragments (RFC 3168 section 5.3): congestion that one
-/// of them met is kept. None: senders that speak ECN do not mix such fields.
-/// `seen`: a bit for each field.
-bool joined_ecn(std::uint8_t seen, std::uint8_t& ecn) noexcept {
-    constexpr std::uint8_t kNotEct = 1U << static_cast<unsigned>(net::Ecn::not_ect);
-    constexpr std::uint8_t kCe = 1U << static_cast<unsigned>(net::Ecn::ce);
-    if ((seen & kNotEct) != 0) {
-        ecn = 0;
-        return seen == kNotEct;
-    }
-    ecn = (seen & kCe) != 0 ? static_cast<std::uint8_t>(net::Ecn::ce) : 0;
-    return true;
-}
 
 /// A fragment as it came by the port that it names.
 void refuse(rte_mbuf* mbuf, DropReason reason, step::Context& ctx, Exit& exit) noexcept {
@@ -41,63 +22,6 @@ void refuse(rte_mbuf* mbuf, DropReason reason, step::Context& ctx, Exit& exit) n
     note_sender(packet::Packet(mbuf), {}, ctx, reason);
     exit.drop(mbuf, reason);
 }
-
-/// Puts the bytes behind one another, into as many buffers as they need.
-class Writer {
-  public:
-    Writer(port::WorkerPools& pools, std::uint16_t port) noexcept : pools_(pools), port_(port) {}
-
-    /// `size` bytes of `from`, from `at` on. False when there is no buffer left.
-    bool copy(const rte_mbuf* from, std::uint32_t at, std::uint32_t size) noexcept {
-        while (at >= from->data_len && from->next != nullptr) {
-            at -= from->data_len;
-            from = from->next;
-        }
-        for (; size != 0; from = from->next, at = 0) {
-            const std::uint32_t some = std::min<std::uint32_t>(size, from->data_len - at);
-            if (!put(rte_pktmbuf_mtod_offset(from, const std::byte*, at), some)) {
-                return false;
-            }
-            size -= some;
-        }
-        return true;
-    }
-    [[nodiscard]] rte_mbuf* frame() const noexcept { return first_; }
-
-  private:
-    bool put(const std::byte* bytes, std::uint32_t size) noexcept {
-        while (size != 0) {
-            std::uint32_t room = last_ == nullptr ? 0 : rte_pktmbuf_tailroom(last_);
-            if (room == 0) {
-                rte_mbuf* more = pools_.packet();
-                if (more == nullptr) {
-                    return false;
-                }
-                if (first_ == nullptr) {
-                    more->port = port_;
-                    first_ = more;
-                } else {
-                    last_->next = more;
-                    ++first_->nb_segs;
-                }
-                last_ = more;
-                room = rte_pktmbuf_tailroom(more);
-            }
-            const std::uint32_t some = std::min(size, room);
-            std::memcpy(rte_pktmbuf_mtod_offset(last_, std::byte*, last_->data_len), bytes, some);
-            last_->data_len = static_cast<std::uint16_t>(last_->data_len + some);
-            first_->pkt_len += some;
-            bytes += some;
-            size -= some;
-        }
-        return true;
-    }
-
-    port::WorkerPools& pools_;
-    std::uint16_t port_;
-    rte_mbuf* first_ = nullptr;
-    rte_mbuf* last_ = nullptr;
-};
 
 }  // namespace
 
@@ -111,28 +35,25 @@ struct Reassembly::Fragment {
     bool ipv6 = false;
 };
 
-Reassembly::Reassembly(std::uint32_t pieces)
+Reassembly::Reassembly(std::uint32_t buffers)
     : datagrams_(std::make_unique<Datagram[]>(kDatagrams)),
-      pieces_(std::make_unique<Piece[]>(std::clamp(pieces, 1U, kPieces))),
+      pieces_(std::make_unique<Piece[]>(kPieces)),
       buckets_(std::make_unique<Index[]>(kBuckets)),
-      seed_(std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) {
+      seed_(std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()),
+      most_buffers_(std::clamp(buffers, 1U, kPieces)) {
     static_assert(kDatagrams < kNone && kPieces < kNone);
     for (std::uint32_t i = 0; i < kDatagrams; ++i) {
         datagrams_[i].next = static_cast<Index>(i + 1 == kDatagrams ? kNone : i + 1);
     }
-    const std::uint32_t room = std::clamp(pieces, 1U, kPieces);
-    for (std::uint32_t i = 0; i < room; ++i) {
-        pieces_[i].next = static_cast<Index>(i + 1 == room ? kNone : i + 1);
+    for (std::uint32_t i = 0; i < kPieces; ++i) {
+        pieces_[i].next = static_cast<Index>(i + 1 == kPieces ? kNone : i + 1);
     }
     std::fill_n(buckets_.get(), kBuckets, kNone);
 }
 
 Reassembly::~Reassembly() {
     while (oldest_ != kNone) {
-        while (rte_mbuf* mbuf = take_piece(datagrams_[oldest_])) {
-            rte_pktmbuf_free(mbuf);
-        }
-        end(oldest_);
+        forget(oldest_);
     }
     for (rte_mbuf* mbuf : whole()) {
         rte_pktmbuf_free(mbuf);
@@ -238,22 +159,49 @@ void Reassembly::end(Index at) noexcept {
 
 rte_mbuf* Reassembly::take_piece(Datagram& datagram) noexcept {
     const Index at = datagram.first;
-    if (at == kNone) {
-        return nullptr;
-    }
     Piece& piece = pieces_[at];
     datagram.first = piece.next;
     piece.next = free_piece_;
     free_piece_ = at;
-    --held_;
-    return piece.mbuf;
+    return take_buffer(piece);
+}
+
+rte_mbuf* Reassembly::take_buffer(Piece& piece) noexcept {
+    rte_mbuf* mbuf = std::exchange(piece.mbuf, nullptr);
+    if (mbuf != nullptr) {
+        --held_;
+        buffers_ -= mbuf->nb_segs;
+    }
+    return mbuf;
+}
+
+/// Nothing of it is needed any more.
+void Reassembly::forget(Index at) noexcept {
+    while (datagrams_[at].first != kNone) {
+        rte_pktmbuf_free(take_piece(datagrams_[at]));
+    }
+    end(at);
 }
 
 void Reassembly::give_up(Index at, DropReason reason, step::Context& ctx, Exit& exit) noexcept {
-    while (rte_mbuf* mbuf = take_piece(datagrams_[at])) {
-        refuse(mbuf, reason, ctx, exit);
+    while (datagrams_[at].first != kNone) {
+        if (rte_mbuf* mbuf = take_piece(datagrams_[at]); mbuf != nullptr) {
+            refuse(mbuf, reason, ctx, exit);
+        }
     }
     end(at);
+}
+
+bool Reassembly::make_room(Index at, std::uint32_t buffers, step::Context& ctx,
+                           Exit& exit) noexcept {
+    while (free_piece_ == kNone || buffers_ + buffers > most_buffers_) {
+        const Index victim = oldest_ != at ? oldest_ : datagrams_[at].newer;
+        if (victim == kNone) {
+            return false;  // it alone has them all
+        }
+        give_up(victim, DropReason::outer_fragment_full, ctx, exit);
+    }
+    return true;
 }
 
 /// Overlaps are an attack or a fault (RFC 5722): nothing of such a datagram is used.
@@ -277,15 +225,12 @@ Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragme
         }
     }
     const bool more_behind = *link != kNone;
-    if ((fragment.is_last && more_behind) || datagram.pieces == kMostPieces) {
+    if (fragment.is_last && more_behind) {
         return Fit::overlaps;
     }
-    while (free_piece_ == kNone) {
-        const Index victim = oldest_ != at ? oldest_ : datagram.newer;
-        if (victim == kNone) {
-            return Fit::overlaps;  // it alone has them all
-        }
-        give_up(victim, DropReason::outer_fragment_full, ctx, exit);
+    const std::uint32_t buffers = mbuf != nullptr ? mbuf->nb_segs : 0U;
+    if (datagram.pieces == kMostPieces || !make_room(at, buffers, ctx, exit)) {
+        return Fit::full;
     }
     const Index fresh = free_piece_;
     free_piece_ = pieces_[fresh].next;
@@ -293,7 +238,8 @@ Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragme
                       static_cast<std::uint16_t>(fragment.size),
                       static_cast<std::uint16_t>(fragment.header), *link};
     *link = fresh;
-    ++held_;
+    held_ += mbuf != nullptr ? 1U : 0U;
+    buffers_ += buffers;
     ++datagram.pieces;
     datagram.have += fragment.size;
     datagram.ecn = static_cast<std::uint8_t>(datagram.ecn | 1U << (fragment.tos & net::kEcnMask));
@@ -304,11 +250,25 @@ Reassembly::Fit Reassembly::put(Index at, rte_mbuf* mbuf, const Fragment& fragme
 }
 
 void Reassembly::release_to_host(Index at, step::Context& ctx, Exit& exit) noexcept {
-    while (rte_mbuf* mbuf = take_piece(datagrams_[at])) {
+    Datagram& datagram = datagrams_[at];
+    datagram.foreign = true;
+    for (Index i = datagram.first; i != kNone; i = pieces_[i].next) {
+        rte_mbuf* mbuf = take_buffer(pieces_[i]);
         packet::PacketMeta own;
         own.in_port = mbuf->port;
         to_host(packet::Packet(mbuf), own, ctx, exit);
     }
+}
+
+void Reassembly::pass_to_host(Index at, packet::Packet p, packet::PacketMeta& meta,
+                              const Fragment& fragment, step::Context& ctx, Exit& exit) noexcept {
+    // Remembered, so that its place is free once all of it has passed. What does not go with the
+    // rest is the host's to judge.
+    const bool is_new = put(at, nullptr, fragment, ctx, exit) == Fit::fits;
+    if (is_new && datagrams_[at].have == datagrams_[at].total) {
+        forget(at);
+    }
+    to_host(p, meta, ctx, exit);
 }
 
 void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
@@ -337,86 +297,25 @@ void Reassembly::take(packet::Packet p, packet::PacketMeta& meta, step::Context&
     Datagram& datagram = datagrams_[at];
     if (!datagram.foreign && fragment.from == 0 && !is_tunnel(p, fragment, *ctx.tables)) {
         release_to_host(at, ctx, exit);
-        datagram.foreign = true;
     }
     if (datagram.foreign) {
-        // Counted, so that its place is free once all of it has passed.
-        datagram.have += fragment.size;
-        datagram.total = fragment.is_last ? fragment.from + fragment.size : datagram.total;
-        if (datagram.total != 0 && datagram.have >= datagram.total) {
-            end(at);
-        }
-        to_host(p, meta, ctx, exit);
+        pass_to_host(at, p, meta, fragment, ctx, exit);
         return;
     }
     p.cut_to(fragment.header + fragment.size);
     const Fit fit = put(at, p.mbuf(), fragment, ctx, exit);
     if (fit != Fit::fits) {
-        if (fit == Fit::overlaps) {
-            give_up(at, DropReason::outer_fragment_bad, ctx, exit);
+        const DropReason reason =
+            fit == Fit::full ? DropReason::outer_fragment_full : DropReason::outer_fragment_bad;
+        if (fit != Fit::twice) {
+            give_up(at, reason, ctx, exit);
         }
-        drop(DropReason::outer_fragment_bad);
+        drop(reason);
         return;
     }
     if (datagram.have == datagram.total) {
         join(at, meta.in_port, ctx, exit);
     }
-}
-
-void Reassembly::join(Index at, std::uint16_t port, step::Context& ctx, Exit& exit) noexcept {
-    Datagram& datagram = datagrams_[at];
-    std::uint8_t ecn = 0;
-    if (whole_count_ == whole_.size()) {
-        give_up(at, DropReason::outer_fragment_full, ctx, exit);
-        return;
-    }
-    if (!joined_ecn(datagram.ecn, ecn)) {
-        give_up(at, DropReason::outer_fragment_bad, ctx, exit);
-        return;
-    }
-    const Piece& head = pieces_[datagram.first];
-    const bool ipv6 =
-        packet::Packet(head.mbuf).at<net::EthernetHeader>(0)->type == net::ether_type::kIpv6;
-    const std::uint32_t header = head.header - (ipv6 ? kFragmentHeader6 : 0U);
-    if (!ipv6 && datagram.total + header - kIp > kLongest) {
-        give_up(at, DropReason::outer_fragment_bad, ctx, exit);
-        return;
-    }
-    Writer writer(*ctx.pools, port);
-    bool done = writer.copy(head.mbuf, 0, header);
-    for (Index i = datagram.first; i != kNone && done; i = pieces_[i].next) {
-        done = writer.copy(pieces_[i].mbuf, pieces_[i].header, pieces_[i].size);
-    }
-    if (!done) {
-        rte_pktmbuf_free(writer.frame());
-        give_up(at, DropReason::outer_fragment_full, ctx, exit);
-        return;
-    }
-    packet::Packet whole(writer.frame());
-    if (ipv6) {
-        auto& ip = *whole.at<net::Ipv6Header>(kIp);
-        ip.next_header = static_cast<std::uint8_t>(
-            packet::Packet(head.mbuf).data()[kIp + sizeof(net::Ipv6Header)]);
-        ip.payload_length = net::Be16::of(static_cast<std::uint16_t>(datagram.total));
-        ip.version_class_label = net::Be32::of(ip.version_class_label.value() |
-                                               std::uint32_t{ecn} << net::Ipv6Header::kClassShift);
-    } else {
-        auto& ip = *whole.at<net::Ipv4Header>(kIp);
-        ip.total_length =
-            net::Be16::of(static_cast<std::uint16_t>(datagram.total + ip.header_length()));
-        ip.fragment = net::Be16::of(ip.fragment.value() & net::Ipv4Header::kDontFragment);
-        ip.tos = static_cast<std::uint8_t>(ip.tos | ecn);
-        ip.checksum = {};
-        ip.checksum = net::finish(net::add_bytes(0, &ip, ip.header_length()));
-    }
-    // One of them lives on in the whole.
-    exit.counters().merged.add(datagram.pieces - 1U);
-    exit.counters().reassembled.add(1);
-    while (rte_mbuf* mbuf = take_piece(datagram)) {
-        rte_pktmbuf_free(mbuf);
-    }
-    end(at);
-    whole_[whole_count_++] = whole.mbuf();
 }
 
 }  // namespace vxplane::path

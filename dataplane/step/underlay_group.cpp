@@ -56,19 +56,20 @@ Verdict read_ipv4(const packet::Packet& p, const packet::PacketMeta& meta,
                : Verdict::drop(DropReason::ip4_bad_source);
 }
 
-/// What stands behind the IP headers; a fragment but the first has nothing of it.
+/// What stands behind the IP headers; a fragment but the first has nothing of it at `at`.
 struct Payload {
     std::uint8_t protocol = 0;
     std::uint32_t at = 0;
+    bool is_later = false;
 };
 Payload payload_of(const packet::Packet& p, const net::IpAddress& destination) noexcept {
     if (destination.is_v4()) {
         const auto* ip = p.at<net::Ipv4Header>(kIp);
-        return {ip->protocol, kIp + ip->header_length()};
+        const bool is_later = (ip->fragment.value() & net::Ipv4Header::kOffsetMask) != 0;
+        return {ip->protocol, kIp + ip->header_length(), is_later};
     }
     const net::Ipv6Upper upper = net::upper_of(p.data() + kIp, p.contiguous() - kIp);
-    return upper.is_whole && !upper.is_later ? Payload{upper.protocol, kIp + upper.offset}
-                                             : Payload{};
+    return upper.is_whole ? Payload{upper.protocol, kIp + upper.offset, upper.is_later} : Payload{};
 }
 
 /// Nothing else is read of the packet here: control judges it.
@@ -76,7 +77,7 @@ void tell_of_query(const packet::Packet& p, const packet::PacketMeta& meta, cons
                    bool ipv4, Context& ctx) noexcept {
     const std::uint8_t protocol = ipv4 ? net::kIgmp : net::ip_protocol::kIcmpv6;
     const std::uint8_t type = ipv4 ? net::igmp_type::kQuery : net::mld_type::kQuery;
-    if (payload.protocol == protocol && p.contiguous() > payload.at &&
+    if (payload.protocol == protocol && !payload.is_later && p.contiguous() > payload.at &&
         static_cast<std::uint8_t>(p.data()[payload.at]) == type && ctx.listener != nullptr) {
         // Two within a second may ask for different groups: none is left out.
         ctx.listener->copy_to_control(p, meta, packet::Punt::group_query, rte_rdtsc() | 1, ctx);
@@ -159,7 +160,7 @@ bool is_group_tunnel(const packet::Packet& p, packet::PacketMeta& meta, Context&
         tell_of_query(p, meta, payload, ipv4, ctx);
         return false;
     }
-    return p.contiguous() >= payload.at + sizeof(net::UdpHeader) &&
+    return !payload.is_later && p.contiguous() >= payload.at + sizeof(net::UdpHeader) &&
            ctx.tables->joined->find(meta.in_port, destination) != table::AddressMap::kNone &&
            ctx.tables->dstports->contains(
                table::dstport_key(p.at<net::UdpHeader>(payload.at)->destination.value(), !ipv4));

@@ -45,7 +45,7 @@ struct WorkerOptions {
     path::ControlRings rings;
     std::size_t port_count = 0;
     std::size_t segment_count = 0;
-    std::uint32_t fragments = 1024;    ///< of outer packets that may wait for the rest of them
+    std::uint32_t fragments = 1024;    ///< buffers of outer fragments that may wait for the rest
     std::uint64_t punt_rate = 50'000;  ///< packets per second to control
     Idle idle = Idle::adaptive;
     std::uint32_t idle_after = 200;   ///< microseconds without a packet until the first nap
