@@ -63,16 +63,11 @@ std::string quoted(std::string_view word) {
 std::string instead_of(std::string_view word, std::span<const std::string_view> names) {
     struct Other {
         std::string_view word;
-        std::string_view key;  ///< empty: there is none
+        std::string_view key;
         std::string_view text;
     };
-    constexpr std::string_view kRemoteChecksum =
-        "remote checksum offload (draft-herbert-vxlan-rco, expired) is not spoken; the kernel "
-        "leaves it off unless asked";
     static constexpr std::array kOthers{
         Other{"maxaddress", "maxaddr", "write 'maxaddr'"},
-        Other{"remcsumtx", "", kRemoteChecksum},
-        Other{"remcsumrx", "", kRemoteChecksum},
         Other{"ageing-time", "ageing", "write 'ageing'"},
         Other{"collect-metadata", "external", "write 'external'"},
         Other{"label", "flowlabel", "write 'flowlabel'"},
@@ -86,11 +81,8 @@ std::string instead_of(std::string_view word, std::span<const std::string_view> 
     };
     const std::string said = plain(word);
     for (const Other& other : kOthers) {
-        if (said != plain(other.word)) continue;
-        const bool here = other.key.empty() || std::ranges::find(names, other.key) != names.end();
-        // What has no key is a word of vxlans.
-        const std::string_view of = other.key.empty() ? "udpcsum" : other.key;
-        if (here && std::ranges::find(names, of) != names.end()) return std::string(other.text);
+        if (said == plain(other.word) && std::ranges::find(names, other.key) != names.end())
+            return std::string(other.text);
     }
     for (const std::string_view name : names) {
         // `nolearning` of ip-link(8).

@@ -155,6 +155,12 @@ constexpr std::array vxlan_keys{
     Key<Vxlan>{{"udp6zerocsumrx", false, &boolean,
                 "take packets without UDP checksum over IPv6; false unless said"},
                scalar<&Vxlan::udp6zerocsumrx>()},
+    Key<Vxlan>{{"remcsumtx", false, &boolean,
+                "leave checksums that guests left open to the remote; false unless said"},
+               scalar<&Vxlan::remcsumtx>()},
+    Key<Vxlan>{
+        {"remcsumrx", false, &boolean, "make checksums that remotes left open; false unless said"},
+        scalar<&Vxlan::remcsumrx>()},
     Key<Vxlan>{{"learning", false, &boolean, "learn from received frames; true unless said"},
                scalar<&Vxlan::learning>()},
     Key<Vxlan>{{"ageing", false, &ageing, "seconds; 0: never; 300 unless said"},

@@ -220,6 +220,8 @@ struct Vxlan {
     bool udpcsum = false;           ///< over IPv4; RFC 7348 section 5: SHOULD be zero
     bool udp6zerocsumtx = false;    ///< no checksum over IPv6, either
     bool udp6zerocsumrx = false;    ///< and none is asked for
+    bool remcsumtx = false;         ///< checksums that guests left open are left to remotes
+    bool remcsumrx = false;         ///< those that remotes left open are made
     bool learning = true;           ///< from tunnels
     std::uint32_t ageing = 300;     ///< seconds; 0 = never
     std::uint32_t flood_limit = 0;  ///< flooded frames per second; 0 = any number

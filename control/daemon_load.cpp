@@ -44,6 +44,7 @@ void Daemon::load_ports() {
         entry.multi_segment_tx = port.multi_segment_tx();
         entry.promiscuous = open.config->promiscuous;
         entry.reassembles = open.config->reassembly;
+        entry.from_guest = port.driver() == "net_vhost";
         entry.partner = open.partner;
         // A twin may take less than its underlay port does.
         const std::uint16_t mtu = std::min(device_mtu(topology_, *open.config), port.mtu());

@@ -58,6 +58,7 @@ TunnelProfile profile_of(const config::Vxlan& vxlan, const Machine& machine) {
     profile.local_bypass = vxlan.local_bypass;
     profile.group_policy = vxlan.gbp;
     profile.gpe = vxlan.gpe;
+    profile.remote_sum = vxlan.remcsumtx;
     profile.udp6_checksum = !vxlan.udp6zerocsumtx;
     profile.ecn = vxlan.ecn == config::Ecn::rfc3168 ? net::EcnMode::rfc3168 : net::EcnMode::rfc6040;
     return profile;
@@ -81,6 +82,7 @@ std::uint16_t watch_of(const config::Vxlan& vxlan) {
     bits |= vxlan.state == config::LinkState::down ? watch::kDown : 0U;
     bits |= vxlan.gbp ? watch::kGroupPolicy : 0U;
     bits |= vxlan.gpe ? watch::kGpe : 0U;
+    bits |= vxlan.remcsumrx ? watch::kRemoteSum : 0U;
     bits |= vxlan.fdb_conflict == config::FdbConflict::forward ? watch::kConflictPass : 0U;
     return static_cast<std::uint16_t>(bits);
 }

@@ -182,6 +182,7 @@ Tunnels::Plan Tunnels::plan(const Record& record) const {
     spec.fragments = profile.fragments;
     spec.group_policy = profile.group_policy;
     spec.gpe = profile.gpe;
+    spec.remote_sum = profile.remote_sum;
     spec.ecn = profile.ecn;
     spec.vni = profile.vni;
     // Size is judged before the route: a frame that no underlay could take is not worth asking for.

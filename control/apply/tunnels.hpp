@@ -48,6 +48,7 @@ struct TunnelProfile {
     std::uint32_t vni = 0;      ///< of headers; 0: that of the segment
     bool group_policy = false;  ///< headers tell group policies
     bool gpe = false;           ///< headers say what is inside
+    bool remote_sum = false;    ///< checksums that guests left open are left to the other end
     net::EcnMode ecn = net::EcnMode::rfc6040;
     auto operator<=>(const TunnelProfile&) const = default;
 };

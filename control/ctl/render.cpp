@@ -318,7 +318,10 @@ std::string show_segment(const Json& segment) {
     const Named received{
         {"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}, {"ecn-odd", "/ecn_odd"}};
     const Named sent{{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}};
-    add_detail(text, pairs(segment, {{"gbp", "/gbp"}, {"gpe", "/gpe"}}));
+    add_detail(text, pairs(segment, {{"gbp", "/gbp"},
+                                     {"gpe", "/gpe"},
+                                     {"remcsumtx", "/remcsumtx"},
+                                     {"remcsumrx", "/remcsumrx"}}));
     for (const Named& list : {Named{{"ports", "/ports"}}, Named{{"remotes", "/remotes"}}})
         add_detail(text, pairs(segment, list));
     add_detail(text, pairs(segment, received), "rx: ");

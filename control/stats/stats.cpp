@@ -283,6 +283,8 @@ Json Reader::segments(const std::optional<std::string>& name) const {
                        {"udpcsum", spec.profile.udp_checksum},
                        {"gbp", spec.profile.group_policy},
                        {"gpe", spec.profile.gpe},
+                       {"remcsumtx", spec.profile.remote_sum},
+                       {"remcsumrx", (spec.watch & table::watch::kRemoteSum) != 0},
                        {"ports", members},
                        {"remotes", remotes},
                        {"fdb_used", bridge_.used(index)},

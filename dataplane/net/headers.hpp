@@ -267,6 +267,13 @@ struct VxlanHeader {
         return (word & kGpeProtocolFlag) != 0 && (protocol == kGpeIpv4 || protocol == kGpeIpv6);
     }
 
+    // Remote checksum offload (draft-herbert-vxlan-rco): a flag in the first word; the low byte of
+    // the second one says where a checksum is missing, and from where on it sums up.
+    static constexpr std::uint32_t kRemoteSumFlag = 0x00200000;
+    static constexpr std::uint32_t kRemoteSumStart = 0x7F;  ///< of what follows the header, halved
+    static constexpr std::uint32_t kRemoteSumUdp = 0x80;    ///< UDP's field, else TCP's
+    static constexpr std::uint32_t kRemoteSumFarthest = 2 * kRemoteSumStart;
+
     // Group policy, in the first word.
     static constexpr std::uint32_t kPolicyFlag = 0x80000000;  ///< the G bit
     static constexpr std::uint32_t kPolicyBits = 0x0048FFFF;  ///< D, A and the id

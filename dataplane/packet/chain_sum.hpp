@@ -1,10 +1,12 @@
-// The checksum of bytes that may lie in several buffers. rte_raw_cksum_mbuf() is not used: behind a
+// Checksums of bytes that may lie in several buffers. rte_raw_cksum_mbuf() is not used: behind a
 // buffer with an odd number of bytes it forgets the carries of the next one (DPDK 22.11).
 #pragma once
 
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "dataplane/net/checksum.hpp"
 
@@ -32,6 +34,20 @@ inline net::Sum add_chain(net::Sum sum, const rte_mbuf* segment, std::uint32_t o
         odd = odd != ((here & 1U) != 0);
         offset = 0;
         segment = segment->next;
+    }
+}
+
+/// Writes a checksum, or another word, `at` bytes into the frame, which is that long. Byte by byte:
+/// it may lie in two buffers.
+inline void put_word(rte_mbuf* segment, std::uint32_t at, net::Be16 value) noexcept {
+    std::array<std::byte, sizeof value> bytes;
+    std::memcpy(bytes.data(), &value, sizeof value);
+    for (const std::byte byte : bytes) {
+        while (at >= segment->data_len) {
+            at -= segment->data_len;
+            segment = segment->next;
+        }
+        *rte_pktmbuf_mtod_offset(segment, std::byte*, at++) = byte;
     }
 }
 

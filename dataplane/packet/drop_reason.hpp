@@ -56,6 +56,8 @@ enum class Severity : std::uint8_t {
     X(gpe_unknown_protocol, refused, "VXLAN-GPE with something inside that is not what it takes")  \
     X(gpe_no_owner, unreachable, "IP in VXLAN-GPE for an address that no neighbour has")           \
     X(gpe_not_ip, refused, "frame that is not IP for a peer that takes IP without Ethernet")       \
+    X(vxlan_bad_remcsum, malformed,                                                                \
+      "missing checksum is said to stand behind the end of the frame")                             \
     X(vxlan_unknown_vni, refused, "VNI is not configured for this UDP port")                       \
     X(vxlan_other_group, refused, "sent to a multicast group that the segment does not use")       \
     X(admin_down, refused, "the segment is down (state)")                                          \

@@ -2,12 +2,13 @@
 
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/gpe.hpp"
+#include "dataplane/step/remote_sum.hpp"
 
 namespace vxplane::step {
 
 namespace {
 
-Written6 add_line(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
+Written6 put_line(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
                   Context& ctx) noexcept {
     if ((tunnel.special & table::Tunnel::kOverIpv6) != 0) {
         return add_tunnel6(mbuf, tunnel, meta, ctx);
@@ -15,6 +16,15 @@ Written6 add_line(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMet
     packet::Packet p(mbuf);
     const packet::Verdict verdict = AddTunnel::put_header(p, tunnel, meta, p.length(), ctx);
     return {p.mbuf(), verdict};
+}
+
+Written6 add_line(rte_mbuf* mbuf, const table::Tunnel& tunnel, packet::PacketMeta& meta,
+                  Context& ctx) noexcept {
+    const Written6 done = put_line(mbuf, tunnel, meta, ctx);
+    if ((tunnel.special & table::Tunnel::kRemoteSum) != 0 && done.verdict.goes_on()) {
+        leave_remote_sum(done.mbuf, meta, ctx);
+    }
+    return done;
 }
 
 /// As the kernel, which looks for the route with the TOS that the outer header is to have.

@@ -9,6 +9,7 @@
 #include "dataplane/net/checksum.hpp"
 #include "dataplane/net/flow_hash.hpp"
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/packet/chain_sum.hpp"
 #include "dataplane/step/watch_segment.hpp"
 
 namespace vxplane::step {
@@ -138,26 +139,11 @@ Change change_in(const rte_mbuf* mbuf, std::uint32_t at, const Longest& fits) no
     return change_of({frame, size}, fits);
 }
 
-/// Byte by byte: a value may lie in two buffers.
-void put(rte_mbuf* mbuf, std::uint32_t at, Be16 value) noexcept {
-    std::array<std::byte, sizeof value> bytes;
-    std::memcpy(bytes.data(), &value, sizeof value);
-    for (const std::byte byte : bytes) {
-        std::uint32_t left = at++;
-        rte_mbuf* segment = mbuf;
-        while (left >= segment->data_len) {
-            left -= segment->data_len;
-            segment = segment->next;
-        }
-        *rte_pktmbuf_mtod_offset(segment, std::byte*, left) = byte;
-    }
-}
-
 void write(rte_mbuf* mbuf, std::uint32_t frame, const Change& change) noexcept {
     for (std::uint32_t i = 0; i < change.count; ++i) {
-        put(mbuf, frame + change.at[i], change.mss);
+        packet::put_word(mbuf, frame + change.at[i], change.mss);
     }
-    put(mbuf, frame + change.checksum_at, change.checksum);
+    packet::put_word(mbuf, frame + change.checksum_at, change.checksum);
 }
 
 bool is_all_ours(const rte_mbuf* mbuf) noexcept {

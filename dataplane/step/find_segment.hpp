@@ -77,10 +77,14 @@ struct FindSegment {
         }
         const bool policy = (segment.watch & table::watch::kGroupPolicy) != 0 &&
                             (flags & net::VxlanHeader::kPolicyFlag) != 0;
+        const bool remote_sum = (segment.watch & table::watch::kRemoteSum) != 0;
         const std::uint32_t meant =
-            policy ? net::VxlanHeader::kPolicyFlag | net::VxlanHeader::kPolicyBits : 0;
-        const std::uint32_t set = (flags & segment.reserved_flags & ~meant) |
-                                  (vxlan.vni_reserved.value() & segment.reserved_vni);
+            (policy ? net::VxlanHeader::kPolicyFlag | net::VxlanHeader::kPolicyBits : 0) |
+            (remote_sum ? net::VxlanHeader::kRemoteSumFlag : 0);
+        // As in the kernel, the low byte is not reserved where it may mean something.
+        const std::uint32_t set =
+            (flags & segment.reserved_flags & ~meant) |
+            (remote_sum ? 0 : vxlan.vni_reserved.value() & segment.reserved_vni);
         return set == 0 ? Verdict::go_on() : Verdict::drop(DropReason::vxlan_reserved_bits);
     }
 

@@ -95,9 +95,11 @@ Verdict read_gpe(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t numb
     if ((flags & VxlanHeader::kGpeOam) != 0) {
         return Verdict::drop(DropReason::gpe_oam);
     }
-    constexpr std::uint32_t kMeant = VxlanHeader::kGpeProtocolFlag | VxlanHeader::kGpeProtocol;
-    if ((flags & segment.reserved_flags & ~kMeant) != 0 ||
-        (header.vni_reserved.value() & segment.reserved_vni) != 0) {
+    const bool remote_sum = (segment.watch & table::watch::kRemoteSum) != 0;
+    const std::uint32_t meant = VxlanHeader::kGpeProtocolFlag | VxlanHeader::kGpeProtocol |
+                                (remote_sum ? VxlanHeader::kRemoteSumFlag : 0);
+    if ((flags & segment.reserved_flags & ~meant) != 0 ||
+        (!remote_sum && (header.vni_reserved.value() & segment.reserved_vni) != 0)) {
         return Verdict::drop(DropReason::vxlan_reserved_bits);
     }
     switch (flags & VxlanHeader::kGpeProtocol) {

@@ -84,6 +84,10 @@ inline bool find_tcp(const std::byte* frame, std::size_t size, TcpFrame& out,
         out.udp = static_cast<std::uint16_t>(transport.at);
         out.inner = static_cast<std::uint16_t>(inner);
         const auto& vxlan = net::view<net::VxlanHeader>(frame + inner - sizeof(net::VxlanHeader));
+        // With a checksum left open nothing is merged, and no large packet ever has one.
+        if ((vxlan.flags.value() & net::VxlanHeader::kRemoteSumFlag) != 0) [[unlikely]] {
+            return false;
+        }
         if (vxlan.says_ip()) [[unlikely]] {
             if constexpr (!kBare) {
                 return false;

@@ -8,6 +8,7 @@
 #include "dataplane/step/gpe.hpp"
 #include "dataplane/step/learn_source.hpp"
 #include "dataplane/step/prefetch_fdb.hpp"
+#include "dataplane/step/remote_sum.hpp"
 
 namespace vxplane::step {
 namespace {
@@ -363,6 +364,10 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
         if (meta.policy.is_given()) {
             ctx.groups.note(segment.vni, meta.policy);
         }
+    }
+    // Before an Ethernet header is written over that of VXLAN, and before anything looks inside.
+    if ((segment.watch & watch::kRemoteSum) != 0 && !fill_remote_sum(p, meta.outer_size)) {
+        return Verdict::drop(DropReason::vxlan_bad_remcsum);
     }
     if ((segment.watch & watch::kGpe) != 0) {
         if (const Verdict verdict = read_gpe(p, meta, number, tables); !verdict.goes_on()) {

@@ -28,9 +28,10 @@ constexpr std::uint16_t kMulticast = 2048;     ///< floods to groups ask Tables:
 constexpr std::uint16_t kGpe = 4096;           ///< headers say what is inside
 constexpr std::uint16_t kConflictPass = 8192;  ///< a source that is fixed elsewhere goes on
 constexpr std::uint16_t kProxyProbes = 16384;  ///< kProxy: answer probes for duplicates, too
+constexpr std::uint16_t kRemoteSum = 32768;    ///< headers may ask for a missing checksum
 /// What no frame of a tenant is looked at for.
 constexpr std::uint16_t kNotForTenants =
-    kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe | kConflictPass;
+    kClampMss | kFragmentInner | kGroupPolicy | kMulticast | kGpe | kConflictPass | kRemoteSum;
 }  // namespace watch
 
 /// What a peer must be to be heard in a segment. In Tables::guards; 0 asks for nothing.

@@ -51,6 +51,7 @@ struct alignas(64) PortEntry {
     packet::RxSums trusted_sums = 0;  ///< which the NIC is found to verify
     bool watches_sums = false;        ///< what the NIC says of sums is compared with some of them
     bool reassembles = false;         ///< underlay: fragments for us wait for their datagram
+    bool from_guest = false;          ///< access: its device makes the sums that a guest left open
     std::uint16_t segment = kNoSegment;  ///< access: index into Tables::segments
     std::uint16_t partner = kNoPort;     ///< underlay: its twin; twin: its underlay port
     std::uint16_t max_frame = 1514;      ///< bytes with Ethernet header, without tag and FCS
@@ -125,8 +126,8 @@ constexpr std::uint16_t plain_exit_of(const PortEntry& port) noexcept {
 constexpr std::uint32_t kWatchedVni = 0x10000;
 /// Value of Tables::vnis. Whatever is above kNoSegment is not the plain case.
 constexpr std::uint32_t vni_value(const Segment& segment, std::uint16_t index) noexcept {
-    constexpr std::uint16_t kLooks =
-        watch::kSnoop | watch::kClampMss | watch::kDown | watch::kGroupPolicy | watch::kGpe;
+    constexpr std::uint16_t kLooks = watch::kSnoop | watch::kClampMss | watch::kDown |
+                                     watch::kGroupPolicy | watch::kGpe | watch::kRemoteSum;
     return segment.guard != 0 || (segment.watch & kLooks) != 0 ? index | kWatchedVni : index;
 }
 

@@ -65,6 +65,8 @@ struct alignas(64) Tunnel {
     static constexpr std::uint8_t kGpe = 8;
     /// The TOS inside chooses another tunnel, of Tables::tos_ways; no header is made from this one.
     static constexpr std::uint8_t kByTos = 16;
+    /// Checksums that a guest left open are left to the other end (step/remote_sum.hpp).
+    static constexpr std::uint8_t kRemoteSum = 32;
     /// Bytes in front of the outer header.
     static constexpr std::uint16_t kPrefix = 14;
 
@@ -144,6 +146,7 @@ struct TunnelSpec {
     std::uint32_t vni = 0;      ///< of the header; 0: that of the segment
     bool group_policy = false;  ///< headers tell group policies
     bool gpe = false;           ///< headers say what is inside
+    bool remote_sum = false;    ///< checksums that a guest left open are left to the other end
     bool by_tos = false;        ///< the TOS inside chooses another tunnel
     net::EcnMode ecn = net::EcnMode::rfc6040;
     std::uint16_t out_port = 0;
@@ -157,9 +160,9 @@ struct TunnelSpec {
 
 /// Of a tunnel whose next hop is known.
 inline TunnelState ready_state(const TunnelSpec& spec) noexcept {
-    return spec.vni != 0 || spec.gpe || spec.by_tos ? TunnelState::special
-           : spec.remote.is_v4()                    ? TunnelState::ready
-                                                    : TunnelState::ipv6;
+    return spec.vni != 0 || spec.gpe || spec.remote_sum || spec.by_tos ? TunnelState::special
+           : spec.remote.is_v4()                                       ? TunnelState::ready
+                                                                       : TunnelState::ipv6;
 }
 
 inline net::VxlanHeader make_vxlan(const TunnelSpec& spec) noexcept {
@@ -177,7 +180,7 @@ inline Tunnel make_tunnel(const TunnelSpec& spec) noexcept {
     t.special = static_cast<std::uint8_t>(
         (ipv6 ? Tunnel::kOverIpv6 : 0) | (spec.vni != 0 ? Tunnel::kOwnVni : 0) |
         (spec.fragments ? Tunnel::kFragments : 0) | (spec.gpe ? Tunnel::kGpe : 0) |
-        (spec.by_tos ? Tunnel::kByTos : 0));
+        (spec.by_tos ? Tunnel::kByTos : 0) | (spec.remote_sum ? Tunnel::kRemoteSum : 0));
     t.refusal = spec.refusal;
     t.flags = static_cast<std::uint8_t>(
         (spec.udp_checksum ? Tunnel::kUdpChecksum : 0) |

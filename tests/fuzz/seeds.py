@@ -189,6 +189,19 @@ def grouped_frames():
         yield b"\x10\0\0\0\0", Ether(src=host(1), dst=to) / IP(src="192.0.2.1", dst="192.0.2.2") / UDP()
 
 
+def open_frames():
+    """Frames with the byte that says where a checksum is missing: see fuzz_remcsum.cpp."""
+    for version, start in ((IP(src="192.0.2.1", dst="192.0.2.2"), 34), (IPv6(src="2001:db8::1", dst="2001:db8::2"), 54)):
+        for udp, transport in ((0x80, UDP(sport=1, dport=2)), (0, TCP(sport=1, dport=2))):
+            for length in (0, 7, 100):
+                frame = Ether(src=host(12), dst=host(1)) / version / transport / Raw(b"x" * length)
+                yield bytes([length % 3, start // 2 | udp]), frame
+                frame = Ether(src=host(1), dst=host(12)) / version / transport / Raw(b"x" * length)
+                yield bytes([0x10, 0]), frame
+    for where in (0, 0x7f, 0xff, 0x1e, 0x9e):
+        yield bytes([1, where]), Ether(src=host(12), dst=host(1)) / IP() / UDP() / Raw(b"x" * 18)
+
+
 def extended_frames():
     """What is inside, with the first word of a VXLAN-GPE header: see fuzz_gpe.cpp."""
     ip = IP(src="192.0.2.1", dst="192.0.2.2", tos=2) / UDP(sport=1, dport=2) / Raw(b"x" * 8)
@@ -274,6 +287,7 @@ def main():
     write("fuzz-mss", [bytes([head]) + raw(frame) for head, frame in opening_frames()])
     write("fuzz-fragments", [bytes([head]) + raw(frame) for head, frame in long_frames()])
     write("fuzz-group", [head + raw(frame) for head, frame in grouped_frames()])
+    write("fuzz-remcsum", [head + raw(frame) for head, frame in open_frames()])
     write("fuzz-gpe", [head + raw(frame) for head, frame in extended_frames()])
     write("fuzz-reassembly", slices())
     write("fuzz-watch", [head + raw(frame) for head, frame in watched_frames()])

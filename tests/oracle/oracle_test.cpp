@@ -158,6 +158,7 @@ TEST(OracleSetup, names_what_vxplane_does_not_have) {
         return setup_of(topology(), {{command}}, {}).unsupported;
     };
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gbp"), "");
+    EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 remcsumtx remcsumrx"), "");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan external gpe"), "");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan external"), "external");
     EXPECT_EQ(unsupported("ip link add vx0 type vxlan id 7 gpe"), "gpe");

@@ -171,6 +171,10 @@ void read_link(Words words, Setup& setup) {
         } else if (word == "gbp") {
             setup.options.group_policy = true;
             setup.watch |= table::watch::kGroupPolicy;
+        } else if (word == "remcsumtx") {
+            setup.options.remote_sum = true;
+        } else if (word == "remcsumrx") {
+            setup.watch |= table::watch::kRemoteSum;
         } else if (gpe && (word == "gpe" || word == "external")) {
             setup.bare = setup.options.gpe = true;
             setup.watch |= table::watch::kGpe;

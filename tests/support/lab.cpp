@@ -54,6 +54,7 @@ PortId Lab::add_port(const std::string& name, const PortWords& words, table::Por
     state.entry.promiscuous = words.promiscuous;
     state.entry.reassembles = words.reassembles;
     state.entry.trusted_sums = words.trusts_checksum ? packet::kAllRxSums : packet::RxSums{0};
+    state.entry.from_guest = words.from_guest;
     state.entry.max_frame = static_cast<std::uint16_t>(words.mtu + sizeof(net::EthernetHeader));
     state.entry.mac = words.mac.number();
     return id;

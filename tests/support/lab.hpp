@@ -44,6 +44,7 @@ struct PortWords {
     bool reassembles = false;
     bool learning = true;
     bool trusts_checksum = false;
+    bool from_guest = false;
     bool gro = false;        ///< received TCP segments are merged
     port::TsoAbility tso{};  ///< large packets that the port takes
     unsigned owner = 0;      ///< worker that has the transmit queue

@@ -247,17 +247,26 @@ std::string Lab::law() const {
 std::string Lab::law_of_senders() const {
     using packet::DropReason;
     // Reasons for which nothing but tunnel packets is dropped.
-    constexpr DropReason kOfTunnels[] = {
-        DropReason::outer_own_vtep,       DropReason::outer_fragment,
-        DropReason::outer_fragment_bad,   DropReason::outer_fragment_lost,
-        DropReason::ip6_bad_source,       DropReason::udp_bad_length,
-        DropReason::udp_bad_checksum,     DropReason::udp_no_checksum,
-        DropReason::vxlan_too_short,      DropReason::vxlan_no_vni_flag,
-        DropReason::vxlan_reserved_bits,  DropReason::gpe_version,
-        DropReason::gpe_no_protocol,      DropReason::gpe_oam,
-        DropReason::gpe_unknown_protocol, DropReason::vxlan_other_group,
-        DropReason::peer_unknown,         DropReason::peer_port,
-        DropReason::vxlan_ecn_lost};
+    constexpr DropReason kOfTunnels[] = {DropReason::outer_own_vtep,
+                                         DropReason::outer_fragment,
+                                         DropReason::outer_fragment_bad,
+                                         DropReason::outer_fragment_lost,
+                                         DropReason::ip6_bad_source,
+                                         DropReason::udp_bad_length,
+                                         DropReason::udp_bad_checksum,
+                                         DropReason::udp_no_checksum,
+                                         DropReason::vxlan_too_short,
+                                         DropReason::vxlan_no_vni_flag,
+                                         DropReason::vxlan_reserved_bits,
+                                         DropReason::vxlan_bad_remcsum,
+                                         DropReason::gpe_version,
+                                         DropReason::gpe_no_protocol,
+                                         DropReason::gpe_oam,
+                                         DropReason::gpe_unknown_protocol,
+                                         DropReason::vxlan_other_group,
+                                         DropReason::peer_unknown,
+                                         DropReason::peer_port,
+                                         DropReason::vxlan_ecn_lost};
     packet::DropCounts noted{}, dropped = refused_by_control_;
     for (const auto& one : workers_) {
         const step::RefusedPeers& refused = one->refused_peers();

@@ -69,7 +69,8 @@ class Transfer:
     """One TCP connection that carries megabytes one way; both ends hash what they see."""
 
     def __init__(self, sender, receiver, address, megabytes):
-        server = receiver.entered(lambda: socket.create_server((address, 0)))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        server = receiver.entered(lambda: socket.create_server((address, 0), family=family))
         server.settimeout(20)
         arrived = hashlib.sha256()
 

@@ -92,7 +92,7 @@ def changes(version):
         "srcport": [40000, 50000], "ttl": 9, "tos": 0xB8, "df": "set", "ecn": "rfc3168", "learning": False,
         "ageing": 20, "flood-limit": 10_000_000, "dup-addr-max-moves": 9, "dup-addr-time": 90, "dup-addr-freeze": 60,
         "maxaddr": 1000, "inner-vlan": True, "reserved-bits": "ignore", "mtu": 1300, "mac": "02:00:00:00:0f:99",
-        "fdb-conflict": "forward", "fragment": "inner", "local-bypass": False, "mss-clamp": True, "neigh-suppress": True,
+        "fdb-conflict": "forward", "fragment": "inner", "local-bypass": False, "remcsumtx": True, "remcsumrx": True, "mss-clamp": True, "neigh-suppress": True,
         "proxy": True, "neigh-learning": True, "neigh-maxaddr": 9, "rsc": True, "l2miss": True, "l3miss": True,
         "check-srcport": "49152-65535", "refuse-vxlan": True, "local": ELSE[version], "ports": ["acc0", "acc1"],
         "peers": [f"{REMOTE[version]}/{32 if version == 4 else 128}"],

@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint16_t kSegment = 1400;
 constexpr std::uint16_t kHeaders = 14 + 20 + 20;
 
-/// A TCP packet of `payload` bytes, ready for a device that cuts.
+/// A TCP packet of `payload` bytes, ready for a device that cuts what is longer than a segment and
+/// finishes checksums.
 rte_mbuf* large(const Pools& pools, std::size_t payload) {
     Frame frame(kHeaders + payload);
     for (std::size_t i = 0; i < payload; ++i)
@@ -32,8 +33,10 @@ rte_mbuf* large(const Pools& pools, std::size_t payload) {
     frame[33] = 1;
     frame[46] = 0x50;
     frame[47] = 0x10;
-    // The sum of the pseudo header, length left out: 10.0.0.0 -> 10.0.0.1, protocol 6.
-    const std::uint32_t sum = 0x0A00 + 0x0A00 + 1 + 6;
+    // The sum of the pseudo header: 10.0.0.0 -> 10.0.0.1, protocol 6, and the length of what is
+    // not cut.
+    const bool cut = payload > kSegment;
+    const std::size_t sum = 0x0A00 + 0x0A00 + 1 + 6 + (cut ? 0 : payload + 20);
     frame[50] = static_cast<std::uint8_t>(sum >> 8);
     frame[51] = static_cast<std::uint8_t>(sum);
     rte_mbuf* first = nullptr;
@@ -53,8 +56,8 @@ rte_mbuf* large(const Pools& pools, std::size_t payload) {
     first->l3_len = 20;
     first->l4_len = 20;
     first->tso_segsz = kSegment;
-    first->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4 |
-                       RTE_MBUF_F_TX_IP_CKSUM;
+    first->ol_flags |= (cut ? RTE_MBUF_F_TX_TCP_SEG : 0) | RTE_MBUF_F_TX_TCP_CKSUM |
+                       RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
     return first;
 }
 
@@ -121,6 +124,25 @@ TEST_F(LargeTest, RP32_a_guest_sends_large_packets_whole) {
     EXPECT_TRUE(client_->tso().plain);
     EXPECT_TRUE(server_->large_rx());
     expect_whole(*client_, *server_);
+}
+
+/// What step::leave_remote_sum() relies on.
+TEST_F(LargeTest, VX02_what_a_guest_leaves_open_is_finished_and_said_to_be_good) {
+    open_pair(true);
+    for (const std::size_t payload : {0U, 1U, 501U}) {
+        rte_mbuf* got = across(pools(), *client_, *server_, payload);
+        ASSERT_NE(got, nullptr);
+        EXPECT_EQ(got->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+        EXPECT_EQ(got->ol_flags & RTE_MBUF_F_RX_LRO, 0U);
+        Frame frame = bytes_of(got);
+        ASSERT_EQ(frame.size(), kHeaders + payload);
+        frame.resize(frame.size() + 1);
+        std::size_t sum = 0x0A00 + 0x0A00 + 1 + 6 + payload + 20;
+        for (std::size_t at = 34; at + 1 < frame.size(); at += 2)
+            sum += static_cast<std::size_t>(frame[at] << 8 | frame[at + 1]);
+        EXPECT_EQ(sum % 0xFFFF, 0U) << "the checksum is right";
+        rte_pktmbuf_free(got);
+    }
 }
 
 TEST_F(LargeTest, RP32_asked_for_and_not_there_is_refused) {
