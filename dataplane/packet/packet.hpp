@@ -135,11 +135,12 @@ enum class Punt : std::uint8_t {
 /// What is known of a packet that comes from or goes to an ipvlan slave.
 struct SlaveWay {
     std::uint16_t from;  ///< number of the slave that sent it; 0xFFFF (table::kNoSlave): the wire
-    std::uint16_t to;    ///< of the slave that gets it
+    std::uint16_t to;    ///< of the slave that gets it; kLeaves: none, and its way is found
     std::uint16_t master;
     bool routed;  ///< gets an Ethernet header of its own
     bool ipv6;
 
+    static constexpr std::uint16_t kLeaves = 0xFFFE;
     static constexpr SlaveWay at(std::uint16_t master) noexcept {
         return {0xFFFF, 0xFFFF, master, false, false};
     }

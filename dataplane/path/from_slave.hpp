@@ -5,7 +5,7 @@
 #include "dataplane/path/path.hpp"
 #include "dataplane/step/add_tunnel.hpp"
 #include "dataplane/step/ahead_of_slaves.hpp"
-#include "dataplane/step/read_slave_frame.hpp"
+#include "dataplane/step/leave_at_once.hpp"
 #include "dataplane/step/route_packet.hpp"
 
 namespace vxplane::path {
@@ -28,9 +28,13 @@ struct SlaveFetchStage {
     static constexpr std::string_view text = "fetch";
 };
 
-using FromSlave =
-    Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves>,
-         Stage<SlaveFrameStage, step::FetchConnections, step::ReadSlaveFrame>,
-         Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, step::AddTunnel>>;
+struct SlaveTunnel : step::AddTunnel {
+    using AddTunnel::AddTunnel;
+    static bool is_due(const step::Context& ctx) noexcept { return ctx.tunnels_ahead; }
+};
+
+using FromSlave = Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves>,
+                       Stage<SlaveFrameStage, step::FetchConnections, step::LeaveAtOnce>,
+                       Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, SlaveTunnel>>;
 
 }  // namespace vxplane::path

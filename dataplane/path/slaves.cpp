@@ -14,6 +14,8 @@
 namespace vxplane::path {
 
 void run_from_slave(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept {
+    ctx.slaves_left = false;
+    ctx.tunnels_ahead = false;
     FromSlave::run(burst, ctx, exit);
 }
 

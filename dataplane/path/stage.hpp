@@ -23,6 +23,13 @@ constexpr bool kFromTunnels = requires {
     Name::from_tunnels;
 };
 
+/// Of a step that says when a burst has nothing for it; a stage of such steps alone is then left
+/// out.
+template <class Step>
+constexpr bool kSaysWhenDue = requires(const step::Context& ctx) {
+    Step::is_due(ctx);
+};
+
 /// `Name` carries `static constexpr std::string_view text`. A step that can be made from the
 /// context and the port is made once a burst, and keeps what is the same for all of it.
 template <class Name, class... Steps>
@@ -30,6 +37,11 @@ struct Stage {
     static constexpr std::string_view name = Name::text;
 
     static void run(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept {
+        if constexpr ((kSaysWhenDue<Steps> && ...)) {
+            if (!(Steps::is_due(ctx) || ...)) {
+                return;
+            }
+        }
         // A value of this function alone: no store to a packet forces it to be read again.
         const Chain chain(ctx, burst.in_port);
         const std::uint16_t count = burst.count;

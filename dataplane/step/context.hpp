@@ -131,6 +131,8 @@ struct Context {
     SlaveHooks* journeys = nullptr;
     FlowKey* flow_keys = nullptr;     ///< by the same numbers
     std::uint16_t journey_count = 0;  ///< begun in this burst
+    bool slaves_left = false;         ///< some packets of slaves did not leave at once
+    bool tunnels_ahead = false;       ///< some packets of slaves are for tunnels
     UnknownVnis unknown;
     SeenGroups groups;
     RefusedPeers refused{rte_rdtsc()};

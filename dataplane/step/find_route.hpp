@@ -229,13 +229,19 @@ class FollowNextHop {
         if (ip->ttl <= 1) {
             return false;
         }
-        // TTL and protocol are one 16-bit word of the checksum.
-        const auto word = [ip](unsigned ttl) {
-            return net::Be16::of(static_cast<std::uint16_t>(ttl << 8 | ip->protocol));
-        };
-        ip->checksum = net::update_checksum(ip->checksum, word(ip->ttl), word(ip->ttl - 1U));
-        --ip->ttl;
+        count_hop4(*ip);
         return true;
+    }
+    /// The same where it is known that some are left.
+    static void count_hop4(net::Ipv4Header& ip) noexcept {
+        // RFC 1624 equation 3 with a word whose upper byte is the TTL: whatever the word was, its
+        // complement and the new one add up to this.
+        constexpr std::uint16_t kOneLess = net::Be16::of(0xFFFF - 0x100).wire();
+        const std::uint32_t sum =
+            std::uint32_t{static_cast<std::uint16_t>(~ip.checksum.wire())} + kOneLess;
+        ip.checksum =
+            net::Be16::from_wire(static_cast<std::uint16_t>(~((sum >> 16) + (sum & 0xFFFFU))));
+        --ip.ttl;
     }
 
   private:
@@ -298,6 +304,7 @@ class FollowNextHop {
         meta.vni_word = segment.vni_word;
         meta.tunnel = hop.index;
         meta.out_port = table::kNoPort;
+        ctx.tunnels_ahead = true;
         return packet::Verdict::go_on();
     }
 

@@ -54,6 +54,16 @@ class ReadSlaveFrame {
         return master_.mode == table::IpvlanMode::l2 ? bridged(p, meta, ctx) : routed(p, meta);
     }
 
+    packet::Verdict to_sibling(packet::PacketMeta& meta, std::uint16_t sibling) const noexcept {
+        if (master_.flag == table::IpvlanFlag::private_) {
+            return packet::Verdict::drop(packet::DropReason::slave_private);
+        }
+        // RoutePacket gives it away.
+        meta.slaves.to = sibling;
+        __builtin_prefetch(&slaves_[sibling]);
+        return packet::Verdict::go_on();
+    }
+
   private:
     static constexpr std::uint16_t kPause = 0x8808;  // IEEE 802.3 annex 31A
     static constexpr std::uint32_t kIp = sizeof(net::EthernetHeader);
@@ -229,15 +239,6 @@ class ReadSlaveFrame {
         return Verdict::go_on();
     }
 
-    packet::Verdict to_sibling(packet::PacketMeta& meta, std::uint16_t sibling) const noexcept {
-        if (master_.flag == table::IpvlanFlag::private_) {
-            return packet::Verdict::drop(packet::DropReason::slave_private);
-        }
-        // RoutePacket gives it away.
-        meta.slaves.to = sibling;
-        __builtin_prefetch(&slaves_[sibling]);
-        return packet::Verdict::go_on();
-    }
     static packet::Verdict to_control(packet::PacketMeta& meta, packet::Punt why) noexcept {
         meta.punt = why;
         meta.if_refused = packet::DropReason::none;

@@ -22,10 +22,16 @@ class RoutePacket {
           own_(slave_.routes == 0 ? nullptr : tables_.route_tables[slave_.routes]),
           host_(tables_.route_tables[master_.routes]) {}
 
+    /// Whether LeaveAtOnce has left any of the burst.
+    static bool is_due(const Context& ctx) noexcept { return ctx.slaves_left; }
+
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
         using packet::DropReason;
         using packet::Verdict;
+        if (meta.slaves.to == packet::SlaveWay::kLeaves) {
+            return Verdict::go_on();
+        }
         if (!meta.slaves.routed) {
             return bridged(p, meta, ctx);
         }
@@ -89,7 +95,7 @@ class RoutePacket {
                                                     Context& ctx) const noexcept {
         using packet::Verdict;
         SlaveHooks* hooks = nullptr;
-        const table::ConnRef known = find_known(p, meta, ctx);
+        const table::ConnRef known = find_leaving(p, meta, ctx);
         if (!known) [[unlikely]] {
             hooks = &long_way(p, meta, ctx);
             Verdict verdict = hooks->resume(p);
@@ -150,18 +156,6 @@ class RoutePacket {
             return Verdict::drop(packet::DropReason::route_other_exit);
         }
         return verdict.goes_on() ? follow_.go(p, meta, ctx, master_) : verdict;
-    }
-    /// The packet's connection, if it has taken the short way; it leads away from slaves, and not
-    /// by the public address of one.
-    [[nodiscard]] table::ConnRef find_known(const packet::Packet& p, const packet::PacketMeta& meta,
-                                            const Context& ctx) const noexcept {
-        const FlowKey& key = ctx.flow_keys[meta.source_bucket];
-        if (key.conntrack == nullptr) {
-            return {};
-        }
-        return find_steady(p, key, ctx.now, [](const table::Connection& c, table::Direction d) {
-            return c.slave_towards(d) == table::kNoSlave && !c.has(nat_of(d, Half::destination));
-        });
     }
     SlaveHooks& long_way(packet::Packet& p, const packet::PacketMeta& meta,
                          Context& ctx) const noexcept {

@@ -251,6 +251,20 @@ inline bool has_short_way(const table::Tables& tables, const table::Master& mast
            (slave == table::kNoSlave || asks_first_only(tables, tables.slaves[slave].hooks));
 }
 
+/// The packet's connection, if it has taken the short way; it leads away from slaves, and not by
+/// the public address of one. As find_steady().
+[[gnu::always_inline]] inline table::ConnRef find_leaving(const packet::Packet& p,
+                                                          const packet::PacketMeta& meta,
+                                                          const Context& ctx) noexcept {
+    const FlowKey& key = ctx.flow_keys[meta.source_bucket];
+    if (key.conntrack == nullptr) {
+        return {};
+    }
+    return find_steady(p, key, ctx.now, [](const table::Connection& c, table::Direction d) {
+        return c.slave_towards(d) == table::kNoSlave && !c.has(nat_of(d, Half::destination));
+    });
+}
+
 /// Room for the journeys of a burst; each is made in its place when it begins.
 class Journeys {
   public:
