@@ -167,7 +167,7 @@ void SlaveWorld::fill_tables(PortIds ports) {
         list.push_back(static_cast<std::uint16_t>(i));
     }
     t.masters = table::Shared{std::vector{master}};
-    t.slaves = table::Shared{std::move(slaves)};
+    table::set_slaves(t, std::move(slaves));
     t.slave_list = table::Shared{std::move(list)};
     t.slave_addresses = std::make_shared<table::AddressMap>(addresses);
     t.route_tables =

@@ -119,7 +119,7 @@ Slaves::Problem Slaves::prepare(const config::Topology& topology, Time now) {
     for (const config::Ipvlan& ipvlan : topology.ipvlans) {
         number_of_master(ipvlan.name);
         for (const config::Slave& slave : ipvlan.slaves) {
-            if (slave_names_.size() >= table::kNoSlave &&
+            if (slave_names_.size() >= packet::SlaveWay::kLeaves &&
                 !slave_numbers_.contains(full_name(ipvlan, slave))) {
                 return "ipvlans." + ipvlan.name + ": more slaves than there are numbers since " +
                        "the process started: it takes a restart";

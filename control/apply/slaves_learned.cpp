@@ -236,7 +236,7 @@ void Slaves::fill(table::Tables& next) {
         }
     }
     next.masters = table::Shared<table::Master>(masters_);
-    next.slaves = table::Shared<table::Slave>(std::move(slaves));
+    table::set_slaves(next, std::move(slaves));
     next.slave_list = table::Shared<std::uint16_t>(std::move(list));
     next.slave_addresses = std::make_shared<const table::AddressMap>(all_addresses());
     next.hook_sets = table::Shared<table::HookSet>(hook_sets_);

@@ -211,7 +211,7 @@ class FollowNextHop {
         ethernet->destination =
             net::MacAddress::from_number(slave.mac != 0 ? slave.mac : master.mac);
         ethernet->source = net::MacAddress::from_number(master.mac);
-        return SelectSlave::deliver(p, meta, number, slave);
+        return SelectSlave::deliver(p, meta, number, tables_.slave_exits[number]);
     }
 
     /// Takes one off TTL or hop limit; false when none is left.

@@ -43,7 +43,7 @@ struct PassThrough {
                 ctx.tables->slave_addresses->find(table::slave_scope(number, 0), wanted);
             if (found < table::kNoSlave) {
                 return SelectSlave::deliver(p, meta, static_cast<std::uint16_t>(found),
-                                            ctx.tables->slaves[found]);
+                                            ctx.tables->slave_exits[found]);
             }
         }
         return leave(p, meta, ctx);

@@ -23,7 +23,7 @@ class ReadSlaveFrame {
           master_(ctx.tables->masters[slave_.master]),
           addresses_(*ctx.tables->slave_addresses),
           scope_(table::slave_scope(slave_.master, slave_.vrf)),
-          slaves_(ctx.tables->slaves.data()),
+          exits_(ctx.tables->slave_exits.data()),
           way_(packet::SlaveWay::at(slave_.master)),
           watched_(slave_.policer != 0 || master_.dhcp_snoop) {
         way_.from = number_;
@@ -60,7 +60,7 @@ class ReadSlaveFrame {
         }
         // RoutePacket gives it away.
         meta.slaves.to = sibling;
-        __builtin_prefetch(&slaves_[sibling]);
+        __builtin_prefetch(&exits_[sibling]);
         return packet::Verdict::go_on();
     }
 
@@ -270,7 +270,7 @@ class ReadSlaveFrame {
     const table::Master& master_;
     const table::AddressMap& addresses_;
     std::uint32_t scope_;
-    const table::Slave* slaves_;
+    const table::SlaveExit* exits_;
     packet::SlaveWay way_;
     bool watched_;
 };

@@ -70,7 +70,8 @@ class RoutePacket {
         }
         return meta.slaves.to == table::kNoSlave
                    ? packet::Verdict::go_on()
-                   : SelectSlave::deliver(p, meta, meta.slaves.to, tables_.slaves[meta.slaves.to]);
+                   : SelectSlave::deliver(p, meta, meta.slaves.to,
+                                          tables_.slave_exits[meta.slaves.to]);
     }
     /// The rules of the slaves themselves. What is no datagram has none.
     [[gnu::noinline]] packet::Verdict own_rules(packet::Packet& p, packet::PacketMeta& meta,

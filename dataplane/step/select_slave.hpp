@@ -21,7 +21,7 @@ class SelectSlave {
           master_(ctx.tables->masters[port_.master]),
           addresses_(*ctx.tables->slave_addresses),
           scope_(table::slave_scope(port_.master, 0)),
-          slaves_(ctx.tables->slaves.data()),
+          exits_(ctx.tables->slave_exits.data()),
           hooked_(master_.hooked),
           dhcp_snoop_(master_.dhcp_snoop) {}
 
@@ -56,18 +56,16 @@ class SelectSlave {
 
     /// To a slave as it is; leaves `out_port`.
     static packet::Verdict deliver(packet::Packet& p, packet::PacketMeta& meta,
-                                   std::uint16_t number, const table::Slave& slave) noexcept {
+                                   std::uint16_t number, table::SlaveExit exit) noexcept {
         using packet::DropReason;
         using packet::Verdict;
-        if (!slave.up) {
-            return Verdict::drop(DropReason::slave_down);
-        }
-        if (p.length() > slave.max_frame && packet::longest_arrived(p.mbuf()) > slave.max_frame)
+        if (p.length() > exit.max_frame && packet::longest_arrived(p.mbuf()) > exit.max_frame)
             [[unlikely]] {
-            return Verdict::drop(DropReason::slave_oversize);
+            return Verdict::drop(exit.max_frame == 0 ? DropReason::slave_down
+                                                     : DropReason::slave_oversize);
         }
         meta.slaves.to = number;
-        meta.out_port = slave.port;
+        meta.out_port = exit.port;
         return Verdict::go_on();
     }
 
@@ -91,7 +89,7 @@ class SelectSlave {
   private:
     packet::Verdict found_slave(packet::PacketMeta& meta, std::uint32_t number) const noexcept {
         meta.slaves.to = static_cast<std::uint16_t>(number);
-        __builtin_prefetch(&slaves_[number]);
+        __builtin_prefetch(&exits_[number]);
         return packet::Verdict::go_on();
     }
 
@@ -197,7 +195,7 @@ class SelectSlave {
         const table::ConnRef ref =
             find_steady(p, key, ctx.now, [&](const table::Connection& c, table::Direction d) {
                 const std::uint16_t to = c.slave_towards(d);
-                return to != table::kNoSlave && asks_first_only(*ctx.tables, slaves_[to].hooks);
+                return to != table::kNoSlave && asks_first_only(*ctx.tables, exits_[to].hooks);
             });
         if (!ref) [[unlikely]] {
             return false;
@@ -229,7 +227,7 @@ class SelectSlave {
     const table::Master& master_;
     const table::AddressMap& addresses_;
     std::uint32_t scope_;
-    const table::Slave* slaves_;
+    const table::SlaveExit* exits_;
     bool hooked_;
     bool dhcp_snoop_;
 };
@@ -238,14 +236,14 @@ class SelectSlave {
 class GiveToSlave {
   public:
     explicit GiveToSlave(const Context& ctx, std::uint16_t /*in_port*/ = 0) noexcept
-        : slaves_(ctx.tables->slaves.data()) {}
+        : exits_(ctx.tables->slave_exits.data()) {}
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& /*ctx*/) const noexcept {
-        return SelectSlave::deliver(p, meta, meta.slaves.to, slaves_[meta.slaves.to]);
+        return SelectSlave::deliver(p, meta, meta.slaves.to, exits_[meta.slaves.to]);
     }
 
   private:
-    const table::Slave* slaves_;
+    const table::SlaveExit* exits_;
 };
 
 }  // namespace vxplane::step

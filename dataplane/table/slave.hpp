@@ -89,6 +89,15 @@ struct alignas(64) Slave {
     GroupFilter groups;
 };
 
+/// What a frame for a slave needs to know, apart from the rest: of ten thousand slaves this much
+/// stays in the second-level cache.
+struct SlaveExit {
+    std::uint16_t port = 0xFFFF;
+    std::uint16_t max_frame = 0;  ///< with Ethernet header; 0: the slave is down
+    std::uint32_t hooks = 0;      ///< index into Tables::hook_sets; 0 = none
+};
+static_assert(sizeof(SlaveExit) == 8);
+
 /// In values of Tables::slave_addresses: a public address (1:1 translation), of which a slave knows
 /// nothing itself. Number of the slave below it.
 constexpr std::uint32_t kPublicAddress = 0x10000;

@@ -242,6 +242,7 @@ struct Tables {
     // --- ipvlan and routing; all empty when there is no ipvlan
     Shared<Master> masters;                             ///< by master number
     Shared<Slave> slaves;                               ///< by slave number
+    Shared<SlaveExit> slave_exits;                      ///< the same; see set_slaves()
     Shared<std::uint16_t> slave_list;                   ///< slave numbers, by master
     std::shared_ptr<const AddressMap> slave_addresses;  ///< slave_scope, address -> slave number
     /// The tables themselves are control's and outlive every generation that names them. 0 is
@@ -253,5 +254,16 @@ struct Tables {
     std::shared_ptr<const AddressMap> neighbour_addresses;  ///< port, address -> `neighbours`
     Shared<HookSet> hook_sets;                              ///< 0 is empty
 };
+
+/// May throw std::bad_alloc: control only.
+inline void set_slaves(Tables& tables, std::vector<Slave> slaves) {
+    std::vector<SlaveExit> exits;
+    exits.reserve(slaves.size());
+    for (const Slave& slave : slaves) {
+        exits.push_back({slave.port, slave.up ? slave.max_frame : std::uint16_t{0}, slave.hooks});
+    }
+    tables.slaves = Shared<Slave>(std::move(slaves));
+    tables.slave_exits = Shared<SlaveExit>(std::move(exits));
+}
 
 }  // namespace vxplane::table

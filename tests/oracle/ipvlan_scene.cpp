@@ -209,7 +209,7 @@ void IpvlanScene::fill(table::Tables& tables) {
     for (const auto& [address, number] : neighbour_numbers_)
         known.push_back({{address, master.port}, number});
     tables.masters = table::Shared{std::vector<table::Master>{master}};
-    tables.slaves = table::Shared{std::move(slaves)};
+    table::set_slaves(tables, std::move(slaves));
     tables.slave_list = table::Shared{std::move(list)};
     tables.slave_addresses = std::make_shared<const table::AddressMap>(addresses);
     tables.route_tables =

@@ -121,7 +121,7 @@ struct Slaves {
     }
     void complete(table::Tables& t) {
         t.masters = table::Shared{masters};
-        t.slaves = table::Shared{slaves};
+        table::set_slaves(t, slaves);
         t.slave_list = table::Shared{std::vector<std::uint16_t>{0, 1, 2}};
         t.slave_addresses = std::make_shared<const table::AddressMap>(addresses);
         t.route_tables =
