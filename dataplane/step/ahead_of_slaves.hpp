@@ -45,7 +45,8 @@ class AheadOfSlaves {
     static void fetch(const Context& ctx, std::uint16_t at) noexcept {
         const FlowKey& key = ctx.flow_keys[at];
         if (key.conntrack != nullptr) {
-            key.conntrack->prefetch_place(key.hash);
+            key.conntrack->prefetch_place(key.hash,
+                                          (key.words[4] >> 32 & 0xFF) == net::ip_protocol::kUdp);
         } else {
             ctx.journeys[at].fetch();
         }

@@ -79,7 +79,7 @@ struct ConnTimeouts {
     static constexpr std::uint32_t kStreamAge = 2'000;
 };
 
-/// One place of the tracker: three cache lines, of which packets touch the first two. Written by
+/// One place of the tracker: three cache lines, of which packets touch the first two at most. Written by
 /// one worker; control reads copies, see Conntrack::read().
 struct alignas(64) Connection {
     static constexpr std::uint8_t kInUse = 0x01;

@@ -99,13 +99,17 @@ std::size_t Conntrack::memory_bytes() const noexcept {
     return place_bytes_ + bucket_bytes_;
 }
 
-void Conntrack::prefetch_place(std::uint64_t hash) const noexcept {
+void Conntrack::prefetch_place(std::uint64_t hash, bool plain_udp) const noexcept {
     const Bucket& bucket = buckets_[home(hash)];
     const unsigned bits = match(bucket, tag(hash));
     if (bits != 0) [[likely]] {
-        const Connection& c = places_[bucket.refs[std::countr_zero(bits)] >> 1];
+        ConnRef ref;
+        ref.bits = bucket.refs[std::countr_zero(bits)];
+        const Connection& c = places_[ref.place()];
         __builtin_prefetch(&c, 1);
-        __builtin_prefetch(&c.reply, 1);
+        if (!plain_udp || translates_ || ref.direction() == Direction::reply) {
+            __builtin_prefetch(&c.reply, 1);
+        }
     }
 }
 
@@ -206,6 +210,8 @@ ConnRef Conntrack::add(const NewConnection& connection, const ConnPacket& packet
         bump(counters_.refused);
         return {};
     }
+    translates_ = translates_ ||
+                  (connection.flags & (Connection::kSourceNat | Connection::kDestinationNat)) != 0;
     const bool is_first = free_ == kNil;
     const std::uint32_t place = is_first ? touched : free_;
     Connection& c = places_[place];

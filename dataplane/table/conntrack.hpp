@@ -121,7 +121,9 @@ class Conntrack {
     void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)]); }
     /// After prefetch() had time to work: fetches the place where the tuple probably is.
     /// Not inline: a compiler that sees that it only prefetches takes calls of it away.
-    void prefetch_place(std::uint64_t hash) const noexcept;
+    /// `plain_udp`: where nothing is translated, who began the flow mostly needs the first line
+    /// alone.
+    void prefetch_place(std::uint64_t hash, bool plain_udp = false) const noexcept;
     /// None when there is none or its time is over; `hash` must be hash(tuple).
     ConnRef find(const ConnTuple& tuple, std::uint64_t hash, std::uint32_t now) noexcept {
         const Bucket& bucket = buckets_[home(hash)];
@@ -348,6 +350,7 @@ class Conntrack {
     Seeds seeds_{};
     ConnTimeouts timeouts_;
     FragmentTable fragments_;
+    bool translates_ = false;  ///< some connection is, or was
     std::uint32_t free_ = kNil;
     std::uint32_t oldest_ = kNil;  ///< of those that are not assured
     std::uint32_t newest_ = kNil;
