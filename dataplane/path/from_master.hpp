@@ -23,8 +23,11 @@ struct GiveStage {
     static constexpr std::string_view text = "give";
 };
 
-using FromMaster = Path<FromMasterName, Stage<FetchStage, step::AheadOfSlaves>,
-                        Stage<SelectStage, step::FetchConnections, step::SelectSlave>,
-                        Stage<GiveStage, step::GiveToSlave>>;
+/// As FromSlaveOf.
+template <bool Hooked>
+using FromMasterOf = Path<FromMasterName, Stage<FetchStage, step::AheadOfSlaves<Hooked>>,
+                          Stage<SelectStage, step::FetchConnections<Hooked>, step::SelectSlave>,
+                          Stage<GiveStage, step::GiveToSlave>>;
+using FromMaster = FromMasterOf<true>;
 
 }  // namespace vxplane::path

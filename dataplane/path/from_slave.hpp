@@ -33,8 +33,12 @@ struct SlaveTunnel : step::AddTunnel {
     static bool is_due(const step::Context& ctx) noexcept { return ctx.tunnels_ahead; }
 };
 
-using FromSlave = Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves>,
-                       Stage<SlaveFrameStage, step::FetchConnections, step::LeaveAtOnce>,
-                       Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, SlaveTunnel>>;
+/// Of masters with rules or connections, or without: others pay nothing for them.
+template <bool Hooked>
+using FromSlaveOf =
+    Path<FromSlaveName, Stage<SlaveFetchStage, step::AheadOfSlaves<Hooked>>,
+         Stage<SlaveFrameStage, step::FetchConnections<Hooked>, step::LeaveAtOnce<Hooked>>,
+         Stage<RouteStage, step::RoutePacket>, Stage<SlaveTunnelStage, SlaveTunnel>>;
+using FromSlave = FromSlaveOf<true>;
 
 }  // namespace vxplane::path

@@ -16,11 +16,17 @@ namespace vxplane::path {
 void run_from_slave(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept {
     ctx.slaves_left = false;
     ctx.tunnels_ahead = false;
-    FromSlave::run(burst, ctx, exit);
+    const table::Tables& tables = *ctx.tables;
+    const table::Slave& slave = tables.slaves[tables.ports[burst.in_port].slave];
+    tables.masters[slave.master].hooked ? FromSlaveOf<true>::run(burst, ctx, exit)
+                                        : FromSlaveOf<false>::run(burst, ctx, exit);
 }
 
 void run_from_master(packet::Burst& burst, step::Context& ctx, Exit& exit) noexcept {
-    FromMaster::run(burst, ctx, exit);
+    const table::Tables& tables = *ctx.tables;
+    tables.masters[tables.ports[burst.in_port].master].hooked
+        ? FromMasterOf<true>::run(burst, ctx, exit)
+        : FromMasterOf<false>::run(burst, ctx, exit);
 }
 
 void to_host(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit& exit) noexcept {

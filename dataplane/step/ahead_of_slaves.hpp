@@ -10,8 +10,24 @@
 
 namespace vxplane::step {
 
-/// First of the paths of masters and slaves; judges nothing. Leaves `source_bucket`, the number of
-/// the packet's journey, when the master has hooks.
+/// So many later packets of the burst give the line of the index time to come: it says where the
+/// connection itself is.
+constexpr std::uint16_t kConnectionBehind = 8;
+
+/// What AheadOfSlaves asked for has come: the connection of packet `at` is fetched.
+inline void fetch_connection(const Context& ctx, std::uint16_t at) noexcept {
+    const FlowKey& key = ctx.flow_keys[at];
+    if (key.conntrack != nullptr) {
+        key.conntrack->prefetch_place(key.hash,
+                                      (key.words[4] >> 32 & 0xFF) == net::ip_protocol::kUdp);
+    } else {
+        ctx.journeys[at].fetch();
+    }
+}
+
+/// First of the paths of masters and slaves; judges nothing. With `Hooked`, which the master has to
+/// be, leaves `source_bucket`, the number of the packet's journey.
+template <bool Hooked>
 class AheadOfSlaves {
   public:
     AheadOfSlaves(const Context& ctx, std::uint16_t in_port) noexcept
@@ -24,32 +40,16 @@ class AheadOfSlaves {
                                                         ? std::uint16_t{0}
                                                         : ctx.tables->slaves[number_].vrf)),
           zone_(number_ == table::kNoSlave ? std::uint16_t{0} : ctx.tables->slaves[number_].vrf),
-          hooked_(master_.hooked),
-          short_(hooked_ && has_short_way(*ctx.tables, master_, number_)) {}
+          short_(Hooked && has_short_way(*ctx.tables, master_, number_)) {}
 
     packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                Context& ctx) const noexcept {
-        if (hooked_) {
+        if constexpr (Hooked) {
             begin(p, meta, ctx);
         } else {
             prefetch(p);
         }
         return packet::Verdict::go_on();
-    }
-
-    /// So many later packets of the burst give the line of the index time to come: it says where
-    /// the connection itself is.
-    static constexpr std::uint16_t kBehind = 8;
-
-    /// What begin() asked for has come.
-    static void fetch(const Context& ctx, std::uint16_t at) noexcept {
-        const FlowKey& key = ctx.flow_keys[at];
-        if (key.conntrack != nullptr) {
-            key.conntrack->prefetch_place(key.hash,
-                                          (key.words[4] >> 32 & 0xFF) == net::ip_protocol::kUdp);
-        } else {
-            ctx.journeys[at].fetch();
-        }
     }
 
   private:
@@ -72,8 +72,8 @@ class AheadOfSlaves {
         return true;
     }
 
-    [[gnu::noinline]] void begin(packet::Packet& p, packet::PacketMeta& meta,
-                                 Context& ctx) const noexcept {
+    [[gnu::always_inline]] void begin(packet::Packet& p, packet::PacketMeta& meta,
+                                      Context& ctx) const noexcept {
         const std::uint16_t at = ctx.journey_count;
         FlowKey& key = ctx.flow_keys[at];
         if (short_ && p.contiguous() >= kIp + sizeof(net::Ipv4Header) &&
@@ -91,8 +91,8 @@ class AheadOfSlaves {
         }
         meta.source_bucket = at;
         ctx.journey_count = static_cast<std::uint16_t>(at + 1);
-        if (at >= kBehind) {
-            fetch(ctx, static_cast<std::uint16_t>(at - kBehind));
+        if (at >= kConnectionBehind) {
+            fetch_connection(ctx, static_cast<std::uint16_t>(at - kConnectionBehind));
         }
     }
 
@@ -102,24 +102,31 @@ class AheadOfSlaves {
     const table::AddressMap& addresses_;
     std::uint32_t scope_;
     std::uint16_t zone_;
-    bool hooked_;
     bool short_;
 };
 
 /// First step of the stage after AheadOfSlaves: when it is made for a burst, it fetches the last
 /// connections, which no packet came behind.
+template <bool Hooked>
 class FetchConnections {
   public:
-    FetchConnections(const Context& ctx, std::uint16_t /*in_port*/) noexcept {
-        constexpr std::uint16_t kBehind = AheadOfSlaves::kBehind;
-        const std::uint16_t count = ctx.journey_count;
-        for (std::uint16_t at = count > kBehind ? count - kBehind : 0; at < count; ++at) {
-            AheadOfSlaves::fetch(ctx, at);
+    FetchConnections([[maybe_unused]] const Context& ctx, std::uint16_t /*in_port*/) noexcept {
+        if constexpr (Hooked) {
+            fetch_last(ctx);
         }
     }
     packet::Verdict operator()(packet::Packet& /*p*/, packet::PacketMeta& /*meta*/,
                                Context& /*ctx*/) const noexcept {
         return packet::Verdict::go_on();
+    }
+
+  private:
+    static void fetch_last(const Context& ctx) noexcept {
+        constexpr std::uint16_t kBehind = kConnectionBehind;
+        const std::uint16_t count = ctx.journey_count;
+        for (std::uint16_t at = count > kBehind ? count - kBehind : 0; at < count; ++at) {
+            fetch_connection(ctx, at);
+        }
     }
 };
 

@@ -16,6 +16,8 @@ namespace vxplane::step {
 
 /// Goes on with what ReadSlaveFrame leaves, or with what RoutePacket does: then `slaves.to` is
 /// kLeaves.
+/// `Hooked`: whether the master is.
+template <bool Hooked>
 class LeaveAtOnce {
   public:
     LeaveAtOnce(const Context& ctx, std::uint16_t in_port) noexcept
@@ -39,13 +41,12 @@ class LeaveAtOnce {
         scope_ = table::slave_scope(slave.master, slave.vrf);
         longest_ = slave.max_frame;
         has_own_routes_ = slave.routes != 0;
-        hooked_ = master.hooked;
         counts_hops_ = master.decrement_ttl;
         knows_siblings_ = master.flag == table::IpvlanFlag::bridge;
         possible_ = slave.up && master.mode != table::IpvlanMode::l2 && !slave.check_source &&
                     slave.urpf == table::UrpfMode::off && slave.policer == 0 &&
                     master.flag != table::IpvlanFlag::private_ &&
-                    (!hooked_ || has_short_way(tables_, master, number));
+                    (!Hooked || has_short_way(tables_, master, number));
     }
 
     [[gnu::always_inline]] packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
@@ -109,7 +110,7 @@ class LeaveAtOnce {
         const bool into_segment = hop.kind == table::NextHopKind::vxlan;
         const bool by_link = hop.port == link_;
         if (p.length() > hop.max_frame ||
-            (!by_link && (!has_own_routes_ || (hooked_ && !into_segment)))) [[unlikely]] {
+            (!by_link && (!has_own_routes_ || (Hooked && !into_segment)))) [[unlikely]] {
             return false;
         }
         const table::Neighbour* neighbour = nullptr;
@@ -123,7 +124,7 @@ class LeaveAtOnce {
                 return false;
             }
         }
-        if (hooked_ && !pass(p, meta, ctx)) {
+        if (Hooked && !pass(p, meta, ctx)) {
             return false;
         }
         if (counts_hops_ || !by_link) {
@@ -197,7 +198,6 @@ class LeaveAtOnce {
     std::uint16_t link_;
     net::MacAddress link_mac_;
     bool has_own_routes_;
-    bool hooked_;
     bool counts_hops_;
     bool knows_siblings_;
     bool possible_;
