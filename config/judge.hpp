@@ -51,6 +51,9 @@ class Judge {
     /// broadcast, zero, loopback, and unless said otherwise one of our own. Returns whether it can.
     bool remote(Position where, const std::string& path, const IpAddress& address,
                 bool may_be_ours = false);
+    /// The same for a remote of a segment, which may be link-local where the segment is.
+    bool remote_of(const Vxlan& vxlan, Position where, const std::string& path,
+                   const IpAddress& address, bool may_be_ours = false);
     /// It can, and was asked for already.
     [[nodiscard]] bool is_known_remote(const IpAddress& address) const {
         return remotes_.contains(address);
@@ -76,8 +79,6 @@ class Judge {
 [[nodiscard]] std::optional<std::string> unfit_vtep(const IpAddress& address);
 /// The same for an interface address with its prefix length.
 [[nodiscard]] std::optional<std::string> unfit_prefix(const IpPrefix& prefix);
-/// fe80::/10: one on each link, so it says nothing without a port.
-[[nodiscard]] bool is_link_local(const IpAddress& address);
 
 /// `, the nearest is 'NAME'`, or nothing when there is no name.
 [[nodiscard]] std::string nearest_text(std::string_view word,

@@ -146,11 +146,23 @@ std::vector<IpAddress> flood_list(const Vxlan& vxlan) {
 
 std::optional<IpAddress> first_address(const Port& port, IpAddress::Family family) {
     for (const IpPrefix& own : port.addresses) {
-        const bool link_local = !own.address.is_ipv4() && own.address.bytes[0] == 0xFE &&
-                                (own.address.bytes[1] & 0xC0U) == 0x80;
-        if (own.address.family == family && !link_local) return own.address;
+        if (own.address.family == family && !is_link_local(own.address)) return own.address;
     }
     return std::nullopt;
+}
+
+bool has_address(const Port& port, const IpAddress& address) {
+    return std::ranges::any_of(port.addresses,
+                               [&](const IpPrefix& own) { return own.address == address; });
+}
+
+bool is_link_local(const IpAddress& address) {
+    return !address.is_ipv4() && address.bytes[0] == 0xFE && (address.bytes[1] & 0xC0U) == 0x80;
+}
+
+bool is_of_one_link(const Vxlan& vxlan) {
+    return (vxlan.local && is_link_local(*vxlan.local)) ||
+           (vxlan.local6 && is_link_local(*vxlan.local6));
 }
 
 Families families_of(const Topology& topology, const Vxlan& vxlan) {
@@ -183,7 +195,7 @@ std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan) {
 
 std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& vxlan) {
     if (vxlan.local) return vxlan.local;
-    if (const Port* const dev = group_port(topology, vxlan)) {
+    if (const Port* const dev = vxlan.group ? dev_of(topology, vxlan) : nullptr) {
         if (const auto source = first_address(*dev, vxlan.group->family)) return source;
     }
     if (const auto remote = first_remote(topology, vxlan)) {
@@ -200,19 +212,23 @@ std::optional<IpAddress> effective_local(const Topology& topology, const Vxlan& 
     return std::nullopt;
 }
 
-const Port* group_port(const Topology& topology, const Vxlan& vxlan) {
-    return vxlan.group ? find_port(topology, vxlan.dev) : nullptr;
+const Port* dev_of(const Topology& topology, const Vxlan& vxlan) {
+    return vxlan.dev.empty() ? nullptr : find_port(topology, vxlan.dev);
 }
 
 const Port* uplink_of(const Topology& topology, const Vxlan& vxlan) {
     const auto local = effective_local(topology, vxlan);
-    const Port* const uplink = local ? owner_of(topology, *local) : nullptr;
+    // A link-local address may be that of other ports, too: dev tells which is meant.
+    const auto owner = [&](const IpAddress& address) {
+        return is_link_local(address) ? dev_of(topology, vxlan) : owner_of(topology, address);
+    };
+    const Port* const uplink = local ? owner(*local) : nullptr;
     // Of several, the one that takes least.
     const auto least = [](const Port* one, const Port* other) {
         return one != nullptr && other != nullptr && other->mtu < one->mtu ? other : one;
     };
-    const Port* const other = vxlan.local6 ? owner_of(topology, *vxlan.local6) : nullptr;
-    return least(least(uplink, other), group_port(topology, vxlan));
+    const Port* const other = vxlan.local6 ? owner(*vxlan.local6) : nullptr;
+    return least(least(uplink, other), dev_of(topology, vxlan));
 }
 
 std::uint16_t effective_mtu(const Topology& topology, const Vxlan& vxlan) {

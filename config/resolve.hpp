@@ -63,6 +63,14 @@ struct Families {
 };
 [[nodiscard]] Families families_of(const Topology& topology, const Vxlan& vxlan);
 
+/// Whether the port has the address itself.
+[[nodiscard]] bool has_address(const Port& port, const IpAddress& address);
+
+/// fe80::/10: one on each link, so it says nothing without a port.
+[[nodiscard]] bool is_link_local(const IpAddress& address);
+/// Its own IPv6 address is link-local, and so are its remotes over IPv6: `dev` says on which link.
+[[nodiscard]] bool is_of_one_link(const Vxlan& vxlan);
+
 /// Bytes of headers around an inner packet: 50, or 70 where there may be IPv6 around it.
 [[nodiscard]] std::uint16_t overhead_of(const Topology& topology, const Vxlan& vxlan);
 
@@ -72,11 +80,11 @@ struct Families {
 [[nodiscard]] std::optional<IpAddress> effective_local(const Topology& topology,
                                                        const Vxlan& vxlan);
 
-/// The port named by `dev` of a segment with a group; null without.
-[[nodiscard]] const Port* group_port(const Topology& topology, const Vxlan& vxlan);
+/// The port named by `dev` of a segment: of its group, or of the link it is of; null without.
+[[nodiscard]] const Port* dev_of(const Topology& topology, const Vxlan& vxlan);
 
-/// The underlay port that has the effective local address; that of `local6` or the group's where
-/// it has the smaller mtu.
+/// The underlay port that has the effective local address; that of `local6` or `dev` where it has
+/// the smaller mtu.
 [[nodiscard]] const Port* uplink_of(const Topology& topology, const Vxlan& vxlan);
 
 /// The first address of an underlay port that is of the family, and not link-local.

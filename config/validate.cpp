@@ -85,6 +85,32 @@ bool Judge::remote(Position where, const std::string& path, const IpAddress& add
     return true;
 }
 
+bool Judge::remote_of(const Vxlan& vxlan, Position where, const std::string& path,
+                      const IpAddress& address, bool may_be_ours) {
+    const bool of_link = is_link_local(address);
+    if (address.is_ipv4() || address.is_multicast() || (!of_link && !is_of_one_link(vxlan))) {
+        return remote(where, path, address, may_be_ours);
+    }
+    if (of_link != is_of_one_link(vxlan)) {
+        refuse(where, path,
+               of_link ? address.text() +
+                             " is on every link, and the segment has no link-local address of its "
+                             "own (local: one of ours, and dev: its port)"
+                       : address.text() +
+                             " is not on the link of the segment, whose own address "
+                             "is link-local (a link-local address, or another local)");
+        return false;
+    }
+    const Port* const dev = dev_of(topology_, vxlan);
+    if (dev != nullptr && has_address(*dev, address)) {
+        refuse(where, path,
+               address.text() + " is our own address, of port " + quoted(dev->name) +
+                   " (the address of one remote VTEP)");
+        return false;
+    }
+    return true;
+}
+
 std::string line_text(Position where) {
     return where.line == 0 ? std::string() : ", line " + std::to_string(where.line);
 }
@@ -108,10 +134,6 @@ Position position_at(const std::vector<Position>& all, std::size_t index, Positi
 std::optional<std::string> unfit_vtep(const IpAddress& address) {
     if (is_link_local(address)) return address.text() + " is on every link";
     return unfit_host(address);
-}
-
-bool is_link_local(const IpAddress& address) {
-    return !address.is_ipv4() && address.bytes[0] == 0xFE && (address.bytes[1] & 0xC0) == 0x80;
 }
 
 std::string nearest_text(std::string_view word, const std::vector<std::string>& names) {

@@ -41,8 +41,8 @@ void judge_destinations(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry,
         const auto item = [&] {
             return entry.dst.size() == 1 ? path.text("dst") : item_path(path.text("dst"), i);
         };
-        if (!judge.is_known_remote(entry.dst[i]) &&
-            !judge.remote(where, item(), entry.dst[i], may_lead_to_us(vxlan, entry))) {
+        if ((is_of_one_link(vxlan) || !judge.is_known_remote(entry.dst[i])) &&
+            !judge.remote_of(vxlan, where, item(), entry.dst[i], may_lead_to_us(vxlan, entry))) {
             continue;
         }
         if (entry.dst.size() > 1 && !seen.insert(entry.dst[i]).second) {
@@ -56,13 +56,19 @@ void judge_destinations(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry,
     }
 }
 
-void judge_nhid(Judge& judge, const FdbEntry& entry, const EntryPath& path) {
+void judge_nhid(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const EntryPath& path) {
     const Position where = entry.keys.of("nhid", entry.where);
     if (entry.mac.is_zero() || entry.mac.is_multicast()) {
         judge.refuse(where, path.text("nhid"),
                      "a next-hop group needs a unicast address (dst with a list of remotes)");
     }
-    if (find_nexthop(judge.topology(), *entry.nhid) != nullptr) return;
+    if (const NexthopGroup* const group = find_nexthop(judge.topology(), *entry.nhid)) {
+        for (const IpAddress& remote : remotes_of(*group)) {
+            if (is_of_one_link(vxlan) && !remote.is_ipv4())
+                judge.remote_of(vxlan, where, path.text("nhid"), remote);
+        }
+        return;
+    }
     std::vector<std::string> ids;
     for (const NexthopGroup& group : judge.topology().nexthops) {
         ids.push_back(std::to_string(group.id));
@@ -110,7 +116,7 @@ void judge_entry(Judge& judge, const Vxlan& vxlan, const FdbEntry& entry, const 
         judge.refuse(entry.keys.of(key, entry.where), path.text(key),
                      "is of what is sent to remotes, and the entry is a local port (dst or nhid)");
     }
-    if (entry.nhid) judge_nhid(judge, entry, path);
+    if (entry.nhid) judge_nhid(judge, vxlan, entry, path);
     if (!entry.port.empty()) judge_local_port(judge, vxlan, entry, path);
 }
 

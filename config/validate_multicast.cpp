@@ -58,7 +58,7 @@ class MdbJudge {
         for (std::size_t i = 0; i < entry.dst.size(); ++i) {
             const Position at = position_at(entry.dst_where, i, entry.where);
             const std::string item = item_path(path + ".dst", i);
-            if (!judge_.remote(at, item, entry.dst[i], may_be_ours)) continue;
+            if (!judge_.remote_of(vxlan_, at, item, entry.dst[i], may_be_ours)) continue;
             // With other numbers it is another member.
             once(entry,
                  entry.dst[i].text() +
@@ -137,10 +137,12 @@ void judge_group(Judge& judge, const Vxlan& vxlan) {
     const std::string path = "vxlans." + vxlan.name;
     const auto at = [&vxlan](std::string_view key) { return vxlan.keys.of(key, vxlan.where); };
     if (!vxlan.group) {
-        if (!vxlan.dev.empty()) {
+        if (is_of_one_link(vxlan) && !vxlan.dev.empty()) {
+            judge.port(at("dev"), path + ".dev", vxlan.dev, PortRole::underlay);
+        } else if (!vxlan.dev.empty()) {
             judge.refuse(at("dev"), path + ".dev",
-                         "names the port of a group, and there is no group (group, or without "
-                         "dev: routes choose)");
+                         "names the port of a group or of a link-local address, and there is "
+                         "neither (group, local, or without dev: routes choose)");
         }
         return;
     }
@@ -168,7 +170,7 @@ void judge_group(Judge& judge, const Vxlan& vxlan) {
     }
     const Port* const port = judge.port(at("dev"), path + ".dev", vxlan.dev, PortRole::underlay);
     if (port == nullptr) return;
-    if (!first_address(*port, group.family)) {
+    if (!first_address(*port, group.family) && (group.is_ipv4() || !is_of_one_link(vxlan))) {
         const std::string family = group.is_ipv4() ? "IPv4" : "IPv6";
         judge.refuse(at("dev"), path + ".dev",
                      "port " + quoted(port->name) + " has no " + family + " address, and group " +

@@ -119,7 +119,7 @@ class VxlanJudge {
                 if (!is_link_local(address.address)) own.push_back(address.address.text());
             }
         }
-        if (own.empty()) {
+        if (own.empty() && !is_of_one_link(vxlan)) {
             judge_.refuse(vxlan.where, path,
                           "the segment has no uplink (a port with role: underlay and an "
                           "address)");
@@ -143,13 +143,19 @@ class VxlanJudge {
         const std::string text = address.text();
         const Position where = at(vxlan, key);
         const std::string item = path + "." + std::string(key);
-        if (owner_of(judge_.topology(), address) == nullptr) {
+        const Port* const dev = dev_of(judge_.topology(), vxlan);
+        const bool elsewhere =
+            is_link_local(address) && dev != nullptr && !has_address(*dev, address);
+        if (elsewhere) {
+            judge_.refuse(where, item,
+                          text + " is not an address of port " + quoted(dev->name) +
+                              " (one of that port, or another dev)");
+        } else if (owner_of(judge_.topology(), address) == nullptr) {
             judge_.refuse(where, item,
                           text + " is not our address" + nearest_text(text, own) +
                               " (an address of a port with role: underlay)");
-        } else if (is_link_local(address)) {
-            judge_.refuse(where, item,
-                          text + " is on every link (an address of a port with role: underlay)");
+        } else if (is_link_local(address) && vxlan.dev.empty()) {
+            judge_.refuse(where, item, text + " is on every link (dev: the underlay port)");
         }
     }
 
@@ -159,7 +165,7 @@ class VxlanJudge {
         for (const auto family : {IpAddress::Family::ipv4, IpAddress::Family::ipv6}) {
             const bool ipv6 = family == IpAddress::Family::ipv6;
             if (!(ipv6 ? families.ipv6 : families.ipv4)) continue;
-            bool has_source = false;
+            bool has_source = ipv6 && is_of_one_link(vxlan);
             for (const Port& port : judge_.topology().ports) {
                 has_source = has_source || (port.role == PortRole::underlay &&
                                             first_address(port, family).has_value());
@@ -175,15 +181,7 @@ class VxlanJudge {
     void remote(const Vxlan& vxlan, const std::string& path) {
         if (!vxlan.remote) return;
         const Position where = at(vxlan, "remote");
-        if (is_link_local(*vxlan.remote) && !vxlan.dev.empty()) {
-            judge_.refuse(where, path + ".remote",
-                          vxlan.remote->text() + " is on every link, and dev" +
-                              line_text(at(vxlan, "dev")) +
-                              " says where a group is joined, not which link a VTEP is on (a "
-                              "global or unique local address of that VTEP)");
-            return;
-        }
-        if (!judge_.remote(where, path + ".remote", *vxlan.remote)) return;
+        if (!judge_.remote_of(vxlan, where, path + ".remote", *vxlan.remote)) return;
         for (const FdbEntry& entry : vxlan.fdb) {
             if (!entry.mac.is_zero()) continue;
             for (const IpAddress& dst : entry.dst) {

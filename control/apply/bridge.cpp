@@ -102,9 +102,7 @@ bool Bridge::may_be_remote(const net::IpAddress& address) const noexcept {
                                 (address.v4().number() & ~net::prefix_mask(own.prefix_length)) == 0;
         return own.address == address || is_network || own.is_directed_broadcast(address);
     };
-    // Link-local addresses are on every link, and a tunnel is led by routes.
-    return net::is_host(address) && !address.is_link_local() &&
-           std::none_of(addresses_.begin(), addresses_.end(), nobody_else);
+    return net::is_host(address) && std::none_of(addresses_.begin(), addresses_.end(), nobody_else);
 }
 
 std::optional<std::uint16_t> Bridge::find_segment(std::string_view name) const {

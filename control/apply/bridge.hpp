@@ -166,9 +166,14 @@ class Bridge {
     /// False for addresses that no other host can have: not unicast, ours, or the network or
     /// broadcast address of one of our subnets.
     [[nodiscard]] bool may_be_remote(const net::IpAddress& address) const noexcept;
-    /// The segment has tunnels over the family of `remote`.
+    /// The segment has tunnels over the family of `remote`: link-local ones, which are on every
+    /// link, where its own address says of which it is, and there no others.
     [[nodiscard]] bool speaks(std::uint16_t segment, const net::IpAddress& remote) const {
-        return remote.is_v4() ? specs_[segment].ipv4 : specs_[segment].ipv6;
+        const SegmentSpec& spec = specs_[segment];
+        return remote.is_v4()
+                   ? spec.ipv4
+                   : spec.ipv6 && (remote.is_multicast() ||
+                                   remote.is_link_local() == spec.profile.local6.is_link_local());
     }
     std::uint16_t add_segment(const SegmentSpec& spec, Time now);
     /// A member of `ip nexthop add id N group ... fdb`. What it has of its own comes before what

@@ -42,7 +42,7 @@ Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress
     }
     const bool is_ours =
         std::any_of(addresses_.begin(), addresses_.end(), [&remote](const auto& entry) {
-            return entry.first.address == remote && !remote.is_link_local();
+            return entry.first.address == remote && !remote.is_link_local();  // those never
         });
     // It comes in where its VNI belongs, or goes to the wire.
     const bool leads_in = is_ours && (own != OwnNumbers{} || !specs_[segment].profile.local_bypass);
@@ -50,6 +50,11 @@ Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress
         return "dst " + text(remote) + " cannot be a remote (ours, or an address that no host has)";
     }
     if (!speaks(segment, remote)) {
+        if (specs_[segment].ipv6 && !remote.is_v4()) {
+            return "dst " + text(remote) + (remote.is_link_local() ? " is" : " is not") +
+                   " link-local, and segment " + specs_[segment].name + " is " +
+                   (remote.is_link_local() ? "not " : "") + "of one link (local)";
+        }
         const std::string family = remote.is_v4() ? "IPv4" : "IPv6";
         return "dst " + text(remote) + " is " + family + ", and segment " + specs_[segment].name +
                " has no tunnels over " + family +

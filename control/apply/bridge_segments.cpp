@@ -147,6 +147,7 @@ void Bridge::build_guards(table::Tables& next) {
         table::Guard guard;
         guard.source_port_lo = spec.guard.source_port_lo;
         guard.source_port_hi = spec.guard.source_port_hi;
+        guard.link = spec.guard.link;
         guard.listed = !spec.guard.peers.empty();
         guard.begin = static_cast<std::uint32_t>(prefixes.size());
         for (const table::PeerPrefix& peer : spec.guard.peers) {

@@ -22,8 +22,8 @@ net::MacAddress own_mac_of(const config::Vxlan& vxlan) {
 
 TunnelProfile profile_of(const config::Vxlan& vxlan, const Machine& machine) {
     TunnelProfile profile;
-    if (vxlan.group) {
-        profile.group_port = machine.by_name(vxlan.dev)->port->id();
+    if (!vxlan.dev.empty()) {
+        profile.dev = machine.by_name(vxlan.dev)->port->id();
     }
     // Without `local` the route to each remote chooses.
     if (vxlan.local && vxlan.local->is_ipv4()) {
@@ -113,10 +113,13 @@ std::vector<MdbSpec> mdb_of(const config::Vxlan& vxlan, const Machine& machine) 
     return all;
 }
 
-GuardSpec guard_of(const config::Vxlan& vxlan) {
+GuardSpec guard_of(const config::Vxlan& vxlan, const Machine& machine) {
     GuardSpec guard;
     guard.source_port_lo = vxlan.check_srcport.lo;
     guard.source_port_hi = vxlan.check_srcport.hi;
+    if (config::is_of_one_link(vxlan)) {
+        guard.link = machine.by_name(vxlan.dev)->port->id();
+    }
     for (const config::IpPrefix& peer : vxlan.peers) {
         guard.peers.push_back({ip_of(peer.address), peer.length});
     }
@@ -212,7 +215,7 @@ SegmentSpec segment_of(const config::Topology& topology, const config::Vxlan& vx
     spec.moves = {vxlan.dup_addr_max_moves, vxlan.dup_addr_time, vxlan.dup_addr_freeze};
     spec.reserved_bits = *config::parse_reserved_bits(vxlan.reserved_bits);
     spec.watch = watch_of(vxlan);
-    spec.guard = guard_of(vxlan);
+    spec.guard = guard_of(vxlan, machine);
     for (const config::SegmentNeighbour& one : vxlan.neighbours) {
         spec.neighbours.push_back({ip_of(one.ip), mac_of(one.lladdr), one.router});
     }

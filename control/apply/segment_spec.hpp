@@ -25,6 +25,8 @@ struct GuardSpec {
     std::vector<table::PeerPrefix> peers;  ///< none: any
     std::uint16_t source_port_lo = 0;
     std::uint16_t source_port_hi = 0xFFFF;
+    /// DPDK id of the only underlay port that is heard over IPv6; kNoPort: any.
+    std::uint16_t link = table::kNoPort;
     bool operator==(const GuardSpec&) const = default;
     [[nodiscard]] bool asks() const noexcept { return *this != GuardSpec{}; }
 };

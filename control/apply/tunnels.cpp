@@ -136,11 +136,11 @@ void Tunnels::plan_local(table::TunnelSpec& spec, const TunnelProfile& profile,
 }
 
 Tunnels::Found Tunnels::way_to(const TunnelProfile& profile, const net::IpAddress& remote) const {
-    if (!remote.is_multicast()) {
+    if (!remote.is_multicast() && !remote.is_link_local()) {
         return route_to(remote, profile.route_tos.value_or(profile.tos));
     }
-    return uplinks_.contains(profile.group_port)
-               ? Found{table::RouteType::unicast, profile.group_port, remote, {}, 0}
+    return uplinks_.contains(profile.dev)
+               ? Found{table::RouteType::unicast, profile.dev, remote, {}, 0}
                : Found{};
 }
 

@@ -32,8 +32,9 @@ struct TunnelProfile {
     std::uint16_t source_port_lo = 32768;
     std::uint16_t source_port_span = 28231;
     std::uint8_t ttl = 64;
-    std::uint8_t group_ttl = 1;                 ///< to a multicast group
-    std::uint16_t group_port = table::kNoPort;  ///< DPDK id of the underlay port it is sent by
+    std::uint8_t group_ttl = 1;  ///< to a multicast group
+    /// DPDK id of the underlay port of multicast groups and link-local remotes.
+    std::uint16_t dev = table::kNoPort;
     std::uint8_t tos = 0;
     /// By which routes are chosen over IPv4; none: `tos`, or that of each packet inside.
     std::optional<std::uint8_t> route_tos;

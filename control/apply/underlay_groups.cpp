@@ -19,7 +19,7 @@ void UnderlayGroups::follow_segments(Time now) {
         const auto index = static_cast<std::uint16_t>(i);
         const SegmentSpec& spec = bridge_.segment(index);
         if (bridge_.is_up(index) && !spec.group.is_unset()) {
-            wanted[{spec.profile.group_port, spec.group}].insert(index);
+            wanted[{spec.profile.dev, spec.group}].insert(index);
         }
     }
     for (const auto& [key, segments] : wanted) {

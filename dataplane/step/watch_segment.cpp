@@ -352,6 +352,12 @@ Verdict watch_tunnel(packet::Packet& p, packet::PacketMeta& meta, std::uint16_t 
     if (segment.guard != 0) {
         const table::Guard& guard = tables.guards[segment.guard];
         const std::uint16_t port = p.at<net::UdpHeader>(meta.outer_size)->source.value();
+        // Link-local addresses are on every link, and the segment is of one: others have no such
+        // VNI.
+        if (guard.link != table::kNoPort && guard.link != meta.in_port &&
+            p.at<net::Ipv4Header>(kEthernet)->version() == 6) {
+            return Verdict::drop(DropReason::vxlan_unknown_vni);
+        }
         if (guard.listed && !is_listed(outer_sender_of(p.data()), segment.guard, guard, tables)) {
             return Verdict::drop(DropReason::peer_unknown);
         }

@@ -38,8 +38,9 @@ constexpr std::uint16_t kNotForTenants =
 struct Guard {
     std::uint16_t source_port_lo = 0;  ///< host order
     std::uint16_t source_port_hi = 0xFFFF;
-    bool listed = false;      ///< only peers in `allowed_peers` or in the prefixes
-    std::uint32_t begin = 0;  ///< in Tables::peer_prefixes
+    std::uint16_t link = 0xFFFF;  ///< DPDK port id: the only one over IPv6; kNoPort: any
+    bool listed = false;          ///< only peers in `allowed_peers` or in the prefixes
+    std::uint32_t begin = 0;      ///< in Tables::peer_prefixes
     std::uint32_t count = 0;
 };
 

@@ -389,5 +389,25 @@ TEST(VxlanLearning6, VX53_VX54_a_source_fixed_elsewhere_is_not_believed) {
         .check();
 }
 
+TEST(Underlay6, VX34_a_segment_of_one_link_is_none_of_others) {
+    for (const bool other : {false, true}) {
+        Scene6 s;
+        s.lab.segment_entry(s.red).guard = 1;
+        s.lab.complete = [&](table::Tables& tables) {
+            table::Guard guard;
+            guard.link = other ? s.vm9 : s.up;
+            tables.guards = table::Shared{std::vector<table::Guard>{{}, guard}};
+        };
+        s.lab.publish();
+        const Frame frame = small_from(12, host(1));
+        const Seen seen = s.lab.receive(s.up, s.from_peer(frame));
+        expect_law(seen);
+        EXPECT_EQ(seen.sent_by(s.vm1).size(), other ? 0U : 1U);
+        EXPECT_EQ(seen.moved.count("drop.vxlan_unknown_vni"), other ? 1U : 0U);
+        // Over IPv4 no link is meant.
+        EXPECT_EQ(s.lab.receive(s.up, s.from_remote(frame)).sent_by(s.vm1).size(), 1U);
+    }
+}
+
 }  // namespace
 }  // namespace vxplane::support

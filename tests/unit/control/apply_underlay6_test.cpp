@@ -139,6 +139,44 @@ TEST_F(Underlay6, VX44_no_entry_leads_to_an_address_that_no_vtep_has) {
     EXPECT_EQ(tunnels.used(), 0U);
 }
 
+TEST_F(Underlay6, VX08_VX44_a_segment_of_one_link_has_remotes_there_and_no_others) {
+    const net::IpAddress own = support::address("fe80::1");
+    const std::vector<OwnAddress> all{
+        {ip("10.0.0.1"), 24}, {support::address(kOwn), 64}, {own, 64}};
+    neighbours.set_port(world.up, world.mac_of(world.up), all);
+    tunnels.set_uplink(world.up, {world.mac_of(world.up), 1500, all});
+    bridge.set_addresses({{all[0], world.up}, {all[1], world.up}, {all[2], world.up}});
+    // It leads nowhere, and is not asked.
+    ASSERT_TRUE(
+        routes.v6.add(support::address("fe80::"), 10, {table::RouteType::blackhole, world.up, {}}));
+    SegmentSpec spec = mixed();
+    spec.profile.local6 = own;
+    spec.profile.dev = world.up;
+    spec.guard.link = world.up;
+    segment(spec);
+    begin();
+    for (const char* wrong : {"2001:db8::2", "fe80::1", "::"}) {
+        EXPECT_TRUE(bridge.add(to_remote(host(20), wrong), now)) << wrong;
+    }
+    ASSERT_FALSE(bridge.add(to_remote(host(20), "fe80::2"), now));
+    ASSERT_FALSE(bridge.add(to_remote(host(21), "10.0.0.2"), now)) << "over IPv4 as ever";
+    EXPECT_EQ(text(source_to("fe80::2")), "fe80::1");
+    forget_sent();
+    receive(world.vm1, unicast(1, 20));
+    tick();
+    const std::vector<Bytes> asked = sent_by(world.up);
+    ASSERT_FALSE(asked.empty());
+    EXPECT_TRUE(is_solicitation(asked.front()));
+    EXPECT_TRUE(std::equal(own.bytes.begin(), own.bytes.end(), asked.front().begin() + 22))
+        << "asked from the address of the link";
+    from_remote6("2001:db8::9", unicast(30, 1));
+    tick();
+    EXPECT_EQ(dst(host(30)), "none");
+    from_remote6("fe80::9", unicast(30, 1));
+    tick();
+    EXPECT_EQ(dst(host(30)), "fe80::9");
+}
+
 TEST_F(Underlay6, a_segment_refuses_remotes_of_a_family_that_it_does_not_speak) {
     begin();
     const auto problem = bridge.add(to_remote(host(20), "2001:db8::2"), now);
