@@ -32,7 +32,12 @@ void send_outer(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
     const std::uint32_t longest = tunnel.max_frame;
     const packet::Verdict verdict = step::AddTunnel::add_unjudged(p, meta, ctx);
     if (!verdict.goes_on()) {
-        verdict.is_drop() ? exit.drop(p.mbuf(), verdict.reason()) : exit.to_control(p.mbuf(), meta);
+        if (verdict.is_drop()) {
+            note_refusal(exit, meta, verdict.reason());
+            exit.drop(p.mbuf(), verdict.reason());
+        } else {
+            exit.to_control(p.mbuf(), meta);
+        }
         return;
     }
     const std::uint32_t inner = p.length() - meta.tunnel_bytes;
@@ -43,9 +48,7 @@ void send_outer(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
         exit.count_drop(DropReason::tunnel_oversize);
         return;
     }
-    SegmentCounters& segment = exit.counters().segments[meta.segment];
-    segment.tx_packets.add(1);
-    segment.tx_bytes.add(inner);
+    bool whole = true;
     std::uint64_t made = 0;
     while (fragments.left()) {
         ++made;
@@ -53,7 +56,16 @@ void send_outer(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx,
             exit.send(one, meta.out_port);
         } else {
             exit.count_drop(DropReason::route_no_fragment);
+            whole = false;
         }
+    }
+    // A frame some of which is missing was not sent.
+    if (whole) {
+        SegmentCounters& segment = exit.counters().segments[meta.segment];
+        segment.tx_packets.add(1);
+        segment.tx_bytes.add(inner);
+    } else {
+        note_refusal(exit, meta, DropReason::route_no_fragment);
     }
     exit.counters().cut_frames.add(made - 1);
 }
@@ -169,13 +181,15 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
         (tables.segments[arrived.segment].watch & table::watch::kGroupPolicy) != 0) {
         arrived.policy = meta.policy;
     }
+    // It has left the one, and is now the other's to take or to drop.
+    from.tx_packets.add(1);
+    from.tx_bytes.add(length);
     const packet::Verdict verdict = step::CheckInner(ctx)(p, arrived, ctx);
     if (!verdict.goes_on()) {
+        note_refusal(exit, arrived, verdict.reason());
         exit.drop(p.mbuf(), verdict.reason());
         return;
     }
-    from.tx_packets.add(1);
-    from.tx_bytes.add(length);
     const auto value = tables.fdb->find(table::FdbKey{arrived.destination_key}).value;
     arrived.destination = value.raw();
     switch (value.kind()) {
@@ -193,6 +207,7 @@ void bypass(packet::Packet p, packet::PacketMeta& meta, step::Context& ctx, Exit
             flood(p, arrived, ctx, exit);
             return;
         default:
+            note_refusal(exit, arrived, DropReason::fdb_split_horizon);
             exit.drop(p.mbuf(), DropReason::fdb_split_horizon);
             return;
     }

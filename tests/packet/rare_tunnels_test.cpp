@@ -345,8 +345,41 @@ TEST(LocalBypass, VX19_VX36_it_is_judged_as_what_comes_from_a_tunnel) {
     Golden(s.lab, s.vm1, own.from(mac("02:ee:00:00:00:07")))
         .drops(DropReason::vxlan_own_mac)
         .learns_at(s.vm1)
+        .tunnelled(s.red, 1, own.size())
         .uncut()
         .check();
+}
+
+/// What a segment sent, and what it gave up of what it should send or take.
+using Account = std::array<std::uint64_t, 3>;
+Account account(Scene& s, SegmentId segment) {
+    const path::SegmentCounters& c = s.lab.worker().counters().segments[segment];
+    return {c.tx_packets.get(), c.tx_drops.get() + c.tx_errors.get(),
+            c.rx_packets.get() + c.rx_drops.get() + c.rx_errors.get()};
+}
+
+TEST(LocalBypass, VX96_what_one_segment_sends_the_other_takes_or_drops) {
+    Bypassing s;
+    s.lab.receive(s.vm1, small(host(16)));
+    s.lab.receive(s.vm1, small(host(17)));
+    Frame own = small(host(16));
+    s.lab.receive(s.vm1, own.from(mac("02:ee:00:00:00:07")));
+    EXPECT_EQ(account(s, s.red), (Account{3, 0, 0}));
+    EXPECT_EQ(account(s, s.green), (Account{0, 0, 3}));
+    Bypassing none(8472, false);
+    none.lab.receive(none.vm1, small(host(16)));
+    EXPECT_EQ(account(none, none.red), (Account{0, 1, 0}));
+}
+
+TEST(FragmentOuter, VX96_a_frame_without_all_of_its_fragments_was_not_sent) {
+    Scene s(outer());
+    s.lab.receive(s.vm1, datagram(1500));
+    EXPECT_EQ(account(s, s.red), (Account{1, 0, 0}));
+    s.lab.push(s.vm1, {datagram(1500).bytes()});
+    const auto famine = s.lab.starve(s.lab.packet_pool());
+    s.lab.poll();
+    expect_law(s.lab.collect());
+    EXPECT_EQ(account(s, s.red), (Account{1, 1, 0}));
 }
 
 }  // namespace
