@@ -67,7 +67,6 @@ std::string instead_of(std::string_view word, std::span<const std::string_view> 
         std::string_view text;
     };
     static constexpr std::array kOthers{
-        Other{"maxaddress", "maxaddr", "write 'maxaddr'"},
         Other{"ageing-time", "ageing", "write 'ageing'"},
         Other{"collect-metadata", "external", "write 'external'"},
         Other{"label", "flowlabel", "write 'flowlabel'"},

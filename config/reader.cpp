@@ -2,6 +2,7 @@
 #include "config/reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "config/nearest.hpp"
@@ -200,6 +201,14 @@ std::optional<std::int64_t> Reader::named_number(const YamlNode& node, const Val
 }
 
 bool Reader::same_key(std::string_view known, std::string_view given) {
+    // What ip-link(8) takes beside, or instead of, the names that it shows.
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOthers{
+        {{"maxaddr", "maxaddress"},
+         {"local-bypass", "localbypass"},
+         {"ttl", "hoplimit"},
+         {"ttl", "hlim"},
+         {"tos", "dsfield"}}};
+    if (std::ranges::find(kOthers, std::pair(known, given)) != kOthers.end()) return true;
     return std::ranges::equal(
         known, given, {}, [](char c) { return c == '_' ? '-' : c; },
         [](char c) { return c == '_' ? '-' : c; });

@@ -192,7 +192,8 @@ class Reader {
     [[nodiscard]] std::optional<std::int64_t> named_number(const YamlNode& node,
                                                            const ValueType& type);
     [[nodiscard]] std::optional<std::size_t> word(const YamlNode& node, const ValueType& type);
-    /// People write `host_access` for `host-access`, and the other way round.
+    /// People write `host_access` for `host-access`, and the other way round; and ip-link(8) has
+    /// second names for some.
     [[nodiscard]] static bool same_key(std::string_view known, std::string_view given);
     void refuse_kind(const YamlNode& node, const std::vector<KeyDescription>& known);
     void refuse_unknown(const YamlNode& key, const std::vector<KeyDescription>& known);

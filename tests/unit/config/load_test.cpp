@@ -66,6 +66,19 @@ TEST(ConfigLoad, fills_in_the_defaults_of_a_segment) {
     EXPECT_FALSE(a.keys.has("ttl"));
 }
 
+TEST(ConfigLoad, second_names_of_ip_link_are_those_of_the_keys) {
+    const Vxlan a = segment(
+        "remcsumtx: true, remcsumrx: true, maxaddress: 6, localbypass: false, hoplimit: 9, "
+        "dsfield: 0x10");
+    EXPECT_TRUE(a.remcsumtx && a.remcsumrx);
+    EXPECT_EQ(a.maxaddr, 6U);
+    EXPECT_FALSE(a.local_bypass);
+    EXPECT_EQ(a.ttl, 9);
+    EXPECT_EQ(a.tos, 16);
+    EXPECT_EQ(segment("hlim: 7").ttl, 7);
+    EXPECT_TRUE(a.keys.has("maxaddr")) << "one name for messages and changes";
+}
+
 TEST(ConfigLoad, reads_every_key_of_a_segment) {
     const Vxlan a = segment(
         "local: 10.0.0.1, remote: 10.0.0.2, ttl: 9, tos: 0x10, df: set, ecn: rfc3168, "
