@@ -123,8 +123,9 @@ constexpr std::array vxlan_keys{
                scalar<&Vxlan::remote>()},
     Key<Vxlan>{{"group", false, &ip, "multicast group of the underlay that carries floods"},
                scalar<&Vxlan::group>()},
-    Key<Vxlan>{{"dev", false, &text, "underlay port where group is joined and sent to"},
-               scalar<&Vxlan::dev>()},
+    Key<Vxlan>{
+        {"dev", false, &text, "underlay port of group, of link-local addresses, or of remote"},
+        scalar<&Vxlan::dev>()},
     Key<Vxlan>{{"state", false, &link_state, "down: nothing passes; up unless said"},
                scalar<&Vxlan::state>()},
     Key<Vxlan>{{"dstport", false, &udp_port, "UDP port; 4789 unless said, flannel has 8472",

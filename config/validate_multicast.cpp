@@ -131,19 +131,29 @@ class MdbJudge {
     std::map<std::tuple<IpAddress, IpAddress, std::string>, Position> seen_;
 };
 
+/// Of a segment without a group. The kernel looks for `remote` at this device alone: that is as
+/// routes say, or a mistake.
+void judge_dev(Judge& judge, const Vxlan& vxlan, const std::string& path) {
+    const Position where = vxlan.keys.of("dev", vxlan.where);
+    const Port* const dev = vxlan.dev.empty()
+                                ? nullptr
+                                : judge.port(where, path + ".dev", vxlan.dev, PortRole::underlay);
+    if (dev == nullptr || !vxlan.remote || is_link_local(*vxlan.remote)) return;
+    const Port* const way = egress_to(judge.topology(), *vxlan.remote, vxlan.tos).port;
+    if (way == dev) return;
+    judge.refuse(where, path + ".dev",
+                 "remote " + vxlan.remote->text() + " is not reached by port " + quoted(dev->name) +
+                     (way == nullptr ? std::string() : ", but by port " + quoted(way->name)) +
+                     " (routes, or without dev)");
+}
+
 }  // namespace
 
 void judge_group(Judge& judge, const Vxlan& vxlan) {
     const std::string path = "vxlans." + vxlan.name;
     const auto at = [&vxlan](std::string_view key) { return vxlan.keys.of(key, vxlan.where); };
     if (!vxlan.group) {
-        if (is_of_one_link(vxlan) && !vxlan.dev.empty()) {
-            judge.port(at("dev"), path + ".dev", vxlan.dev, PortRole::underlay);
-        } else if (!vxlan.dev.empty()) {
-            judge.refuse(at("dev"), path + ".dev",
-                         "names the port of a group or of a link-local address, and there is "
-                         "neither (group, local, or without dev: routes choose)");
-        }
+        judge_dev(judge, vxlan, path);
         return;
     }
     const IpAddress& group = *vxlan.group;

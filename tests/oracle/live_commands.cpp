@@ -68,7 +68,6 @@ void read_vxlan(Words& words, LiveDevice& device) {
             const std::string lo = words.next();
             device.keys["srcport"] = "[" + lo + ", " + words.next() + "]";
         } else if (word == "dev") {
-            // Ours has no device unless it joins a group there, or is of that link alone.
             const std::string name = words.next();
             device.keys["dev"] = name == "under" ? "wire" : name;
         } else if (word == "external") {
@@ -90,9 +89,6 @@ std::map<std::string, std::string> keys_of(const LiveDevice& device) {
     keys.emplace("ecn", "rfc3168");
     const bool fixed = keys.contains("df") && keys.at("df") == "set";
     if (!fixed && (device.external || !device.over_ipv6())) keys.emplace("fragment", "outer");
-    const bool of_link = keys.contains("local") && keys.at("local").starts_with("fe80:");
-    if (keys.contains("dev") && keys.at("dev") == "wire" && !keys.contains("group") && !of_link)
-        keys.erase("dev");
     if (keys.contains("proxy")) keys.emplace("proxy-fallback", "kernel");
     if (device.external) {
         keys["external"] = "true";
