@@ -114,3 +114,16 @@ def test_VX33_VX97_without_the_option_the_flag_is_refused_until_it_is_switched_o
     assert scene.daemon.fdb(peer.mac())["dst"] == learned["dst"]
     scene.daemon.ctl("segment", "set", "vx100", "remcsumrx", "false")
     assert not datagram(peer.namespace, tenant, TENANT4, b"refused again")
+
+
+def test_VX33_RP32_what_is_left_open_is_not_merged_and_what_is_merged_is_not_left_open(lab):
+    scene = Scene(lab)
+    tenant, peer = scene.tenant(), scene.peers[0].vxlan(options="remcsumtx remcsumrx")
+    for port in ("uplink0", "acc0"):
+        scene.topology["ports"][port]["gro"] = "on"
+    scene.segment(remcsumtx=True, remcsumrx=True)
+    scene.start()
+    assert Transfer(peer.namespace, tenant, TENANT4, 2).intact
+    assert Transfer(tenant, peer.namespace, peer.inner4, 2).intact
+    assert scene.daemon.port("acc0")["large"]["merged"] > 0, "the tenant leaves nothing open"
+    assert not NOT_OURS & set(scene.daemon.drops()), scene.daemon.drops()
