@@ -13,6 +13,7 @@
 #include "compare.hpp"
 #include "control/resolve/icmp.hpp"
 #include "dataplane/net/icmpv6.hpp"
+#include "dataplane/path/reassembly.hpp"
 
 namespace vxplane::oracle {
 namespace {
@@ -30,7 +31,8 @@ net::IpAddress ip_of(const std::string& text) {
 
 class Scene {
   public:
-    Scene(const Topology& topology, const Setup& setup) : setup_{setup}, topology_{topology} {
+    Scene(const Topology& topology, const Setup& setup, bool reassembly)
+        : setup_{setup}, topology_{topology}, reassembly_{reassembly} {
         support::SegmentWords segment;
         segment.vni = setup.vni;
         segment.dstport = setup.dstport;
@@ -49,6 +51,7 @@ class Scene {
         support::PortWords words;
         words.mac = support::mac(topology.macs.at("under"));
         words.mtu = setup.underlay_mtu;
+        words.reassembles = reassembly;
         ports_["wire"] = lab_.underlay("wire", words);
         // The bridge port of the recording does not learn.
         words = {};
@@ -123,6 +126,12 @@ class Scene {
             for (const auto& [name, id] : ports_)
                 for (const Bytes& sent : seen.sent_by(id))
                     out[name].push_back(name == "vx0" ? without_macs(sent) : sent);
+        }
+        if (reassembly_) {
+            lab_.pass_time(path::Reassembly::kPatience);
+            lab_.poll();
+            const std::string law = lab_.collect().broken_law;
+            if (!law.empty()) facts.insert("broken_law: " + law);
         }
         mark_ = 0;
         for (const auto& [id, now] : marks()) {
@@ -277,6 +286,7 @@ class Scene {
     Lab lab_{};
     Setup setup_;
     const Topology& topology_;
+    bool reassembly_;
     support::SegmentId segment_ = 0;
     std::map<std::string, support::PortId> ports_{};
     std::map<std::pair<net::IpAddress, Setup::Numbers>, support::TunnelId> tunnels_{};
@@ -371,7 +381,8 @@ Result judge(const Case& one, const Recording& recording, const Setup& setup, Sc
 
 }  // namespace
 
-std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules) {
+std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules,
+                           bool reassembly) {
     std::vector<Result> results;
     std::map<std::string, std::unique_ptr<Scene>> scenes;
     for (const Case& one : recording.cases) {
@@ -392,7 +403,7 @@ std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& 
         for (const std::string& command : one.before)
             if (!command.starts_with("nft ")) key += "\n" + command;
         auto& scene = scenes[key];
-        if (!scene) scene = std::make_unique<Scene>(recording.topology, setup);
+        if (!scene) scene = std::make_unique<Scene>(recording.topology, setup, reassembly);
         scene->set_mark(setup.mark);
         results.push_back(judge(one, recording, setup, *scene, rules));
     }

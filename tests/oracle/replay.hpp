@@ -37,7 +37,9 @@ struct Totals {
 Result verdict_of(const std::string& id, std::string what, const Facts& facts,
                   const std::vector<Rule>& rules);
 
-/// The cases of a recording that need no control thread, in order.
-std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules);
+/// The cases of a recording that need no control thread, in order. `reassembly`: of the underlay
+/// port; what waits for the rest of it is given up before the next case.
+std::vector<Result> replay(const Recording& recording, const std::vector<Rule>& rules,
+                           bool reassembly = false);
 
 }  // namespace vxplane::oracle
