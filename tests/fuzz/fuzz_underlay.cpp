@@ -1,10 +1,56 @@
 // Any bytes from the underlay: what leaves is the frame itself, to the host, or the inner frame, to
-// local ports; never anything back to the underlay.
+// local ports; never anything back to the underlay. The port puts fragments together; the upper
+// three bits of the first byte are what its device says of checksums, which is believed and
+// compared.
 #include "fuzz.hpp"
 
 #include <algorithm>
+#include <array>
+
+#include "dataplane/path/reassembly.hpp"
 
 namespace {
+
+struct Said {
+    std::uint64_t flags;
+    std::uint32_t type;
+};
+constexpr std::uint64_t kGood = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+constexpr std::array<Said, 8> kSaid{{
+    {0, 0},
+    {kGood, 0},
+    {kGood, RTE_PTYPE_TUNNEL_VXLAN},
+    {kGood | RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD, RTE_PTYPE_TUNNEL_VXLAN},
+    {RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD, RTE_PTYPE_INNER_L4_UDP},
+    {RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD, 0},
+    {RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD, 0},
+    {RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_LRO, 0},
+}};
+
+void set_up(vxplane::support::Scene& s, std::uint8_t first) {
+    using namespace vxplane;
+    table::PortEntry& port = s.lab.port_entry(s.up);
+    if (!port.reassembles) {
+        port.trusted_sums = packet::kAllRxSums;
+        port.watches_sums = true;
+        port.reassembles = true;
+        s.lab.publish();
+    }
+    s.lab.rx_flags = kSaid[first >> 5U].flags;
+    s.lab.rx_type = kSaid[first >> 5U].type;
+}
+
+/// What waits for the rest of it must not become whole by another input.
+void let_go(vxplane::support::Scene& s, const vxplane::fuzz::Bytes& frame) {
+    using namespace vxplane;
+    const path::WorkerCounters& counters = s.lab.worker().counters();
+    if (counters.held_fragments.get() == 0) return;
+    s.lab.pass_time(path::Reassembly::kPatience);
+    s.lab.poll();
+    const support::Seen seen = s.lab.collect();
+    fuzz::require(seen.broken_law.empty() && counters.held_fragments.get() == 0,
+                  "a fragment waits for ever", frame);
+}
 
 /// Where the inner frame begins in a packet that was let in, over IPv4 or IPv6.
 std::size_t inner_offset(const vxplane::fuzz::Bytes& frame) {
@@ -12,7 +58,9 @@ std::size_t inner_offset(const vxplane::fuzz::Bytes& frame) {
     std::size_t at = 54;
     for (unsigned type = frame[20]; type != 17 && at + 8 <= frame.size();) {
         const unsigned units = frame[at + 1];
-        const unsigned length = type == 51 ? (units + 2U) * 4U : (units + 1U) * 8U;
+        const unsigned length = type == 44   ? 8U
+                                : type == 51 ? (units + 2U) * 4U
+                                             : (units + 1U) * 8U;
         type = frame[at];
         at += length;
     }
@@ -26,7 +74,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0) return 0;
     support::Scene& s = fuzz::scene();
     fuzz::Bytes frame;
+    set_up(s, data[0]);
     const support::Seen seen = fuzz::run(s.up, data, size, frame);
+    let_go(s, frame);
     for (const support::SentFrame& sent : seen.sent) {
         fuzz::require(sent.port != s.up, "sent back", frame);
         if (sent.port == s.host_twin) {

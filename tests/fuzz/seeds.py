@@ -49,6 +49,15 @@ def underlay_frames():
     yield to_us / IPv6() / UDP()
 
 
+def fragment_frames():
+    to_us = Ether(src="02:00:00:bb:00:02", dst="02:00:00:aa:00:01")
+    for inner in inner_frames(host(12), [host(1)]):
+        payload = UDP(sport=40000, dport=4789) / VXLAN(vni=7, flags=8) / inner
+        yield to_us / IPv6(src="2001:db8::2", dst="2001:db8::1") / IPv6ExtHdrFragment(id=1) / payload
+        yield to_us / IPv6(src="2001:db8::2", dst="2001:db8::1") / payload
+        yield to_us / IP(src="10.0.0.2", dst="10.0.0.1", frag=5) / Raw(b"z" * 40)
+
+
 def neighbour_frames():
     ours, theirs = "02:00:00:aa:00:01", "02:00:00:bb:00:02"
     to_us = Ether(src=theirs, dst=ours)
@@ -275,7 +284,9 @@ def main():
     trunk = [frame[:12] + bytes([0x81, 0, 0, vid]) + frame[12:] for vid in (10, 20, 11) for frame in access]
     write("fuzz-trunk", [bytes([i % 3]) + frame for i, frame in enumerate(trunk + access[:4])])
     underlay = [raw(frame) for frame in underlay_frames()]
-    write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)])
+    fragments = [raw(frame) for frame in fragment_frames()]
+    write("fuzz-underlay", [bytes([i % 3 | REPAIR]) + frame for i, frame in enumerate(underlay)] +
+          [bytes([i % 3 | REPAIR | i % 8 << 5]) + frame for i, frame in enumerate(fragments + underlay)])
     heard = [raw(frame) for frame in neighbour_frames()]
     write("fuzz-neighbours", [bytes([i % 4]) + frame for i, frame in enumerate(heard)])
     rows = [[(who, raw(data)) for who, data in row] for row in hook_rows()]
