@@ -45,9 +45,8 @@ class Reassembly {
     /// came by; at most one for each fragment taken. Whose they are then is the caller's business.
     [[nodiscard]] std::span<rte_mbuf*> whole() noexcept { return {whole_.data(), whole_count_}; }
     void clear() noexcept { whole_count_ = 0; }
-    /// Fragments, and the buffers that they are in.
+    /// Fragments.
     [[nodiscard]] std::uint32_t held() const noexcept { return held_; }
-    [[nodiscard]] std::uint32_t held_buffers() const noexcept { return buffers_; }
 
   private:
     using Index = std::uint16_t;

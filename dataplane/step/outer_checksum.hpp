@@ -25,12 +25,15 @@ namespace vxplane::step {
                                                     const Context& ctx) noexcept {
     // The port has verified what the tenant sent. Of what came through a tunnel it spoke of the
     // outer checksum.
-    const packet::RxSums trusted = ctx.tables->ports[meta.in_port].trusted_sums;
-    if (trusted != 0 && packet::message_is_called_good(mbuf) && !meta.from_tunnel &&
-        meta.inner_is_ip && !packet::is_large(mbuf)) {
-        constexpr std::uint32_t kBetween = sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);
-        put_known_checksum(mbuf, udp_at, pseudo, udp_at + kBetween + meta.l3_offset, trusted);
-        return;
+    constexpr std::uint64_t kGood = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD;
+    if ((mbuf->ol_flags & kGood) != 0 && !meta.from_tunnel && meta.inner_is_ip &&
+        !packet::is_large(mbuf) && packet::message_is_called_good(mbuf)) {
+        const packet::RxSums trusted = ctx.tables->ports[meta.in_port].trusted_sums;
+        if (trusted != 0) {
+            constexpr std::uint32_t kBetween = sizeof(net::UdpHeader) + sizeof(net::VxlanHeader);
+            put_known_checksum(mbuf, udp_at, pseudo, udp_at + kBetween + meta.l3_offset, trusted);
+            return;
+        }
     }
     auto* udp = rte_pktmbuf_mtod_offset(mbuf, net::UdpHeader*, udp_at);
     udp->checksum = net::udp_finish(packet::add_chain(pseudo, mbuf, udp_at, udp->length.value()));
