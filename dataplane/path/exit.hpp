@@ -104,6 +104,9 @@ class Exit final : public step::Listener {
         const TxLane* lane = lanes_.data() + out_port;
         __builtin_prefetch(lane, 1);
         __builtin_prefetch(lane->frames.data(), 1);
+        prefetch_segment(segment);
+    }
+    void prefetch_segment(std::uint16_t segment) const noexcept {
         __builtin_prefetch(counters_.segments.data() + segment, 1);
     }
 

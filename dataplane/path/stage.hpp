@@ -79,6 +79,12 @@ struct Stage {
 
     [[gnu::noinline]] static void close_up(packet::Burst& burst, const Leavers& leavers,
                                            step::Context& ctx, Exit& exit) noexcept {
+        for (std::uint16_t i = 0; i < leavers.count; ++i) {
+            // On a trunk the counters of a segment are all that neighbours do not share.
+            if (leavers.list[i].verdict == packet::Verdict::divert(packet::Lane::special)) {
+                exit.prefetch_segment(burst.meta[leavers.list[i].index].segment);
+            }
+        }
         std::uint16_t kept = leavers.list[0].index;
         for (std::uint16_t i = 0; i < leavers.count; ++i) {
             const std::uint16_t at = leavers.list[i].index;

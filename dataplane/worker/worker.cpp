@@ -237,10 +237,34 @@ void Worker::set_aside_what_is_no_tunnel() noexcept {
     }
 }
 
+void Worker::prefetch_vnis() const noexcept {
+    // Where the headers are in nearly all packets; what stands there in others does no harm.
+    constexpr std::uint32_t kUdp = sizeof(net::EthernetHeader) + sizeof(net::Ipv4Header);
+    constexpr std::uint32_t kVxlan = kUdp + sizeof(net::UdpHeader);
+    const auto key_of = [this](std::uint16_t i) {
+        const packet::Packet p(burst_.mbufs[i]);
+        return p.contiguous() < kVxlan + sizeof(net::VxlanHeader)
+                   ? 0
+                   : table::vni_key(p.at<net::UdpHeader>(kUdp)->destination.value(),
+                                    p.at<net::VxlanHeader>(kVxlan)->vni());
+    };
+    const std::uint16_t count = burst_.count;
+    // Neighbours mostly are of one segment.
+    if (count < 2 || key_of(0) == key_of(static_cast<std::uint16_t>(count - 1))) {
+        return;
+    }
+    for (std::uint16_t i = 0; i < count; ++i) {
+        context_.tables->vnis->prefetch(key_of(i));
+    }
+}
+
 void Worker::carry_from_underlay(std::uint16_t port) noexcept {
     const table::PortEntry& entry = context_.tables->ports[port];
     if (entry.master != table::kNoMaster) {
         set_aside_what_is_no_tunnel();
+    }
+    if (context_.tables->vnis->memory_bytes() > kVnisAtHand) [[unlikely]] {
+        prefetch_vnis();
     }
     path::FromUnderlay::run(burst_, context_, exit_);
     if (aside_.count != 0) {

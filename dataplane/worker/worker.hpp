@@ -107,6 +107,10 @@ class Worker {
     /// But tunnel packets to groups of the underlay.
     void take_back_groups() noexcept;
     void carry_from_underlay(std::uint16_t port) noexcept;
+    /// The map of VNIs of thousands of segments does not stay in the second-level cache: what a
+    /// burst asks it for is fetched ahead.
+    void prefetch_vnis() const noexcept;
+    static constexpr std::size_t kVnisAtHand = 256 * 1024;  ///< bytes
     /// What was put together of the fragments of the burst before.
     void carry_whole(std::uint16_t port) noexcept;
     /// Of the masters whose connections are this worker's.
