@@ -40,27 +40,24 @@ Bridge::Problem Bridge::check_remote(std::uint16_t segment, const net::IpAddress
     if (remote.is_multicast() && remote == specs_[segment].group) {
         return std::nullopt;
     }
+    const auto is_it = [&remote](const auto& own) { return own.first.address == remote; };
     const bool is_ours =
-        std::any_of(addresses_.begin(), addresses_.end(), [&remote](const auto& entry) {
-            return entry.first.address == remote && !remote.is_link_local();  // those never
-        });
+        !remote.is_link_local() && std::any_of(addresses_.begin(), addresses_.end(), is_it);
     // It comes in where its VNI belongs, or goes to the wire.
     const bool leads_in = is_ours && (own != OwnNumbers{} || !specs_[segment].profile.local_bypass);
     if (!leads_in && !may_be_remote(remote)) {
         return "dst " + text(remote) + " cannot be a remote (ours, or an address that no host has)";
     }
-    if (!speaks(segment, remote)) {
-        if (specs_[segment].ipv6 && !remote.is_v4()) {
-            return "dst " + text(remote) + (remote.is_link_local() ? " is" : " is not") +
-                   " link-local, and segment " + specs_[segment].name + " is " +
-                   (remote.is_link_local() ? "not " : "") + "of one link (local)";
-        }
-        const std::string family = remote.is_v4() ? "IPv4" : "IPv6";
-        return "dst " + text(remote) + " is " + family + ", and segment " + specs_[segment].name +
-               " has no tunnels over " + family +
-               (remote.is_v4() ? " (local)" : " (local or local6)");
+    if (speaks(segment, remote)) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    const std::string dst = "dst " + text(remote) + " is ";
+    const std::string its = ", and segment " + specs_[segment].name;
+    return remote.is_v4() ? dst + "IPv4" + its + " has no tunnels over IPv4 (local)"
+           : !specs_[segment].ipv6
+               ? dst + "IPv6" + its + " has no tunnels over IPv6 (local or local6)"
+           : remote.is_link_local() ? dst + "link-local" + its + " is not of one link (local)"
+                                    : dst + "not link-local" + its + " is of one link (local)";
 }
 
 std::uint32_t Bridge::new_list() {

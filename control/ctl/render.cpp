@@ -306,23 +306,20 @@ std::string show_port(const Json& port) {
 }
 
 std::string show_segment(const Json& segment) {
-    std::string text =
-        cell(at(segment, "/name")) + ": " +
-        pairs(segment, {{"id", "/vni"}, {"local", "/local"}, {"mtu", "/mtu"}, {"state", "/state"}});
-    text += "\n";
-    add_detail(text, pairs(segment, {{"dstport", "/dstport"}, {"srcport", "/srcport"}}));
-    add_detail(text, pairs(segment, {{"learning", "/learning"},
-                                     {"ageing", "/ageing"},
-                                     {"maxaddr", "/maxaddr"},
-                                     {"fdb", "/fdb_used"}}));
+    const Named first{{"id", "/vni"}, {"local", "/local"}, {"mtu", "/mtu"}, {"state", "/state"}};
+    std::string text = cell(at(segment, "/name")) + ": " + pairs(segment, first) + "\n";
+    const Named numbers{{"dstport", "/dstport"}, {"srcport", "/srcport"}};
+    const Named learned{{"learning", "/learning"},
+                        {"ageing", "/ageing"},
+                        {"maxaddr", "/maxaddr"},
+                        {"fdb", "/fdb_used"}};
+    const Named flags{
+        {"gbp", "/gbp"}, {"gpe", "/gpe"}, {"remcsumtx", "/remcsumtx"}, {"remcsumrx", "/remcsumrx"}};
     const Named received{
         {"packets", "/rx/packets"}, {"bytes", "/rx/bytes"}, {"ecn-odd", "/ecn_odd"}};
     const Named sent{{"packets", "/tx/packets"}, {"bytes", "/tx/bytes"}, {"flooded", "/flooded"}};
-    add_detail(text, pairs(segment, {{"gbp", "/gbp"},
-                                     {"gpe", "/gpe"},
-                                     {"remcsumtx", "/remcsumtx"},
-                                     {"remcsumrx", "/remcsumrx"}}));
-    for (const Named& list : {Named{{"ports", "/ports"}}, Named{{"remotes", "/remotes"}}})
+    for (const Named& list :
+         {numbers, learned, flags, Named{{"ports", "/ports"}}, Named{{"remotes", "/remotes"}}})
         add_detail(text, pairs(segment, list));
     add_detail(text, pairs(segment, received), "rx: ");
     add_detail(text, pairs(segment, sent), "tx: ");
