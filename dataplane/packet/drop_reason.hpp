@@ -43,7 +43,7 @@ enum class Severity : std::uint8_t {
     X(outer_fragment_bad, malformed,                                                               \
       "fragment that no datagram can have, or beside those there are")                             \
     X(outer_fragment_lost, unreachable, "the rest of the outer packet did not come within 30 s")   \
-    X(outer_fragment_full, overload, "made room for newer fragments")                              \
+    X(outer_fragment_full, overload, "no room for so many outer fragments")                        \
     X(udp_bad_length, malformed, "UDP length below 8 or beyond the IP payload")                    \
     X(udp_bad_checksum, malformed, "UDP checksum is present and wrong")                            \
     X(udp_no_checksum, refused, "no UDP checksum over IPv6, and udp6zerocsumrx is off")            \
