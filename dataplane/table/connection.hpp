@@ -79,8 +79,8 @@ struct ConnTimeouts {
     static constexpr std::uint32_t kStreamAge = 2'000;
 };
 
-/// One place of the tracker: three cache lines, of which packets touch the first two at most. Written by
-/// one worker; control reads copies, see Conntrack::read().
+/// One place of the tracker: three cache lines, of which packets touch the first two at most.
+/// Written by one worker; control reads copies, see Conntrack::read().
 struct alignas(64) Connection {
     static constexpr std::uint8_t kInUse = 0x01;
     static constexpr std::uint8_t kSeenReply = 0x02;
