@@ -1,6 +1,8 @@
 // What a rule looks at, and what it does to a packet.
 #include "dataplane/step/ask_rules.hpp"
 
+#include "dataplane/step/track.hpp"
+
 namespace vxplane::step {
 
 using packet::DropReason;
@@ -110,6 +112,7 @@ Verdict ask(const HookSet::Chain& chain, const L3Packet& packet, HookContext& ct
             case RuleVerdict::drop:
                 return Verdict::drop(DropReason::hook_drop);
             case RuleVerdict::reject:
+                translate_back(packet, ctx);
                 meta.punt = packet::Punt::reject;
                 meta.tunnel = 0;
                 meta.if_refused = DropReason::hook_reject;

@@ -261,6 +261,31 @@ void translate_further(const L3Packet& packet, HookContext& ctx, Half half) noex
     }
 }
 
+void translate_back(const L3Packet& packet, const HookContext& ctx) noexcept {
+    // Errors are about a connection, and answered by nobody.
+    if (ctx.state == CtState::related || (!ctx.connection && !ctx.is_new)) {
+        return;
+    }
+    const table::Connection* known = ctx.connection ? &ctx.conntrack->at(ctx.connection) : nullptr;
+    const ConnTuple& sent =
+        known != nullptr ? known->side(ctx.direction).tuple : ctx.pending().original;
+    const auto changed = [&](Half half, bool done) {
+        const std::uint8_t nat = nat_of(ctx.direction, half);
+        return done && (known != nullptr ? known->has(nat) : (ctx.pending().flags & nat) != 0);
+    };
+    const bool icmp = sent.is_icmp();
+    const bool with_port = icmp || has_ports(sent.protocol);
+    if (changed(Half::source, ctx.source_done)) {
+        translate(packet, Half::source, {sent.source, sent.source_port},
+                  with_port && (!icmp || ctx.direction == Direction::original));
+    }
+    if (changed(Half::destination, ctx.destination_done)) {
+        translate(packet, Half::destination,
+                  {sent.destination, icmp ? sent.source_port : sent.destination_port},
+                  with_port && (!icmp || ctx.direction == Direction::reply));
+    }
+}
+
 void translate_known(packet::Packet& p, const table::Connection& c, table::Direction direction,
                      Half half) noexcept {
     if (!c.has(nat_of(direction, half))) {

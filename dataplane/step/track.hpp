@@ -96,6 +96,9 @@ inline void translate_tracked(const L3Packet& packet, HookContext& ctx, Half hal
     }
 }
 
+/// Gives the packet back the ends that its sender gave it, for an answer to that one.
+void translate_back(const L3Packet& packet, const HookContext& ctx) noexcept;
+
 /// True when another packet of the connection was entered since this one was looked up, and this
 /// one goes on as part of it, unless it `clashes`.
 bool join(HookContext& ctx) noexcept;

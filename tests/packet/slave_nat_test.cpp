@@ -270,6 +270,27 @@ TEST(IpvlanNat, RP54_rejected_packets_go_to_control) {
         .check();
 }
 
+TEST(IpvlanNat, RP54_what_is_rejected_behind_a_translation_is_as_its_sender_made_it) {
+    for (const int priority : {table::hook_priority::kFilter, 200}) {
+        Tenants s;
+        s.own(0 | table::kPublicAddress, "10.1.0.20");
+        s.own(1 | table::kPublicAddress, "10.1.0.21");
+        HookRule closed = filter(Hook::input, RuleVerdict::reject);
+        closed.priority = priority;
+        s.rules(0, {dnat("10.1.0.20", "10.9.0.1", 0)});
+        s.rules(1, {dnat("10.1.0.21", "10.9.0.1", 1), closed});
+        s.rules(kNoSlave, {snat("10.9.0.1", "10.1.0.20", 0), snat("10.9.0.1", "10.1.0.21", 1)});
+        const Frame from_wire = flow("198.51.100.7", 40000, "10.1.0.21", 80).from(kGateway);
+        const Frame from_sibling = flow("10.9.0.1", 7000, "10.1.0.21", 80);
+        for (const auto& [port, frame] : {std::pair{s.up, from_wire}, {s.red, from_sibling}}) {
+            const Seen seen = s.lab.receive(port, frame);
+            ASSERT_EQ(seen.punted.size(), 1U);
+            EXPECT_EQ(seen.punted[0].why, Punt::reject);
+            EXPECT_EQ(seen.punted[0].bytes, frame.bytes());
+        }
+    }
+}
+
 TEST(IpvlanNat, a_full_table_of_connections_is_told) {
     Tenants s;
     s.track(1);
