@@ -30,8 +30,11 @@ class LeaveAtOnce {
         const table::Slave& slave = tables_.slaves[number];
         const table::Master& master = tables_.masters[slave.master];
         const table::PortEntry& link = tables_.ports[master.port];
-        const std::uint32_t routes = slave.routes != 0 ? slave.routes : master.routes;
-        routes_ = tables_.route_tables[routes];
+        // Slaves without routes have a table, too. One that has some, but not the way of a packet,
+        // is asked again step by step.
+        const table::RouteTable* own = tables_.route_tables[slave.routes];
+        has_own_routes_ = slave.routes != 0 && !own->v4.is_empty();
+        routes_ = has_own_routes_ ? own : tables_.route_tables[master.routes];
         link_ = master.port;
         link_mac_ = net::MacAddress::from_number(link.mac);
         way_ = packet::SlaveWay::at(slave.master);
@@ -40,10 +43,10 @@ class LeaveAtOnce {
         way_.routed = true;
         scope_ = table::slave_scope(slave.master, slave.vrf);
         longest_ = slave.max_frame;
-        has_own_routes_ = slave.routes != 0;
         counts_hops_ = master.decrement_ttl;
+        checks_source_ = slave.check_source;
         knows_siblings_ = master.flag == table::IpvlanFlag::bridge;
-        possible_ = slave.up && master.mode != table::IpvlanMode::l2 && !slave.check_source &&
+        possible_ = slave.up && master.mode != table::IpvlanMode::l2 &&
                     slave.urpf == table::UrpfMode::off && slave.policer == 0 &&
                     master.flag != table::IpvlanFlag::private_ &&
                     (!Hooked || has_short_way(tables_, master, number));
@@ -51,7 +54,7 @@ class LeaveAtOnce {
 
     [[gnu::always_inline]] packet::Verdict operator()(packet::Packet& p, packet::PacketMeta& meta,
                                                       Context& ctx) const noexcept {
-        if (possible_ && is_plain(p)) [[likely]] {
+        if (possible_ && is_plain(p) && (!checks_source_ || is_own(p))) [[likely]] {
             if (knows_siblings_) {
                 const std::uint32_t found =
                     addresses_.find(scope_, p.at<net::Ipv4Header>(kIp)->destination);
@@ -91,6 +94,12 @@ class LeaveAtOnce {
                length == kIp + p.at<net::Ipv4Header>(kIp)->total_length.value();
     }
 
+    /// As judge_source() says of most.
+    [[nodiscard]] bool is_own(const packet::Packet& p) const noexcept {
+        const net::Ipv4Address source = p.at<net::Ipv4Header>(kIp)->source;
+        return !source.is_zero() && addresses_.find(scope_, source) == way_.from;
+    }
+
     [[gnu::always_inline]] bool leave(packet::Packet& p, packet::PacketMeta& meta,
                                       Context& ctx) const noexcept {
         const auto& ip = *p.at<net::Ipv4Header>(kIp);
@@ -100,8 +109,8 @@ class LeaveAtOnce {
             host_addresses_.find(destination.be.wire()) == table::kNoHost) [[unlikely]] {
             return false;
         }
-        const std::uint32_t value =
-            routes_->lookup_v4(reinterpret_cast<const std::byte*>(&ip.destination)).raw();
+        const auto* wanted = reinterpret_cast<const std::byte*>(&ip.destination);
+        const std::uint32_t value = routes_->lookup_v4(wanted).raw();
         const std::uint32_t number = value & table::RouteValue::kMaxNextHop;
         if (value >> 28 != kUnicast) [[unlikely]] {
             return false;
@@ -191,7 +200,7 @@ class LeaveAtOnce {
     const table::NextHop* hops_;
     const table::FlatMap& host_addresses_;
     const table::AddressMap& addresses_;
-    const table::RouteTable* routes_;
+    const table::RouteTable* routes_;  ///< its own, or the host's
     packet::SlaveWay way_;
     std::uint32_t scope_;
     std::uint32_t longest_;
@@ -199,6 +208,7 @@ class LeaveAtOnce {
     net::MacAddress link_mac_;
     bool has_own_routes_;
     bool counts_hops_;
+    bool checks_source_;
     bool knows_siblings_;
     bool possible_;
 };

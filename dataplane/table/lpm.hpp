@@ -49,6 +49,9 @@ class Lpm {
         return value_of(entry);
     }
 
+    /// Any worker.
+    [[nodiscard]] bool is_empty() const noexcept { return load(root_) == 0; }
+
     /// Adds the prefix or replaces its value. False, and nothing changed, when `value` is 0,
     /// `length` is above kLongest, `prefix` has bits beyond `length`, or when the table is full,
     /// which alone is counted as refused. A table is full with `capacity` prefixes, or when too

@@ -21,16 +21,35 @@ struct Outcome {
     Counts moved{};
 };
 
-/// Routes of every kind; red has a table of its own, blue has not.
+struct Way {
+    IpvlanMode mode = IpvlanMode::l3;
+    IpvlanFlag flag = IpvlanFlag::bridge;
+    bool counts_hops = true;
+    bool checks_source = false;
+    bool tracks = false;
+    Memory memory = Memory::pool;
+};
+
+/// Routes of every kind. Red has a table of its own, that of blue is empty, far has none.
 class Course {
   public:
     /// A loose check of the way back, which every source here passes, sends all step by step.
-    Course(IpvlanMode mode, IpvlanFlag flag, bool counts_hops, bool step_by_step)
-        : scene_(mode, flag) {
+    Course(const Way& way, bool step_by_step)
+        : scene_(way.mode, way.flag), few_ports_(way.tracks), memory_(way.memory) {
         Slaves& s = scene_;
-        s.master().decrement_ttl = counts_hops;
+        s.master().decrement_ttl = way.counts_hops;
         s.slaves[0].routes = 2;
+        s.slaves[1].routes = 3;
+        if (way.tracks) {
+            s.track();
+        }
+        s.lab.complete = [this](table::Tables& t) {
+            scene_.complete(t);
+            t.route_tables = table::Shared{std::vector<const table::RouteTable*>{
+                &scene_.empty, &scene_.main, &scene_.own_table, &no_routes_}};
+        };
         for (table::Slave& slave : s.slaves) {
+            slave.check_source = way.checks_source;
             slave.urpf = step_by_step ? table::UrpfMode::loose : table::UrpfMode::off;
         }
         PortWords words;
@@ -67,12 +86,13 @@ class Course {
     Outcome run() {
         Outcome out;
         for (unsigned round = 0; round < 600; ++round) {
-            const PortId from = pick(2) == 0 ? scene_.red : scene_.blue;
+            const std::size_t slave = pick(3);
+            const PortId from = std::array{scene_.red, scene_.blue, scene_.far}[slave];
             std::vector<Bytes> burst;
             for (std::size_t left = 1 + pick(24); left != 0; --left) {
-                burst.push_back(a_frame_of(from == scene_.red ? "10.1.0.1" : "10.1.0.2"));
+                burst.push_back(a_frame_of(std::array{"10.1.0.1", "10.1.0.2", "10.2.0.3"}[slave]));
             }
-            const Seen seen = scene_.lab.receive(from, burst);
+            const Seen seen = scene_.lab.receive(from, burst, memory_);
             EXPECT_EQ(seen.broken_law, "");
             for (const SentFrame& frame : seen.sent) {
                 out.sent.emplace_back(frame.port, frame.bytes);
@@ -162,7 +182,7 @@ class Course {
         }
         Frame frame = a_frame().to(pick(16) == 0 ? kBroadcast : kMaster).from(kMaster).ipv4(ip);
         if (pick(32) != 0) {
-            frame.udp(static_cast<std::uint16_t>(random_()), 53);
+            frame.udp(static_cast<std::uint16_t>(few_ports_ ? 4000 + pick(2) : random_()), 53);
         }
         frame.payload(mostly<std::size_t>({18, 0, 1, 400, 1472}));
         if (pick(12) == 0) {
@@ -183,13 +203,16 @@ class Course {
     }
 
     Slaves scene_;
+    table::RouteTable no_routes_{16};
+    bool few_ports_;
+    Memory memory_;
     PortId other_ = 0;
     std::mt19937 random_{11};
 };
 
-void compare(IpvlanMode mode, IpvlanFlag flag, bool counts_hops) {
-    const Outcome steps = Course(mode, flag, counts_hops, true).run();
-    const Outcome once = Course(mode, flag, counts_hops, false).run();
+void compare(const Way& way) {
+    const Outcome steps = Course(way, true).run();
+    const Outcome once = Course(way, false).run();
     EXPECT_GT(steps.sent.size(), 1000U);
     EXPECT_GT(steps.punted.size(), 100U);
     EXPECT_EQ(steps.moved, once.moved);
@@ -201,19 +224,30 @@ void compare(IpvlanMode mode, IpvlanFlag flag, bool counts_hops) {
 }
 
 TEST(AtOnce, is_step_by_step_in_mode_l3) {
-    compare(IpvlanMode::l3, IpvlanFlag::bridge, true);
+    compare({});
 }
 TEST(AtOnce, is_step_by_step_where_the_master_counts_no_hop) {
-    compare(IpvlanMode::l3, IpvlanFlag::bridge, false);
+    compare({.counts_hops = false});
 }
 TEST(AtOnce, is_step_by_step_in_mode_l3s) {
-    compare(IpvlanMode::l3s, IpvlanFlag::bridge, true);
+    compare({.mode = IpvlanMode::l3s});
 }
 TEST(AtOnce, is_step_by_step_where_siblings_are_private) {
-    compare(IpvlanMode::l3, IpvlanFlag::private_, true);
+    compare({.flag = IpvlanFlag::private_});
 }
 TEST(AtOnce, is_step_by_step_where_siblings_are_behind_the_wire) {
-    compare(IpvlanMode::l3, IpvlanFlag::vepa, true);
+    compare({.flag = IpvlanFlag::vepa});
+}
+TEST(AtOnce, is_step_by_step_where_sources_are_checked) {
+    compare({.checks_source = true});
+}
+TEST(AtOnce, is_step_by_step_with_connections) {
+    compare({.tracks = true});
+    compare({.mode = IpvlanMode::l3s, .counts_hops = false, .tracks = true});
+}
+TEST(AtOnce, is_step_by_step_for_frames_in_two_buffers) {
+    compare({.memory = Memory::split});
+    compare({.tracks = true, .memory = Memory::split});
 }
 
 }  // namespace
