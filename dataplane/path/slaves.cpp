@@ -127,7 +127,7 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
                                   ? std::uint16_t{0}
                                   : tables.slaves[meta.slaves.from].vrf;
     const auto copy_to = [&](std::uint16_t out_port, std::uint32_t longest) {
-        if (ctx.group_copies >= master.copies_per_poll) {
+        if (ctx.group_copies[master.port] >= master.copies_per_poll) {
             exit.counters().copies.add(1);
             exit.count_drop(packet::DropReason::slave_copies_full);
             return false;
@@ -137,7 +137,7 @@ void copy_to_slaves(packet::Packet p, packet::PacketMeta& meta, step::Context& c
             exit.count_drop(packet::DropReason::slave_oversize);
             return false;
         }
-        ++ctx.group_copies;
+        ++ctx.group_copies[master.port];
         exit.counters().copies.add(1);
         rte_mbuf* copy = ctx.pools->share(p.mbuf());
         if (copy == nullptr) {

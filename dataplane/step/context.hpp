@@ -2,6 +2,7 @@
 // and the small things that belong to the worker alone.
 #pragma once
 
+#include <rte_config.h>
 #include <rte_cycles.h>
 
 #include <array>
@@ -123,8 +124,9 @@ struct Context {
     PeerMemo peer;
     OuterMemo outer;   ///< over IPv4, as without UDP checksum and with a plain VXLAN header
     OuterMemo outer6;  ///< over IPv6
-    std::uint32_t group_copies = 0;  ///< made for ipvlan slaves in this poll
-    std::uint32_t now = 0;           ///< milliseconds of the shared clock
+    /// Made for slaves in this poll, by the port of their master.
+    std::array<std::uint32_t, RTE_MAX_ETHPORTS> group_copies{};
+    std::uint32_t now = 0;  ///< milliseconds of the shared clock
     table::RuleCounters* rule_counters = nullptr;
     table::RateShare* rates = nullptr;  ///< of slaves, by DPDK port id
     /// Of the packets of a burst that go through hooks; room for a burst.
@@ -156,7 +158,7 @@ struct Context {
             outer6 = {};
         }
         epoch = now_epoch;
-        group_copies = 0;
+        group_copies.fill(0);
         now = now_milliseconds;
         learn.set_now(now_milliseconds);
     }

@@ -87,6 +87,33 @@ TEST(Ipvlan, IV13_copies_of_one_poll_are_limited) {
         .check();
 }
 
+TEST(Ipvlan, IV13_one_master_leaves_another_one_its_copies) {
+    Slaves s(IpvlanMode::l2);
+    PortWords words;
+    words.mac = kMaster;
+    const PortId other = s.lab.underlay("other", words);
+    s.lab.port_entry(other).master = 1;
+    s.masters.push_back(s.master());
+    s.masters[1].port = other;
+    s.masters[1].slave_begin = 2;
+    s.masters[1].slave_count = 1;
+    s.masters[0].slave_count = 2;
+    s.slaves[2].master = 1;
+    for (table::Master& master : s.masters) {
+        master.copies_per_poll = 2;
+    }
+    const Bytes all = from_peer("10.1.0.255").to(kBroadcast).bytes();
+    s.lab.push(s.up, {all, all});
+    s.lab.push(other, {all, all});
+    s.lab.poll();
+    const Seen seen = s.lab.collect();
+    EXPECT_EQ(seen.broken_law, "");
+    EXPECT_EQ(seen.moved.at("drop.slave_copies_full"), 2U);
+    EXPECT_EQ(seen.sent_by(s.red).size(), 1U);
+    EXPECT_EQ(seen.sent_by(s.blue).size(), 1U);
+    EXPECT_EQ(seen.sent_by(s.far).size(), 2U);
+}
+
 TEST(Ipvlan, IV21_l3_selects_by_destination_alone) {
     Slaves s(IpvlanMode::l3);
     const Frame broadcast = from_peer("10.1.0.1").to(kBroadcast);
