@@ -3,6 +3,7 @@
 
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_tcp.h>
 #include <rte_udp.h>
 
 #include <cstring>
@@ -112,8 +113,19 @@ void SlaveWorld::fill_connections() {
             fresh.reply.destination = net::Ipv4Address::of(kMaster);
             fresh.flags |= table::Connection::kSourceNat;
         }
-        if (!conntrack_->add(fresh, {kFrame, 0, 0, 0}, 0)) {
+        if (case_.tcp) {
+            fresh.original.protocol = fresh.reply.protocol = net::ip_protocol::kTcp;
+        }
+        using Tcp = net::TcpHeader;
+        const std::uint8_t opens = case_.tcp ? Tcp::kSyn : std::uint8_t{0};
+        const table::ConnRef ref = conntrack_->add(fresh, {kFrame, opens, 0, 0}, 0);
+        if (!ref) {
             give_up("connection " + std::to_string(i) + " was refused");
+        }
+        if (case_.tcp) {
+            const table::ConnRef answer(ref.place(), table::Direction::reply);
+            conntrack_->note(answer, {kFrame, Tcp::kSyn | Tcp::kAck, 0, 1}, 0);
+            conntrack_->note(ref, {kFrame, Tcp::kAck, 1, 1}, 0);
         }
     }
 }
@@ -219,14 +231,22 @@ void SlaveWorld::write(rte_mbuf* mbuf, std::uint32_t slave, std::uint32_t random
     ip->version_ihl = 0x45;
     ip->total_length = rte_cpu_to_be_16(kFrame - sizeof *ethernet);
     ip->time_to_live = 64;
-    ip->next_proto_id = IPPROTO_UDP;
+    ip->next_proto_id = case_.tcp ? IPPROTO_TCP : IPPROTO_UDP;
     ip->src_addr = rte_cpu_to_be_32(source);
     ip->dst_addr = rte_cpu_to_be_32(destination);
     ip->hdr_checksum = rte_ipv4_cksum(ip);
-    auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
-    udp->src_port = rte_cpu_to_be_16(source_port);
-    udp->dst_port = rte_cpu_to_be_16(destination_port);
-    udp->dgram_len = rte_cpu_to_be_16(kFrame - sizeof *ethernet - sizeof *ip);
+    if (case_.tcp) {
+        auto* tcp = reinterpret_cast<rte_tcp_hdr*>(ip + 1);
+        tcp->src_port = rte_cpu_to_be_16(source_port);
+        tcp->dst_port = rte_cpu_to_be_16(destination_port);
+        tcp->data_off = sizeof *tcp / 4 << 4;
+        tcp->tcp_flags = RTE_TCP_ACK_FLAG;
+    } else {
+        auto* udp = reinterpret_cast<rte_udp_hdr*>(ip + 1);
+        udp->src_port = rte_cpu_to_be_16(source_port);
+        udp->dst_port = rte_cpu_to_be_16(destination_port);
+        udp->dgram_len = rte_cpu_to_be_16(kFrame - sizeof *ethernet - sizeof *ip);
+    }
     mbuf->data_len = kFrame;
     mbuf->pkt_len = kFrame;
 }

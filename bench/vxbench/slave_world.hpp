@@ -23,6 +23,7 @@ struct SlaveCase {
     std::uint32_t routes = 1;       ///< in the slaves' table
     std::uint32_t connections = 0;  ///< 0: nothing is tracked
     bool nat = false;               ///< connections are translated
+    bool tcp = false;               ///< they are TCP, and established; else UDP, not answered yet
     [[nodiscard]] std::string text() const;
 };
 

@@ -60,20 +60,20 @@ std::vector<SlaveCase> cases_of(const SlaveOptions& options) {
     for (const SlaveWay way :
          {SlaveWay::to_wire, SlaveWay::from_wire, SlaveWay::to_sibling, SlaveWay::to_segment}) {
         for (const std::uint32_t slaves : options.slaves) {
-            cases.push_back({way, slaves, 1, 0, false});
+            cases.push_back({way, slaves, 1, 0});
         }
     }
     for (const SlaveWay way : {SlaveWay::to_wire, SlaveWay::to_segment}) {
         for (const std::uint32_t routes : options.routes) {
             if (routes != 1) {
-                cases.push_back({way, 100, routes, 0, false});
+                cases.push_back({way, 100, routes, 0});
             }
         }
     }
     for (const SlaveWay way : {SlaveWay::to_wire, SlaveWay::from_wire}) {
-        for (const bool nat : {false, true}) {
+        for (const auto& [tcp, nat] : {std::pair{false, false}, {true, false}, {false, true}}) {
             for (const std::uint32_t connections : options.connections) {
-                cases.push_back({way, 1, 1, connections, nat});
+                cases.push_back({way, 1, 1, connections, nat, tcp});
             }
         }
     }
@@ -136,12 +136,13 @@ int run_slaves(int argc, char** argv) {
             "cycles per packet of the worker, drivers taken off; 64-byte frames, %s pages; "
             "bridged into a tunnel: %.1f\n",
             setting.hugepages ? "huge" : "ordinary", base_row.own());
-        std::printf("%-16s %8s %9s %12s %4s | %7s %7s | %8s\n", "way", "slaves", "routes",
-                    "connections", "NAT", "least", "median", "bridged x");
+        std::printf("%-16s %8s %9s %12s %5s %4s | %7s %7s | %8s\n", "way", "slaves", "routes",
+                    "connections", "proto", "NAT", "least", "median", "bridged x");
         nlohmann::json json;
         for (const Row& row : rows) {
-            std::printf("%-16s %8u %9u %12u %4s | %7.1f %7.1f | %8.2f\n", row.which.text().c_str(),
-                        row.which.slaves, row.which.routes, row.which.connections,
+            std::printf("%-16s %8u %9u %12u %5s %4s | %7.1f %7.1f | %8.2f\n",
+                        row.which.text().c_str(), row.which.slaves, row.which.routes,
+                        row.which.connections, row.which.tcp ? "tcp" : "udp",
                         row.which.nat ? "yes" : "no", row.own(), row.median(),
                         row.own() / base_row.own());
             json["cases"].push_back({{"way", row.which.text()},
@@ -149,6 +150,7 @@ int run_slaves(int argc, char** argv) {
                                      {"routes", row.which.routes},
                                      {"connections", row.which.connections},
                                      {"nat", row.which.nat},
+                                     {"tcp", row.which.tcp},
                                      {"least", row.own()},
                                      {"median", row.median()}});
         }

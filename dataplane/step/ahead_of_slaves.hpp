@@ -12,7 +12,7 @@ namespace vxplane::step {
 
 /// So many later packets of the burst give the line of the index time to come: it says where the
 /// connection itself is.
-constexpr std::uint16_t kConnectionBehind = 8;
+constexpr std::uint16_t kConnectionBehind = 16;
 
 /// What AheadOfSlaves asked for has come: the connection of packet `at` is fetched.
 inline void fetch_connection(const Context& ctx, std::uint16_t at) noexcept {

@@ -81,14 +81,15 @@ struct SlavePart {
 };
 
 const SlavePart slave_parts[] = {
-    {"slave.to_wire", {SlaveWay::to_wire, 100, 1'000, 0, false}},
-    {"slave.to_wire.connected", {SlaveWay::to_wire, 100, 1'000, 1'000, false}},
+    {"slave.to_wire", {SlaveWay::to_wire, 100, 1'000, 0}},
+    {"slave.to_wire.connected", {SlaveWay::to_wire, 100, 1'000, 1'000}},
+    {"slave.to_wire.tcp", {SlaveWay::to_wire, 100, 1'000, 1'000, false, true}},
     {"slave.to_wire.translated", {SlaveWay::to_wire, 100, 1'000, 1'000, true}},
-    {"slave.from_wire", {SlaveWay::from_wire, 100, 1, 0, false}},
-    {"slave.from_wire.connected", {SlaveWay::from_wire, 100, 1, 1'000, false}},
+    {"slave.from_wire", {SlaveWay::from_wire, 100, 1, 0}},
+    {"slave.from_wire.connected", {SlaveWay::from_wire, 100, 1, 1'000}},
     {"slave.from_wire.translated", {SlaveWay::from_wire, 100, 1, 1'000, true}},
-    {"slave.to_sibling", {SlaveWay::to_sibling, 100, 1, 0, false}},
-    {"slave.to_segment", {SlaveWay::to_segment, 100, 1'000, 0, false}},
+    {"slave.to_sibling", {SlaveWay::to_sibling, 100, 1, 0}},
+    {"slave.to_segment", {SlaveWay::to_segment, 100, 1'000, 0}},
 };
 
 void count_slaves() {
