@@ -1,6 +1,7 @@
 """ipvlan in modes l3 and l3s: slaves share the master's MAC address and are told apart by their
 addresses; what they say beside IP stays here."""
 import pytest
+from scapy.utils import PcapNgReader
 
 from frames import ARP, BROADCAST, ICMP, IP, UDP, Ether, Raw
 from ipvlan import MASTER4, Ipvlan, datagram, is_icmp, reaches, silent, ttl_of_answer
@@ -279,6 +280,22 @@ def test_IV54_rate_of_a_slave_towards_the_wire(lab):
     assert 1 <= bound < 250 and scene.drops("slave_rate") >= 50, f"{bound} of 300"
     before = scene.drops("slave_rate")
     assert heard("s2", "10.2.0.5") == 300 and scene.drops("slave_rate") == before
+
+
+@ROUTED
+def test_IV23_a_capture_of_the_master_sees_what_is_for_slaves(lab, mode):
+    scene = two_slaves(lab, mode)
+    one, peer = scene.netns("s1"), scene.peers[0].namespace
+    reaches(peer, "10.1.0.5")
+    path = lab.directory / "master.pcapng"
+    number = int(scene.daemon.ctl("capture", "start", "port", "uplink0", "file", path).stdout.split()[1])
+    assert peer.ping("10.1.0.5", wait=4) == 3 and one.ping("10.2.0.5", wait=4) == 3
+    wait_until(lambda: next(row for row in scene.daemon.rpc("capture.list") if row["id"] == number)["frames"] >= 6,
+               5, "requests and answers are written")
+    scene.daemon.ctl("capture", "stop", number)
+    with PcapNgReader(str(path)) as reader:
+        seen = [(packet[IP].src, packet[IP].dst) for packet in reader if ICMP in packet]
+    assert seen == [("192.0.2.11", "10.1.0.5"), ("10.1.0.5", "192.0.2.11")] * 3, "and nothing between siblings"
 
 
 def test_IV47_counters_of_each_slave(lab):

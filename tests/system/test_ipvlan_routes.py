@@ -181,6 +181,20 @@ def test_RP75_reverse_path_strict(lab):
     assert scene.drops("route_reverse") == 3
 
 
+def test_RP75_reverse_path_loose(lab):
+    """Whoever has a route back may be the source, by whatever way."""
+    scene = router(lab, rp_filter="loose", routes=[{"to": "203.0.113.0/24", "via": "192.0.2.11"}])
+    one, peer = scene.netns("s1"), scene.peers[0].namespace
+    reaches(one, "192.0.2.11")
+    ear, mouth = lab.wire(peer, "eth0"), lab.wire(one, "s1")
+    for source in ("198.51.100.5", "203.0.113.5", "192.0.2.77", "10.1.0.5"):
+        mouth.send(datagram(one.mac("s1"), scene.daemon.port("uplink0")["mac"], source, "192.0.2.11",
+                            UDP(sport=7, dport=9) / Raw(b"reverse")))
+    heard = [IP(frame[14:]).src for frame in ear.frames(5, lambda frame: frame.endswith(b"reverse"), enough=3)]
+    assert heard == ["203.0.113.5", "192.0.2.77", "10.1.0.5"]
+    assert scene.drops("route_reverse") == 1
+
+
 def test_RP61_RP62_gateway_that_does_not_answer(lab):
     scene = router(lab, routes=[{"to": "203.0.113.0/24", "via": "192.0.2.99"}])
     one = scene.netns("s1")

@@ -1,8 +1,9 @@
 """Tenants with the same addresses behind one public uplink: everything works for each, and nothing
 crosses."""
 import pytest
+from scapy.layers.inet6 import ICMPv6ND_NA
 
-from frames import ICMP, UDP, Raw
+from frames import ARP, BROADCAST, ICMP, UDP, Ether, Raw
 from ipvlan import datagram
 from lab import wait_until
 from tenants import GATEWAY, INTERNET, MASTER, PRIVATE, PUBLIC, Tenants, Who, connect, curl, segment_of
@@ -88,10 +89,12 @@ def test_IV53_conntrack_is_shown_and_flushed_by_tenant(lab, scene):
         link.close()
 
 
-@pytest.mark.parametrize("check_source", [True, False], ids=["checked", "unchecked"])
-def test_IV53_nothing_crosses_between_tenants(lab, check_source):
-    """Spoofed sources and guessed tuples, by scapy, from a slave of red and from the wire."""
-    scene = Tenants(lab, "l3s", check_source=check_source)
+@pytest.mark.parametrize("mode,check_source", [("l3s", True), ("l3s", False), ("l3", False)],
+                         ids=["l3s-checked", "l3s-unchecked", "l3-unchecked"])
+def test_IV53_nothing_crosses_between_tenants(lab, mode, check_source):
+    """Spoofed sources and guessed tuples, by scapy, from a slave of red and from the wire; ARP, neighbour
+    discovery and IPv6 too."""
+    scene = Tenants(lab, mode, check_source=check_source)
     scene.start()
     server = Who(scene.internet, "internet")
     links = {name: connect(scene.netns(name), INTERNET, 80) for name in ("blue-web", "blue-db")}
@@ -116,6 +119,14 @@ def test_IV53_nothing_crosses_between_tenants(lab, check_source):
         payloads.append((source, MASTER, segment_of(80, outside["blue-db"], mark, flags="RA")))
     for source, target, payload in payloads:
         mouth.send(datagram(mac_of_red(scene), master, source, target, payload))
+    neighbour = ICMPv6ND_NA(tgt="fd00:5::5", R=0) / Raw(mark)
+    for station in (master, BROADCAST, "33:33:00:00:00:01"):
+        for operation in (1, 2):
+            mouth.send(Ether(src=mac_of_red(scene), dst=station) / ARP(
+                op=operation, hwsrc="02:66:66:66:66:66", psrc="10.0.0.6", pdst="10.0.0.5") / Raw(mark))
+        for source, target in (("fe80::1", "ff02::1"), ("fd00:5::6", "fd00:5::5"), ("fd00:5::6", "fe80::5")):
+            for payload in (neighbour, UDP(sport=80, dport=53) / Raw(mark)):
+                mouth.send(datagram(mac_of_red(scene), station, source, target, payload, hlim=255))
     # From the wire: private addresses, wrong ends, wrong ports.
     wire = lab.wire(scene.gateway, "eth0")
     for source, target, payload in (
