@@ -43,6 +43,13 @@ struct ClassifyUnderlay {
         return not_ipv4(p, *ethernet, meta, ctx);
     }
 
+    /// Control answers for what the table of slaves' addresses says of a target: a slave that does
+    /// not speak for itself, or a public address.
+    static bool is_answered(std::uint32_t found, const table::Master& master) noexcept {
+        return found != table::AddressMap::kNone &&
+               (master.mode != table::IpvlanMode::l2 || found >= table::kPublicAddress);
+    }
+
   private:
     friend class GroupFrame;
 
@@ -64,7 +71,8 @@ struct ClassifyUnderlay {
         return may_be_ours ? ipv6(p, meta, ctx) : packet::Verdict::divert(packet::Lane::host);
     }
 
-    /// Solicitations of our addresses, all advertisements, echo requests to us, and tunnel packets.
+    /// Solicitations of our addresses and of slaves', all advertisements, echo requests to us, and
+    /// tunnel packets.
     static packet::Verdict ipv6(packet::Packet& p, packet::PacketMeta& meta,
                                 Context& ctx) noexcept {
         using net::Icmpv6Header;
@@ -93,7 +101,8 @@ struct ClassifyUnderlay {
         switch (p.at<Icmpv6Header>(at)->type) {
             case Icmpv6Header::kSolicitation:
                 return p.contiguous() >= at + sizeof(net::NdHeader) &&
-                               is_own(p.at<net::NdHeader>(at)->target)
+                               (is_own(p.at<net::NdHeader>(at)->target) ||
+                                is_of_slave(p.at<net::NdHeader>(at)->target, meta, *ctx.tables))
                            ? to_control(meta, packet::Punt::arp)
                            : Verdict::divert(Lane::host);
             case Icmpv6Header::kAdvertisement:
@@ -111,6 +120,17 @@ struct ClassifyUnderlay {
             default:
                 return Verdict::divert(Lane::host);
         }
+    }
+
+    /// Whether it is on the link, is left to control, as with ARP.
+    static bool is_of_slave(const net::IpAddress& address, const packet::PacketMeta& meta,
+                            const table::Tables& tables) noexcept {
+        const std::uint16_t master = tables.ports[meta.in_port].master;
+        if (master == table::kNoMaster) {
+            return false;
+        }
+        return is_answered(tables.slave_addresses->find(table::slave_scope(master, 0), address),
+                           tables.masters[master]);
     }
 
     /// What is quoted looks like a tunnel packet of ours.

@@ -113,6 +113,9 @@ class SelectSlave {
                                           !is_datagram(spoken, ours || group))) [[unlikely]] {
             return to_host(p, meta, ctx);
         }
+        if (spoken != Spoken::ipv4 && asks_for_slave(p)) [[unlikely]] {
+            return to_host(p, meta, ctx);
+        }
         if ((hooked_ || dhcp_snoop_) && spoken != Spoken::arp && spoken != Spoken::probe) {
             if (dhcp_snoop_ && ours &&
                 net::is_dhcp(p.data(), p.contiguous(), net::DhcpWay::to_client)) [[unlikely]] {
@@ -140,6 +143,18 @@ class SelectSlave {
         return found_slave(meta, found);
     }
 
+    /// A neighbour solicitation that control answers: of slaves of a routed master, which speak
+    /// none, and of public addresses.
+    [[nodiscard]] bool asks_for_slave(const packet::Packet& p) const noexcept {
+        net::IpAddress target;
+        if (p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv6 ||
+            p.at<net::Ipv6Header>(sizeof(net::EthernetHeader))->next_header !=
+                net::ip_protocol::kIcmpv6 ||
+            !read_target(p, target)) {
+            return false;
+        }
+        return ClassifyUnderlay::is_answered(owner_of(target), master_);
+    }
     /// Why the slave does not get from the wire what is for this address; `none` when it does.
     [[gnu::noinline]] static packet::DropReason unfit(const table::Tables& tables,
                                                       std::uint16_t number,

@@ -2,6 +2,7 @@
 // that it does not have.
 #include <gtest/gtest.h>
 
+#include "dataplane/net/icmpv6.hpp"
 #include "tests/support/slave_scene.hpp"
 
 namespace vxplane::support {
@@ -126,6 +127,41 @@ TEST(Ipvlan, IV25_l3s_gives_slaves_datagrams_only) {
     Slaves s(IpvlanMode::l3s);
     Golden(s.lab, s.up, from_peer("10.1.0.1")).out(s.red, from_peer("10.1.0.1")).uncut().check();
     Golden(s.lab, s.up, request("10.1.0.100", "10.1.0.1")).punts(Punt::arp).uncut().check();
+}
+
+TEST(Ipvlan, IV28_who_solicits_a_slave_or_a_public_address_is_answered_by_control) {
+    const auto solicitation = [](const char* target, const net::IpAddress& to) {
+        const net::MacAddress station = to.is_multicast() ? net::group_mac(to) : kMaster;
+        const auto frame = net::make_nd({station, kPeer, any_ip("2001:db8::64"), to,
+                                         net::Icmpv6Header::kSolicitation, 0, any_ip(target)});
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
+        return raw_frame(Bytes(bytes, bytes + frame.size()));
+    };
+    for (const IpvlanMode mode : {IpvlanMode::l3, IpvlanMode::l3s, IpvlanMode::l2}) {
+        for (const bool hooked : {false, true}) {
+            Slaves s(mode);
+            s.lab.own(any_ip("2001:db8::fe"), s.up);
+            s.own(0, "2001:db8::1");
+            s.own(1 | table::kPublicAddress, "2001:db8::2");
+            if (hooked) {
+                s.track();
+            }
+            for (const char* target : {"2001:db8::1", "2001:db8::2", "2001:db8::3"}) {
+                const net::IpAddress address = any_ip(target);
+                for (const net::IpAddress& to : {net::solicited_node(address), address}) {
+                    const Seen seen = s.lab.receive(s.up, solicitation(target, to));
+                    const bool own = address.bytes[15] == 1;
+                    const bool answered = address.bytes[15] == 2 || (own && mode != IpvlanMode::l2);
+                    const bool heard = own && mode == IpvlanMode::l2 && !to.is_multicast();
+                    EXPECT_EQ(seen.punted.size(), answered ? 1U : 0U) << target;
+                    EXPECT_EQ(seen.sent_by(s.red).size(), heard ? 1U : 0U) << target;
+                    EXPECT_EQ(seen.sent_by(s.host_twin).size(), answered || heard ? 0U : 1U);
+                    EXPECT_EQ(seen.sent.size(), answered ? 0U : 1U) << target;
+                    EXPECT_EQ(seen.broken_law, "");
+                }
+            }
+        }
+    }
 }
 
 TEST(Ipvlan, IV47_drops_of_a_slave_are_counted_at_its_port) {
