@@ -348,8 +348,12 @@ std::uint64_t Machine::close() {
         return 0;
     }
     workers_.clear();
+    // DPDK closes an AF_XDP socket with the buffers of its fill ring: these come back with the
+    // pool.
+    bool kept = false;
     for (OpenPort& open : ports_) {
         open.port->stop();
+        kept = kept || open.port->driver() == "net_af_xdp";
     }
     while (!ports_.empty()) {
         ports_.pop_back();
@@ -360,7 +364,7 @@ std::uint64_t Machine::close() {
     }
     handoffs_.clear();
     steering_.reset();
-    const std::uint64_t missing = pools_ ? pools_->in_use() : 0;
+    const std::uint64_t missing = pools_ && !kept ? pools_->in_use() : 0;
     pools_.reset();
     eal_runs_ = false;
     const std::string runtime = rte_eal_get_runtime_dir();

@@ -89,7 +89,8 @@ class Machine {
         std::uint64_t steered = 0;
     };
     [[nodiscard]] const Left& left() const noexcept { return left_; }
-    /// Closes ports and pools and ends EAL. Returns the number of buffers that did not come back.
+    /// Closes ports and pools and ends EAL. Returns the number of buffers that did not come back,
+    /// 0 where a driver keeps some and nobody can tell.
     std::uint64_t close();
 
     /// Sends a frame; false (and `mbuf` still the caller's) when the ring is full or the port gone.

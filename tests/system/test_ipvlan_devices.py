@@ -1,5 +1,5 @@
-"""Slaves on ports of other kinds than taps: shared memory and virtio towards a guest, which is a second
-vxplane that has a tap for its tenant."""
+"""Slaves on ports of other kinds than taps: shared memory and virtio towards a guest, a socket of AF_XDP
+on a veth. The guest is a second vxplane, which has a tap for its tenant."""
 import pytest
 
 from ipvlan import Ipvlan, reaches
@@ -50,5 +50,21 @@ def test_IV03_IV21_a_slave_behind_shared_memory_and_virtio(lab, kind):
     inside.ip(f"link set acc0 netns {tenant.name}")
     tenant.ip(f"link set acc0 address {scene.daemon.port('uplink0')['mac']}")
     tenant.up("acc0", "10.1.0.5/24")
+    tenant.ip("route add default via 10.1.0.1")
+    everybody_reaches_everybody(scene, tenant)
+
+
+def test_IV03_IV21_a_slave_behind_af_xdp(lab):
+    scene = scene_with(lab, "x1", "net_af_xdp0,iface=x1")
+    tenant = lab.namespace("tenant")
+    lab.veth(scene.host, "x1", tenant, "eth0")
+    try:
+        scene.start()
+    except AssertionError as error:
+        if "af_xdp" in str(error).lower() or "xsk" in str(error).lower():
+            pytest.skip("no AF_XDP here")
+        raise
+    tenant.ip(f"link set eth0 address {scene.daemon.port('uplink0')['mac']}")
+    tenant.up("eth0", "10.1.0.5/24")
     tenant.ip("route add default via 10.1.0.1")
     everybody_reaches_everybody(scene, tenant)
