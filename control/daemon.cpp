@@ -98,6 +98,7 @@ int Daemon::run() {
         loop_.stop();
     });
     add_methods(*this);
+    server_.methods().after_writes([this] { bridge_->commit(); });
     if (const auto problem = server_.open()) {
         spdlog::critical("{}", *problem);
         return 1;

@@ -225,7 +225,9 @@ Reply MethodTable::call(std::string_view name, const Json& params) const {
     Reply checked = check_params(*method, params);
     if (!checked.ok()) return checked;
     try {
-        return method->call(checked.result());
+        Reply reply = method->call(checked.result());
+        if (method->writes && settle_ && reply.ok()) settle_();
+        return reply;
     } catch (const std::exception& problem) {
         return Error{Code::internal, method->name + ": " + problem.what()};
     }

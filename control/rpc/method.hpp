@@ -94,12 +94,16 @@ class MethodTable {
     /// Everything, for help: [{"name","help","writes","params":[{"name","type","required","help",
     /// "enum"?}]}], by name.
     [[nodiscard]] Json describe() const;
+    /// Called when a method that writes has done its work, before anybody is answered: who is told
+    /// that something is done may rely on it.
+    void after_writes(std::function<void()> settle) { settle_ = std::move(settle); }
     /// Finds, validates and calls.
     [[nodiscard]] Reply call(std::string_view name, const Json& params) const;
     [[nodiscard]] std::size_t size() const noexcept { return methods_.size(); }
 
   private:
     std::map<std::string, Method, std::less<>> methods_;
+    std::function<void()> settle_;
 };
 
 /// Turns positional parameters into named ones and checks them against the schema. A result is the

@@ -56,6 +56,17 @@ class RpcProtocol : public testing::Test {
     int calls_ = 0;
 };
 
+TEST_F(RpcProtocol, what_is_written_is_in_force_before_it_is_answered) {
+    int settled = 0;
+    table_.after_writes([this, &settled] { settled = 10 * calls_ + settled; });
+    EXPECT_EQ(table_.call("count", Json::object()).result(), Json(1));
+    EXPECT_EQ(settled, 10);
+    EXPECT_TRUE(table_.call("subtract", Json{{"a", 1}, {"b", 1}}).ok());
+    EXPECT_FALSE(table_.call("no", Json::object()).ok());
+    EXPECT_FALSE(table_.call("count", Json{{"x", 1}}).ok());
+    EXPECT_EQ(settled, 10);
+}
+
 TEST_F(RpcProtocol, takes_params_by_name_and_by_position) {
     EXPECT_EQ(ask(call("subtract", "[42,23]")),
               Json::parse(R"({"jsonrpc":"2.0","result":19,"id":1})"));
