@@ -144,13 +144,17 @@ class SelectSlave {
     }
 
     /// A neighbour solicitation that control answers: of slaves of a routed master, which speak
-    /// none, and of public addresses.
+    /// none, and of public addresses. Whoever only probes an address of a slave is left to the
+    /// slave, as in the kernel.
     [[nodiscard]] bool asks_for_slave(const packet::Packet& p) const noexcept {
         net::IpAddress target;
         if (p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv6 ||
             p.at<net::Ipv6Header>(sizeof(net::EthernetHeader))->next_header !=
                 net::ip_protocol::kIcmpv6 ||
             !read_target(p, target)) {
+            return false;
+        }
+        if (net::IpAddress(p.at<net::Ipv6Header>(sizeof(net::EthernetHeader))->source).is_unset()) {
             return false;
         }
         return ClassifyUnderlay::is_answered(owner_of(target), master_);
