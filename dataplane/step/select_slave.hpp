@@ -144,20 +144,20 @@ class SelectSlave {
     }
 
     /// A neighbour solicitation that control answers: of slaves of a routed master, which speak
-    /// none, and of public addresses. Whoever only probes an address of a slave is left to the
-    /// slave, as in the kernel.
+    /// none, and of public addresses. Odd probes for an address, to our station alone or in its
+    /// name, are left to the slave, as in the kernel.
     [[nodiscard]] bool asks_for_slave(const packet::Packet& p) const noexcept {
+        const auto* ethernet = p.at<net::EthernetHeader>(0);
+        const auto* ip = p.at<net::Ipv6Header>(sizeof *ethernet);
         net::IpAddress target;
-        if (p.at<net::EthernetHeader>(0)->type != net::ether_type::kIpv6 ||
-            p.at<net::Ipv6Header>(sizeof(net::EthernetHeader))->next_header !=
-                net::ip_protocol::kIcmpv6 ||
-            !read_target(p, target)) {
+        if (ethernet->type != net::ether_type::kIpv6 ||
+            ip->next_header != net::ip_protocol::kIcmpv6 || !read_target(p, target)) {
             return false;
         }
-        if (net::IpAddress(p.at<net::Ipv6Header>(sizeof(net::EthernetHeader))->source).is_unset()) {
-            return false;
-        }
-        return ClassifyUnderlay::is_answered(owner_of(target), master_);
+        const bool odd =
+            !ethernet->destination.is_group() || ethernet->source.number() == master_.mac;
+        return !(odd && net::IpAddress(ip->source).is_unset()) &&
+               ClassifyUnderlay::is_answered(owner_of(target), master_);
     }
     /// Why the slave does not get from the wire what is for this address; `none` when it does.
     [[gnu::noinline]] static packet::DropReason unfit(const table::Tables& tables,
