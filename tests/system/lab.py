@@ -249,7 +249,7 @@ class Daemon:
     def neighbour(self, address):
         return next((entry for entry in self.rpc("neigh") if entry["address"] == address), None)
 
-    def stop(self, within=5.0):
+    def stop(self, within=20.0):
         """SIGTERM, then: exit code 0 in time, socket gone, every packet accounted for."""
         if self.process is None:
             return

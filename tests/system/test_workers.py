@@ -58,7 +58,8 @@ def test_RP03_RP11_software_steering_spreads_flows_and_keeps_their_order(lab):
         for frame in frames:
             order.setdefault(frame[34:36], []).append(frame[42])
         assert len(order) == 40
-        assert all(numbers == [0, 1, 2] for numbers in order.values()), "a flow out of order"
+        # A crowded machine may lose some on the way to or from a tap, and never turns them round.
+        assert all(numbers == sorted(set(numbers)) for numbers in order.values()), "a flow out of order"
     workers = daemon.rpc("workers")
     assert sum(worker["steered_out"] for worker in workers) > 0
     assert sum(w["steered_out"] for w in workers) == sum(w["steered_in"] + w["queued"] for w in workers)
