@@ -39,6 +39,8 @@ def flows(scene, count, packets=3):
     script.write_text(code)
     seen = []
     for sender, to, wire in ((peer.namespace, "10.0.0.1", wires[0]), (tenant, peer.inner4, wires[1])):
+        # What waits in a kernel for ARP is overtaken by what comes while it is let go.
+        wait_until(lambda: sender.ping(to, count=1, wait=0.3), 10, f"{to} is known")
         sender.run(f"/usr/bin/python3 {script} {to} {count} {packets}")
 
         def wanted(frame):
